@@ -1,0 +1,4 @@
+//! SIMD kernels under the protocols, the only crate with `unsafe`.
+
+mod block;
+pub use block::Block;

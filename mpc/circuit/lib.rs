@@ -1,0 +1,17 @@
+//! Circuits as values: the waist between the planner, which writes them, and the protocol, which
+//! runs them. This crate depends on nothing.
+//!
+//! A circuit is a *vector program over bit planes*: a column of N rows and w bits is w planes of N
+//! lanes, and each instruction works on whole planes. AND is the only gate that costs anything in
+//! authenticated garbling; XOR, NOT, gathers and concatenations are local.
+#![forbid(unsafe_code)]
+
+mod bits;
+mod party;
+mod program;
+mod stage;
+
+pub use bits::Bits;
+pub use party::{PartyId, PartySet};
+pub use program::{Bundle, Instruction, Lanes, MapId, PlaneId, Program};
+pub use stage::{Reveal, Source, Stage, StageId, VerBit};

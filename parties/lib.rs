@@ -1,0 +1,2 @@
+//! The parties of a federation: configuration, tables, transport, the life of a query, commands.
+#![forbid(unsafe_code)]

@@ -1,0 +1,4 @@
+//! The `senate` binary.
+#![forbid(unsafe_code)]
+
+fn main() {}

@@ -1,0 +1,114 @@
+//! PCLMULQDQ and VPCLMULQDQ backends of the dot product.
+
+use super::Product;
+use crate::Block;
+use std::arch::x86_64::{
+    __m128i, __m512i, _mm_clmulepi64_si128, _mm_loadu_si128, _mm_setzero_si128, _mm_xor_si128,
+    _mm512_clmulepi64_epi128, _mm512_loadu_si512, _mm512_setzero_si512, _mm512_xor_si512,
+};
+
+/// The unreduced dot product by the widest available backend, `None` without any. Both slices have
+/// the same length.
+pub(super) fn dot(a: &[Block], b: &[Block]) -> Option<Product> {
+    if a.len() >= 8 && has_wide() {
+        // SAFETY: avx512f and vpclmulqdq, which `dot_wide` is compiled for, were detected.
+        Some(unsafe { dot_wide(a, b) })
+    } else if has_narrow() {
+        // SAFETY: pclmulqdq, which `dot_narrow` is compiled for, was detected.
+        Some(unsafe { dot_narrow(a, b) })
+    } else {
+        None
+    }
+}
+
+fn has_wide() -> bool {
+    is_x86_feature_detected!("avx512f")
+        && is_x86_feature_detected!("vpclmulqdq")
+        && is_x86_feature_detected!("pclmulqdq")
+}
+
+fn has_narrow() -> bool {
+    is_x86_feature_detected!("pclmulqdq")
+}
+
+#[target_feature(enable = "pclmulqdq,sse2")]
+fn dot_narrow(a: &[Block], b: &[Block]) -> Product {
+    let zero = _mm_setzero_si128();
+    let (mut low, mut middle, mut high) = (zero, zero, zero);
+    for (a, b) in a.iter().zip(b) {
+        // SAFETY: both pointers come from references to 16 bytes; the loads are unaligned ones.
+        let (a, b) = unsafe { (load(a), load(b)) };
+        low = _mm_xor_si128(low, _mm_clmulepi64_si128(a, b, 0x00));
+        high = _mm_xor_si128(high, _mm_clmulepi64_si128(a, b, 0x11));
+        middle = _mm_xor_si128(middle, _mm_clmulepi64_si128(a, b, 0x01));
+        middle = _mm_xor_si128(middle, _mm_clmulepi64_si128(a, b, 0x10));
+    }
+    assemble(bits(low), bits(middle), bits(high))
+}
+
+#[target_feature(enable = "avx512f,vpclmulqdq,pclmulqdq,sse2")]
+fn dot_wide(a: &[Block], b: &[Block]) -> Product {
+    let zero = _mm512_setzero_si512();
+    let (mut low, mut middle, mut middle2, mut high) = (zero, zero, zero, zero);
+    let (a, a_tail) = a.as_chunks::<4>();
+    let (b, b_tail) = b.as_chunks::<4>();
+    for (a, b) in a.iter().zip(b) {
+        // SAFETY: both pointers come from references to 64 bytes; the loads are unaligned ones.
+        let (a, b) = unsafe { (load4(a), load4(b)) };
+        low = _mm512_xor_si512(low, _mm512_clmulepi64_epi128(a, b, 0x00));
+        high = _mm512_xor_si512(high, _mm512_clmulepi64_epi128(a, b, 0x11));
+        middle = _mm512_xor_si512(middle, _mm512_clmulepi64_epi128(a, b, 0x01));
+        middle2 = _mm512_xor_si512(middle2, _mm512_clmulepi64_epi128(a, b, 0x10));
+    }
+    let middle = _mm512_xor_si512(middle, middle2);
+    let wide = assemble(bits4(low), bits4(middle), bits4(high));
+    let tail = dot_narrow(a_tail, b_tail);
+    Product { low: wide.low ^ tail.low, high: wide.high ^ tail.high }
+}
+
+fn assemble(low: u128, middle: u128, high: u128) -> Product {
+    Product { low: low ^ middle << 64, high: high ^ middle >> 64 }
+}
+
+/// # Safety
+/// SSE2 must be available, which it is on every x86-64.
+#[inline(always)]
+unsafe fn load(block: &Block) -> __m128i {
+    // SAFETY: the reference covers the 16 bytes that are read, without alignment.
+    unsafe { _mm_loadu_si128(std::ptr::from_ref(block).cast()) }
+}
+
+/// # Safety
+/// AVX-512F must be available.
+#[inline]
+#[target_feature(enable = "avx512f")]
+unsafe fn load4(blocks: &[Block; 4]) -> __m512i {
+    // SAFETY: the reference covers the 64 bytes that are read, without alignment.
+    unsafe { _mm512_loadu_si512(std::ptr::from_ref(blocks).cast()) }
+}
+
+fn bits(register: __m128i) -> u128 {
+    // SAFETY: both types are 16 bytes of plain bits.
+    unsafe { std::mem::transmute::<__m128i, u128>(register) }
+}
+
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn bits4(register: __m512i) -> u128 {
+    // SAFETY: both types are 64 bytes of plain bits.
+    let lanes = unsafe { std::mem::transmute::<__m512i, [u128; 4]>(register) };
+    lanes.iter().fold(0, |sum, lane| sum ^ lane)
+}
+
+/// Calls `check` with the result of every backend this machine has.
+#[cfg(test)]
+pub(super) fn each_backend(a: &[Block], b: &[Block], check: impl Fn(Product)) {
+    if has_narrow() {
+        // SAFETY: pclmulqdq was detected.
+        check(unsafe { dot_narrow(a, b) });
+    }
+    if has_wide() {
+        // SAFETY: avx512f, vpclmulqdq and pclmulqdq were detected.
+        check(unsafe { dot_wide(a, b) });
+    }
+}

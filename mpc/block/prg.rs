@@ -1,0 +1,115 @@
+//! Pseudorandom blocks at random-access addresses: AES-128 in counter mode.
+
+use crate::{Block, FixedKey, gf128, xor_into};
+
+/// Blocks worked on at a time, so that a tile stays in the first-level cache.
+const TILE: usize = 256;
+
+/// A pseudorandom generator whose block number a is π_seed(a); zeroised on drop.
+pub struct Prg(FixedKey);
+
+impl Prg {
+    /// The generator of `seed`.
+    pub fn new(seed: Block) -> Self {
+        Self(FixedKey::new(seed))
+    }
+
+    /// Writes blocks `address`, `address` + 1, … The caller makes addresses unique, for example as
+    /// (party set, batch, offset).
+    pub fn fill(&self, address: u128, out: &mut [Block]) {
+        for (r, block) in out.iter_mut().enumerate() {
+            *block = Block(address.wrapping_add(r as u128));
+        }
+        self.0.permute(out);
+    }
+
+    /// XORs blocks `address`, `address` + 1, … into `out`.
+    pub fn xor_into(&self, address: u128, out: &mut [Block]) {
+        let mut stream = [Block::ZERO; TILE];
+        for (tile, out) in out.chunks_mut(TILE).enumerate() {
+            let stream = &mut stream[..out.len()];
+            self.fill(address.wrapping_add((tile * TILE) as u128), stream);
+            xor_into(out, stream);
+        }
+    }
+}
+
+/// Weights χ_0, χ_1, … ∈ GF(2^128) of a universal hash, expanded from a coin (PROTOCOL.md §4).
+///
+/// The coin must be drawn after everything it judges is fixed, and is used once.
+pub struct Weights(Prg);
+
+impl Weights {
+    /// The weights of `coin`.
+    pub fn new(coin: Block) -> Self {
+        Self(Prg::new(coin))
+    }
+
+    /// Writes χ_start, χ_{start+1}, …
+    pub fn fill(&self, start: u64, out: &mut [Block]) {
+        self.0.fill(u128::from(start), out);
+    }
+
+    /// Σ_r χ_{start+r} · values_r.
+    pub fn dot(&self, start: u64, values: &[Block]) -> Block {
+        let mut sum = Block::ZERO;
+        self.tiles(start, values.len(), |weights, first| {
+            sum ^= gf128::dot(weights, &values[first..first + weights.len()]);
+        });
+        sum
+    }
+
+    /// Σ_r χ_{start+r} · b_r over `len` bits packed little-endian in `bits`; missing words are 0.
+    pub fn select(&self, start: u64, bits: &[u64], len: usize) -> Block {
+        let mut sum = Block::ZERO;
+        self.tiles(start, len.min(bits.len() * 64), |weights, first| {
+            sum ^= gf128::select(weights, &bits[first / 64..]);
+        });
+        sum
+    }
+
+    fn tiles(&self, start: u64, len: usize, mut each: impl FnMut(&[Block], usize)) {
+        let mut weights = [Block::ZERO; TILE];
+        for first in (0..len).step_by(TILE) {
+            let weights = &mut weights[..TILE.min(len - first)];
+            self.fill(start.wrapping_add(first as u64), weights);
+            each(weights, first);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{LADDER, mul, noise};
+
+    #[test]
+    fn any_address_gives_the_same_block() {
+        let prg = Prg::new(Block(9));
+        let start = u128::MAX - 300;
+        let mut all = vec![Block::ZERO; 1000];
+        prg.fill(start, &mut all);
+        for first in LADDER {
+            let mut tail = vec![Block::ZERO; 1000 - first];
+            prg.xor_into(start.wrapping_add(first as u128), &mut tail);
+            assert!(tail == all[first..]);
+        }
+    }
+
+    #[test]
+    fn sums_agree_with_the_definition() {
+        let weights = Weights::new(Block(11));
+        for len in LADDER {
+            let mut chi = vec![Block::ZERO; len];
+            weights.fill(100, &mut chi);
+            let values = noise(3, len);
+            let expected =
+                chi.iter().zip(&values).fold(Block::ZERO, |sum, (w, x)| sum ^ mul(*w, *x));
+            assert!(weights.dot(100, &values) == expected, "{len}");
+            let words: Vec<u64> = noise(4, len.div_ceil(64)).iter().map(|b| b.0 as u64).collect();
+            let bit = |r: usize| words[r / 64] >> (r % 64) & 1 == 1;
+            let expected = (0..len).fold(Block::ZERO, |sum, r| sum ^ chi[r].times(bit(r)));
+            assert!(weights.select(100, &words, len) == expected, "{len}");
+        }
+    }
+}

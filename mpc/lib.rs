@@ -1,2 +1,23 @@
 //! Maliciously secure n-party computation of a tree of circuits, as mpc/PROTOCOL.md states it.
+//!
+//! Scripts (one `async fn` per figure) await only a [`mesh::Channel`]; kernels are synchronous
+//! functions over slices; drivers (TLS transport, one-thread simulator) live outside and inside
+//! [`sim`]. This crate cannot name a socket, a clock, a global random generator or SQL.
 #![forbid(unsafe_code)]
+
+pub mod auth;
+pub mod entropy;
+pub mod error;
+pub mod mesh;
+pub mod party;
+pub mod pre;
+pub mod wire;
+
+#[cfg(any(test, feature = "sim"))]
+pub mod sim;
+
+pub use auth::{AuthBits, Delta, Member};
+pub use entropy::Entropy;
+pub use error::{AbortClass, Error, Fault, Step};
+pub use mesh::{Channel, Frame, Kind, Lane, Link, Mesh};
+pub use party::ByParty;

@@ -1,0 +1,238 @@
+//! Authenticated shares of bits (PROTOCOL.md §4), one flat plane per component.
+
+use crate::error::Error;
+use senate_block::Block;
+use senate_circuit::{Bits, PartyId, PartySet};
+use std::rc::Rc;
+use zeroize::Zeroize;
+
+/// Δ_i: this party's global key of the session, bit 0 set. Not `Clone`, not printable, zeroised on
+/// drop; share it by reference count inside the party's thread.
+pub struct Delta(Block);
+
+impl Delta {
+    /// A key from 128 random bits: bit 0 is forced to 1.
+    pub fn from_random(block: Block) -> Self {
+        Self(block.with_bit0(true))
+    }
+
+    /// The key itself, for kernels.
+    pub fn block(&self) -> Block {
+        self.0
+    }
+}
+
+impl Drop for Delta {
+    fn drop(&mut self) {
+        self.0.zeroize();
+    }
+}
+
+/// One party's view of a party set S: who it is, its Δ, and the public offsets that S implies.
+#[derive(Clone)]
+pub struct Member {
+    me: PartyId,
+    set: PartySet,
+    rank: usize,
+    delta: Rc<Delta>,
+}
+
+impl std::fmt::Debug for Member {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Member({} of {})", self.me, self.set)
+    }
+}
+
+impl Member {
+    /// `me` as a member of `set`.
+    ///
+    /// # Errors
+    /// [`Error::Misuse`] when `me` is not a member or is alone.
+    pub fn new(me: PartyId, set: PartySet, delta: Rc<Delta>) -> Result<Self, Error> {
+        match set.rank(me) {
+            Some(rank) if set.len() >= 2 => Ok(Self { me, set, rank, delta }),
+            _ => Err(Error::Misuse("a stage has at least two parties, this one among them")),
+        }
+    }
+
+    /// This party.
+    pub fn me(&self) -> PartyId {
+        self.me
+    }
+
+    /// S.
+    pub fn set(&self) -> PartySet {
+        self.set
+    }
+
+    /// S without this party, ascending: the order of the MAC planes of [`AuthBits`].
+    pub fn peers(&self) -> PartySet {
+        self.set.without(self.me)
+    }
+
+    /// Position of this party in S.
+    pub fn rank(&self) -> usize {
+        self.rank
+    }
+
+    /// Whether this party is ℓ(S).
+    pub fn leads(&self) -> bool {
+        self.rank == 0
+    }
+
+    /// Δ_i.
+    pub fn delta(&self) -> Block {
+        self.delta.block()
+    }
+
+    /// τ_S: e_0 if |S| is even, else 0 (PROTOCOL.md §5).
+    pub fn tau(&self) -> Block {
+        if self.set.len().is_multiple_of(2) { Block::ONE } else { Block::ZERO }
+    }
+
+    /// Position of `peer` among [`Member::peers`].
+    ///
+    /// # Errors
+    /// [`Error::Misuse`] for a stranger or this party itself.
+    pub fn peer_rank(&self, peer: PartyId) -> Result<usize, Error> {
+        self.peers().rank(peer).ok_or(Error::Misuse("not a peer in this party set"))
+    }
+}
+
+/// One party's part of ⟨x⟩_S for a vector of bits x: D_i and, per peer j ascending, M_j[x^i].
+/// The share bit x^i is bit 0 of D_i and of every M_j.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct AuthBits {
+    d: Vec<Block>,
+    macs: Vec<Vec<Block>>,
+}
+
+impl std::fmt::Debug for AuthBits {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "AuthBits({} bits, {} peers)", self.d.len(), self.macs.len())
+    }
+}
+
+impl AuthBits {
+    /// From the planes D_i and M_j (one per peer, ascending).
+    ///
+    /// # Errors
+    /// [`Error::Misuse`] when lengths differ.
+    pub fn from_planes(d: Vec<Block>, macs: Vec<Vec<Block>>) -> Result<Self, Error> {
+        if macs.iter().any(|plane| plane.len() != d.len()) {
+            return Err(Error::Misuse("share planes of different lengths"));
+        }
+        Ok(Self { d, macs })
+    }
+
+    /// `len` shares of the public constant 0.
+    pub fn zeros(member: &Member, len: usize) -> Self {
+        let macs = member.peers().iter().map(|_| vec![Block::ZERO; len]).collect();
+        Self { d: vec![Block::ZERO; len], macs }
+    }
+
+    /// Number of bits.
+    pub fn len(&self) -> usize {
+        self.d.len()
+    }
+
+    /// True for no bits.
+    pub fn is_empty(&self) -> bool {
+        self.d.is_empty()
+    }
+
+    /// D_i.
+    pub fn d(&self) -> &[Block] {
+        &self.d
+    }
+
+    /// M_j for the peer of this rank among [`Member::peers`].
+    pub fn macs(&self, peer_rank: usize) -> &[Block] {
+        self.macs.get(peer_rank).map_or(&[], Vec::as_slice)
+    }
+
+    /// All MAC planes, by peer ascending.
+    pub fn mac_planes(&self) -> &[Vec<Block>] {
+        &self.macs
+    }
+
+    /// x^i: this party's share bits.
+    pub fn share_bits(&self) -> Bits {
+        self.d.iter().map(|block| block.bit0()).collect()
+    }
+
+    /// ⟨x⟩ ⊕= ⟨y⟩.
+    pub fn xor_assign(&mut self, other: &Self) {
+        xor_planes(&mut self.d, &other.d);
+        for (mine, theirs) in self.macs.iter_mut().zip(&other.macs) {
+            xor_planes(mine, theirs);
+        }
+    }
+
+    /// ⟨x⟩ ⊕= c for public bits c: the leader D ⊕= cΔ, M ⊕= c·e_0; others D ⊕= c(Δ ⊕ e_0).
+    pub fn xor_public(&mut self, member: &Member, c: &Bits) {
+        let step = if member.leads() { member.delta() } else { member.delta() ^ Block::ONE };
+        for (block, bit) in self.d.iter_mut().zip(c.iter()) {
+            *block ^= step.times(bit);
+        }
+        if member.leads() {
+            for plane in &mut self.macs {
+                for (block, bit) in plane.iter_mut().zip(c.iter()) {
+                    *block ^= Block::ONE.times(bit);
+                }
+            }
+        }
+    }
+
+    /// c·⟨x⟩ for public bits c, lane by lane.
+    #[must_use]
+    pub fn times_public(&self, c: &Bits) -> Self {
+        let scale = |plane: &Vec<Block>| -> Vec<Block> {
+            plane.iter().zip(c.iter()).map(|(block, bit)| block.times(bit)).collect()
+        };
+        Self { d: scale(&self.d), macs: self.macs.iter().map(scale).collect() }
+    }
+
+    /// Lane i of the result is lane `map[i]`; entries past the end give a share of 0.
+    #[must_use]
+    pub fn gather(&self, map: &[u32]) -> Self {
+        let pick = |plane: &Vec<Block>| -> Vec<Block> {
+            map.iter().map(|i| plane.get(*i as usize).copied().unwrap_or_default()).collect()
+        };
+        Self { d: pick(&self.d), macs: self.macs.iter().map(pick).collect() }
+    }
+
+    /// Appends the lanes of `other`.
+    pub fn append(&mut self, other: &Self) {
+        if self.macs.is_empty() {
+            self.macs = vec![Vec::new(); other.macs.len()];
+        }
+        self.d.extend_from_slice(&other.d);
+        for (mine, theirs) in self.macs.iter_mut().zip(&other.macs) {
+            mine.extend_from_slice(theirs);
+        }
+    }
+
+    /// Removes and returns the first `count` lanes (all, when there are fewer).
+    #[must_use]
+    pub fn take_front(&mut self, count: usize) -> Self {
+        let take = |plane: &mut Vec<Block>| -> Vec<Block> {
+            let rest = plane.split_off(count.min(plane.len()));
+            std::mem::replace(plane, rest)
+        };
+        Self { d: take(&mut self.d), macs: self.macs.iter_mut().map(take).collect() }
+    }
+
+    /// The lanes `start .. start + count`.
+    #[must_use]
+    pub fn slice(&self, start: usize, count: usize) -> Self {
+        let cut = |plane: &Vec<Block>| -> Vec<Block> {
+            plane.iter().skip(start).take(count).copied().collect()
+        };
+        Self { d: cut(&self.d), macs: self.macs.iter().map(cut).collect() }
+    }
+}
+
+fn xor_planes(into: &mut [Block], from: &[Block]) {
+    into.iter_mut().zip(from).for_each(|(a, b)| *a ^= *b);
+}

@@ -1,0 +1,133 @@
+//! Incoming frames of one peer, sorted by lane and kind. Whoever waits pulls the link and hands
+//! frames of other conversations to those who wait for them.
+
+use super::{Frame, Kind, Lane};
+use crate::error::{AbortClass, Error, Fault};
+use futures_channel::mpsc;
+use futures_util::StreamExt;
+use senate_circuit::PartyId;
+use std::cell::RefCell;
+use std::collections::{BTreeMap, VecDeque};
+use std::task::{Context, Poll, Waker};
+
+/// Most bytes that may wait unclaimed from one peer: beyond any window of an honest party.
+const QUEUED_BYTES_MAX: usize = 4 << 30;
+
+pub(super) struct Inbox {
+    party: PartyId,
+    state: RefCell<State>,
+}
+
+struct State {
+    incoming: mpsc::Receiver<Frame>,
+    queues: BTreeMap<(Lane, Kind), VecDeque<Vec<u8>>>,
+    queued_bytes: usize,
+    waiting: BTreeMap<(Lane, Kind), Waker>,
+    ended: Option<Error>,
+}
+
+impl std::fmt::Debug for Inbox {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Inbox({})", self.party)
+    }
+}
+
+impl Inbox {
+    pub(super) fn new(party: PartyId, incoming: mpsc::Receiver<Frame>) -> Self {
+        let state = State {
+            incoming,
+            queues: BTreeMap::new(),
+            queued_bytes: 0,
+            waiting: BTreeMap::new(),
+            ended: None,
+        };
+        Self { party, state: RefCell::new(state) }
+    }
+
+    /// The next payload of this lane and kind.
+    pub(super) async fn next(&self, lane: Lane, kind: Kind) -> Result<Vec<u8>, Error> {
+        std::future::poll_fn(|context| self.poll_next(lane, kind, context)).await
+    }
+
+    /// Why a send to this peer failed: its abort if one has arrived, else a lost link.
+    pub(super) fn closing_error(&self) -> Error {
+        let mut state = self.state.borrow_mut();
+        while state.ended.is_none() {
+            let mut context = Context::from_waker(Waker::noop());
+            match state.incoming.poll_next_unpin(&mut context) {
+                Poll::Ready(Some(frame)) => state.accept(self.party, frame),
+                _ => return Error::Lost { party: self.party },
+            }
+        }
+        state.ended.unwrap_or(Error::Lost { party: self.party })
+    }
+
+    fn poll_next(
+        &self,
+        lane: Lane,
+        kind: Kind,
+        context: &mut Context<'_>,
+    ) -> Poll<Result<Vec<u8>, Error>> {
+        let mut state = self.state.borrow_mut();
+        loop {
+            if let Some(payload) = state.pop(lane, kind) {
+                state.waiting.remove(&(lane, kind));
+                state.wake_all();
+                return Poll::Ready(Ok(payload));
+            }
+            if let Some(error) = state.ended {
+                return Poll::Ready(Err(error));
+            }
+            match state.incoming.poll_next_unpin(context) {
+                Poll::Ready(Some(frame)) => state.accept(self.party, frame),
+                Poll::Ready(None) => {
+                    state.ended = Some(Error::Lost { party: self.party });
+                    state.wake_all();
+                }
+                Poll::Pending => {
+                    state.waiting.insert((lane, kind), context.waker().clone());
+                    return Poll::Pending;
+                }
+            }
+        }
+    }
+}
+
+impl State {
+    fn pop(&mut self, lane: Lane, kind: Kind) -> Option<Vec<u8>> {
+        let queue = self.queues.get_mut(&(lane, kind))?;
+        let payload = queue.pop_front()?;
+        if queue.is_empty() {
+            self.queues.remove(&(lane, kind));
+        }
+        self.queued_bytes -= payload.len();
+        Some(payload)
+    }
+
+    fn accept(&mut self, party: PartyId, frame: Frame) {
+        if frame.kind == Kind::Abort {
+            let class = frame
+                .payload
+                .first()
+                .copied()
+                .map_or(AbortClass::CheckFailed, AbortClass::from_byte);
+            self.ended = Some(Error::Aborted { by: party, class });
+            self.wake_all();
+            return;
+        }
+        let key = (frame.lane, frame.kind);
+        self.queued_bytes += frame.payload.len();
+        self.queues.entry(key).or_default().push_back(frame.payload);
+        if self.queued_bytes > QUEUED_BYTES_MAX {
+            self.ended = Some(Error::by(party, Fault::Flood));
+            self.wake_all();
+        } else if let Some(waker) = self.waiting.remove(&key) {
+            waker.wake();
+        }
+    }
+
+    /// Somebody must poll the link again: the one who did last may have got what it wanted.
+    fn wake_all(&mut self) {
+        std::mem::take(&mut self.waiting).into_values().for_each(Waker::wake);
+    }
+}

@@ -1,0 +1,262 @@
+//! What scripts talk to: typed, exactly sized messages to and from each peer, over links that a
+//! driver supplies (TLS in production, memory in the simulator).
+//!
+//! A session's traffic is divided into lanes, one per conversation that runs on its own (set-up,
+//! a batch of triples, a stage). Within one directed link, messages of one lane and kind arrive in
+//! the order sent; scripts never depend on any other order.
+
+mod inbox;
+mod kind;
+
+pub use kind::Kind;
+
+use crate::error::{AbortClass, Error, Fault};
+use crate::party::ByParty;
+use futures_channel::mpsc;
+use futures_util::SinkExt;
+use futures_util::future::try_join_all;
+use inbox::Inbox;
+use senate_circuit::{PartyId, PartySet, StageId};
+use std::cell::Cell;
+use std::rc::Rc;
+
+/// A conversation of a session that runs concurrently with others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Lane(u64);
+
+impl Lane {
+    /// Set-up, binding, release and abort.
+    pub const SESSION: Self = Self(0);
+
+    /// The run of one stage.
+    pub fn stage(stage: StageId) -> Self {
+        Self(1 << 56 | u64::from(stage.0))
+    }
+
+    /// Batch number `batch` of the preprocessing for the plan's party set number `set`.
+    pub fn supply(set: u16, batch: u32) -> Self {
+        Self(2 << 56 | u64::from(set) << 32 | u64::from(batch))
+    }
+
+    /// The number on the wire.
+    pub fn code(self) -> u64 {
+        self.0
+    }
+
+    /// The lane with this number.
+    pub fn from_code(code: u64) -> Self {
+        Self(code)
+    }
+}
+
+/// One message as it crosses a link. The transport adds framing and stamps the sender.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Frame {
+    /// The conversation.
+    pub lane: Lane,
+    /// What it is.
+    pub kind: Kind,
+    /// Contents.
+    pub payload: Vec<u8>,
+}
+
+impl std::fmt::Debug for Frame {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Frame({:?}, {:?}, {} bytes)", self.lane, self.kind, self.payload.len())
+    }
+}
+
+/// The two ends of an ordered, reliable, authenticated link to one peer. A driver that closes
+/// `incoming` (peer gone, deadline passed) makes every wait on that peer fail with
+/// [`Error::Lost`].
+#[derive(Debug)]
+pub struct Link {
+    /// Frames to the peer; bounded, so that a slow peer slows its sender.
+    pub outgoing: mpsc::Sender<Frame>,
+    /// Frames from the peer.
+    pub incoming: mpsc::Receiver<Frame>,
+}
+
+/// All links of one party in one session. Cheap to clone; stays on one thread.
+#[derive(Clone, Debug)]
+pub struct Mesh {
+    me: PartyId,
+    parties: PartySet,
+    peers: Rc<ByParty<Peer>>,
+}
+
+#[derive(Debug)]
+struct Peer {
+    outgoing: mpsc::Sender<Frame>,
+    inbox: Inbox,
+    sent: Cell<u64>,
+    received: Cell<u64>,
+}
+
+impl Mesh {
+    /// A mesh of `me` with the parties of `links` (which must not contain `me`).
+    ///
+    /// # Errors
+    /// [`Error::Misuse`] when `links` names `me` or nobody.
+    pub fn new(me: PartyId, links: ByParty<Link>) -> Result<Self, Error> {
+        if links.parties().contains(me) || links.parties().is_empty() {
+            return Err(Error::Misuse(
+                "a mesh needs a link to each other party and none to itself",
+            ));
+        }
+        let parties = links.parties().union(PartySet::only(me));
+        let peers = links.map(|party, link| Peer {
+            outgoing: link.outgoing,
+            inbox: Inbox::new(party, link.incoming),
+            sent: Cell::new(0),
+            received: Cell::new(0),
+        });
+        Ok(Self { me, parties, peers: Rc::new(peers) })
+    }
+
+    /// This party.
+    pub fn me(&self) -> PartyId {
+        self.me
+    }
+
+    /// Everybody in the session, this party included.
+    pub fn parties(&self) -> PartySet {
+        self.parties
+    }
+
+    /// The conversation `lane` among `set`.
+    ///
+    /// # Errors
+    /// [`Error::Misuse`] when `set` lacks this party or names a stranger.
+    pub fn channel(&self, lane: Lane, set: PartySet) -> Result<Channel, Error> {
+        if !set.contains(self.me) || !set.is_subset(self.parties) {
+            return Err(Error::Misuse("a channel's parties are members of the mesh, me included"));
+        }
+        Ok(Channel { mesh: self.clone(), lane, set, sent: Rc::new(Cell::new(0)) })
+    }
+
+    /// Payload bytes sent to each peer so far.
+    pub fn bytes_sent(&self) -> ByParty<u64> {
+        ByParty::from_fn(self.peers.parties(), |p| self.peers.at(p).map_or(0, |q| q.sent.get()))
+    }
+
+    /// Payload bytes received from each peer so far.
+    pub fn bytes_received(&self) -> ByParty<u64> {
+        ByParty::from_fn(self.peers.parties(), |p| self.peers.at(p).map_or(0, |q| q.received.get()))
+    }
+
+    /// Tells every peer that the session is over; failures to deliver are ignored.
+    pub async fn abort(&self, class: AbortClass) {
+        let payload = vec![class.to_byte()];
+        for (_, peer) in self.peers.iter() {
+            let frame = Frame { lane: Lane::SESSION, kind: Kind::Abort, payload: payload.clone() };
+            let _ = peer.outgoing.clone().try_send(frame);
+        }
+    }
+
+    fn peer(&self, party: PartyId) -> Result<&Peer, Error> {
+        self.peers.at(party).ok_or(Error::Misuse("message to or from a party outside the mesh"))
+    }
+}
+
+/// One conversation of this party with some of its peers.
+#[derive(Clone, Debug)]
+pub struct Channel {
+    mesh: Mesh,
+    lane: Lane,
+    set: PartySet,
+    sent: Rc<Cell<u64>>,
+}
+
+impl Channel {
+    /// This party.
+    pub fn me(&self) -> PartyId {
+        self.mesh.me
+    }
+
+    /// S: the parties of the conversation, this one included.
+    pub fn set(&self) -> PartySet {
+        self.set
+    }
+
+    /// S without this party.
+    pub fn peers(&self) -> PartySet {
+        self.set.without(self.mesh.me)
+    }
+
+    /// The conversation's lane.
+    pub fn lane(&self) -> Lane {
+        self.lane
+    }
+
+    /// Payload bytes sent through this channel and its clones.
+    pub fn bytes_sent(&self) -> u64 {
+        self.sent.get()
+    }
+
+    /// Sends one message. Waits while the link's queue is full.
+    ///
+    /// # Errors
+    /// [`Error::Lost`] when the link is closed.
+    pub async fn send(&self, to: PartyId, kind: Kind, payload: Vec<u8>) -> Result<(), Error> {
+        let peer = self.mesh.peer(to)?;
+        let bytes = payload.len() as u64;
+        peer.sent.set(peer.sent.get() + bytes);
+        self.sent.set(self.sent.get() + bytes);
+        let frame = Frame { lane: self.lane, kind, payload };
+        let sent = peer.outgoing.clone().send(frame).await;
+        match sent {
+            Ok(()) => Ok(()),
+            Err(_) => Err(peer.inbox.closing_error()),
+        }
+    }
+
+    /// Receives the next message of `kind`, which must be of exactly `bytes` bytes.
+    ///
+    /// # Errors
+    /// [`Fault::Malformed`] for another size, [`Error::Lost`] when the link closes,
+    /// [`Error::Aborted`] when the peer ended the session.
+    pub async fn recv(&self, from: PartyId, kind: Kind, bytes: usize) -> Result<Vec<u8>, Error> {
+        let peer = self.mesh.peer(from)?;
+        let payload = peer.inbox.next(self.lane, kind).await?;
+        peer.received.set(peer.received.get() + payload.len() as u64);
+        if payload.len() == bytes {
+            Ok(payload)
+        } else {
+            Err(Error::by(from, Fault::Malformed(kind)))
+        }
+    }
+
+    /// Sends `payload` to every peer of the conversation.
+    ///
+    /// # Errors
+    /// As [`Channel::send`].
+    pub async fn send_all(&self, kind: Kind, payload: &[u8]) -> Result<(), Error> {
+        try_join_all(self.peers().iter().map(|to| self.send(to, kind, payload.to_vec()))).await?;
+        Ok(())
+    }
+
+    /// Receives one message of `bytes` bytes from every peer of the conversation.
+    ///
+    /// # Errors
+    /// As [`Channel::recv`].
+    pub async fn recv_all(&self, kind: Kind, bytes: usize) -> Result<ByParty<Vec<u8>>, Error> {
+        let peers = self.peers();
+        let all = try_join_all(peers.iter().map(|from| self.recv(from, kind, bytes))).await?;
+        let mut all = all.into_iter();
+        ByParty::try_from_fn(peers, |_| all.next().ok_or(Error::Misuse("one answer per peer")))
+    }
+
+    /// Sends the same payload to every peer and receives one of the same size from each.
+    ///
+    /// # Errors
+    /// As [`Channel::recv`].
+    pub async fn exchange(&self, kind: Kind, payload: &[u8]) -> Result<ByParty<Vec<u8>>, Error> {
+        let (_, received) = futures_util::future::try_join(
+            self.send_all(kind, payload),
+            self.recv_all(kind, payload.len()),
+        )
+        .await?;
+        Ok(received)
+    }
+}

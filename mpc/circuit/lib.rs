@@ -7,11 +7,20 @@
 #![forbid(unsafe_code)]
 
 mod bits;
+mod builder;
+mod clear;
+mod error;
+mod gadgets;
 mod party;
 mod program;
 mod stage;
+mod stats;
 
 pub use bits::Bits;
+pub use builder::Builder;
+pub use error::BuildError;
+pub use gadgets::Word;
 pub use party::{PartyId, PartySet};
-pub use program::{Bundle, Instruction, Lanes, MapId, PlaneId, Program};
+pub use program::{Bundle, Drops, Instruction, Lanes, MapId, PlaneId, Program};
 pub use stage::{Reveal, Source, Stage, StageId, VerBit};
+pub use stats::Stats;

@@ -1,5 +1,11 @@
 //! The circuit itself: a list of instructions over bit planes in static single assignment form.
 
+mod check;
+mod encode;
+mod live;
+
+pub use live::Drops;
+
 /// A bit plane: the value that instruction number `.0` of a program produces.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct PlaneId(pub u32);
@@ -16,7 +22,7 @@ pub type Lanes = u32;
 pub enum Instruction {
     /// A plane of the next input bundle that names it.
     Input,
-    /// A public bit in every lane.
+    /// A public bit in every lane. After folding it feeds only gathers, concatenations and outputs.
     Constant(bool),
     /// Lane-wise exclusive or. Free.
     Xor(PlaneId, PlaneId),

@@ -1,0 +1,214 @@
+//! Mutual TLS 1.3 in which both ends accept exactly the pinned certificates, and nothing else:
+//! no certificate authority, no name, no clock decides, only the fingerprint.
+
+use crate::failure::{Failure, Outcome};
+use crate::identity::{Fingerprint, Identity};
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::crypto::{CryptoProvider, verify_tls13_signature};
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
+use rustls::{
+    CertificateError, ClientConfig, DigitallySignedStruct, DistinguishedName, Error, ServerConfig,
+    SignatureScheme,
+};
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use tokio_rustls::{TlsAcceptor, TlsConnector};
+
+/// Accepts connections from the holders of the pinned certificates.
+///
+/// # Errors
+/// Usage when the identity's key does not fit its certificate.
+pub fn acceptor(identity: &Identity, pinned: BTreeSet<Fingerprint>) -> Outcome<TlsAcceptor> {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let pins = Arc::new(Pins { pinned, provider: Arc::clone(&provider) });
+    let mut config = ServerConfig::builder_with_provider(provider)
+        .with_protocol_versions(&[&rustls::version::TLS13])
+        .map_err(configuration)?
+        .with_client_cert_verifier(pins)
+        .with_single_cert(vec![identity.certificate()], identity.key())
+        .map_err(configuration)?;
+    // A resumed session would not show its certificate again.
+    config.send_tls13_tickets = 0;
+    Ok(TlsAcceptor::from(Arc::new(config)))
+}
+
+/// Connects to the holder of the pinned certificate.
+///
+/// # Errors
+/// Usage when the identity's key does not fit its certificate.
+pub fn connector(identity: &Identity, pinned: Fingerprint) -> Outcome<TlsConnector> {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let pins = Arc::new(Pins { pinned: BTreeSet::from([pinned]), provider: Arc::clone(&provider) });
+    let mut config = ClientConfig::builder_with_provider(provider)
+        .with_protocol_versions(&[&rustls::version::TLS13])
+        .map_err(configuration)?
+        .dangerous()
+        .with_custom_certificate_verifier(pins)
+        .with_client_auth_cert(vec![identity.certificate()], identity.key())
+        .map_err(configuration)?;
+    config.resumption = rustls::client::Resumption::disabled();
+    config.enable_sni = false;
+    Ok(TlsConnector::from(Arc::new(config)))
+}
+
+/// The name that connectors pass; nothing depends on it.
+pub(crate) fn placeholder_name() -> ServerName<'static> {
+    ServerName::IpAddress(std::net::IpAddr::from([127, 0, 0, 1]).into())
+}
+
+/// Fingerprint of the peer's certificate, known only after the handshake has verified it.
+pub(crate) fn peer_fingerprint(chain: Option<&[CertificateDer<'_>]>) -> Option<Fingerprint> {
+    chain.and_then(<[CertificateDer<'_>]>::first).map(Fingerprint::of)
+}
+
+fn configuration(error: Error) -> Failure {
+    Failure::usage(format!("this identity cannot be used for TLS: {error}"))
+}
+
+/// Verifies a peer by the fingerprint of its certificate and its possession of the key.
+#[derive(Debug)]
+struct Pins {
+    pinned: BTreeSet<Fingerprint>,
+    provider: Arc<CryptoProvider>,
+}
+
+impl Pins {
+    fn verify(
+        &self,
+        certificate: &CertificateDer<'_>,
+        others: &[CertificateDer<'_>],
+    ) -> Result<(), Error> {
+        if others.is_empty() && self.pinned.contains(&Fingerprint::of(certificate)) {
+            Ok(())
+        } else {
+            Err(CertificateError::ApplicationVerificationFailure.into())
+        }
+    }
+
+    fn signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        let algorithms = &self.provider.signature_verification_algorithms;
+        verify_tls13_signature(message, certificate, signature, algorithms)
+    }
+
+    fn old_version() -> Result<HandshakeSignatureValid, Error> {
+        Err(Error::General("only TLS 1.3 is spoken here".to_owned()))
+    }
+}
+
+impl ServerCertVerifier for Pins {
+    fn verify_server_cert(
+        &self,
+        certificate: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        _name: &ServerName<'_>,
+        _ocsp: &[u8],
+        _now: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        self.verify(certificate, intermediates).map(|()| ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        _message: &[u8],
+        _certificate: &CertificateDer<'_>,
+        _signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        Self::old_version()
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        self.signature(message, certificate, signature)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.provider.signature_verification_algorithms.supported_schemes()
+    }
+}
+
+impl ClientCertVerifier for Pins {
+    fn root_hint_subjects(&self) -> &[DistinguishedName] {
+        &[]
+    }
+
+    fn verify_client_cert(
+        &self,
+        certificate: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        _now: UnixTime,
+    ) -> Result<ClientCertVerified, Error> {
+        self.verify(certificate, intermediates).map(|()| ClientCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        _message: &[u8],
+        _certificate: &CertificateDer<'_>,
+        _signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        Self::old_version()
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        self.signature(message, certificate, signature)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.provider.signature_verification_algorithms.supported_schemes()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    /// One byte from client to server over a handshake between two in-memory ends.
+    async fn handshake(
+        server: (&Identity, Fingerprint),
+        client: (&Identity, Fingerprint),
+    ) -> (bool, bool) {
+        let (near, far) = tokio::io::duplex(1 << 16);
+        let acceptor = acceptor(server.0, BTreeSet::from([server.1])).unwrap();
+        let connector = connector(client.0, client.1).unwrap();
+        let accepting = async {
+            let mut stream = acceptor.accept(near).await.ok()?;
+            let peer = peer_fingerprint(stream.get_ref().1.peer_certificates())?;
+            assert_eq!(peer, client.0.fingerprint());
+            stream.read_u8().await.ok()
+        };
+        let connecting = async {
+            let mut stream = connector.connect(placeholder_name(), far).await.ok()?;
+            stream.write_u8(7).await.ok()?;
+            stream.shutdown().await.ok()
+        };
+        let (accepted, connected) = tokio::join!(accepting, connecting);
+        (accepted == Some(7), connected.is_some())
+    }
+
+    #[tokio::test]
+    async fn only_the_two_pinned_certificates_meet() {
+        let [a, b, c] = ["a", "b", "c"].map(|party| Identity::generate(party).unwrap().0);
+        let good = handshake((&a, b.fingerprint()), (&b, a.fingerprint())).await;
+        assert_eq!(good, (true, true));
+        let wrong_client = handshake((&a, b.fingerprint()), (&c, a.fingerprint())).await;
+        assert!(!wrong_client.0);
+        let wrong_server = handshake((&a, b.fingerprint()), (&b, c.fingerprint())).await;
+        assert_eq!(wrong_server, (false, false));
+    }
+}

@@ -1,5 +1,7 @@
 //! From SQL to a tree of stages.
 #![forbid(unsafe_code)]
 
+pub mod catalog;
+pub mod expr;
 pub mod ir;
 pub mod types;

@@ -156,9 +156,23 @@ impl AuthBits {
         &self.macs
     }
 
+    /// D_i, then every M_j, for kernels that treat all components alike.
+    pub(crate) fn planes(&self) -> impl Iterator<Item = &Vec<Block>> {
+        std::iter::once(&self.d).chain(&self.macs)
+    }
+
+    /// As [`AuthBits::planes`]. The caller keeps all planes of one length.
+    pub(crate) fn planes_mut(&mut self) -> impl Iterator<Item = &mut Vec<Block>> {
+        std::iter::once(&mut self.d).chain(&mut self.macs)
+    }
+
     /// x^i: this party's share bits.
     pub fn share_bits(&self) -> Bits {
-        self.d.iter().map(|block| block.bit0()).collect()
+        let words = self.d.chunks(64).map(|blocks| {
+            let pack = |word, (t, block): (usize, &Block)| word | u64::from(block.bit0()) << t;
+            blocks.iter().enumerate().fold(0, pack)
+        });
+        Bits::from_words(words.collect(), self.d.len())
     }
 
     /// ⟨x⟩ ⊕= ⟨y⟩.

@@ -6,9 +6,11 @@
 #![forbid(unsafe_code)]
 
 pub mod auth;
+pub mod domain;
 pub mod entropy;
 pub mod error;
 pub mod mesh;
+pub mod open;
 pub mod party;
 pub mod pre;
 pub mod wire;
@@ -17,7 +19,9 @@ pub mod wire;
 pub mod sim;
 
 pub use auth::{AuthBits, Delta, Member};
+pub use domain::{Domain, SessionId, Tag};
 pub use entropy::Entropy;
 pub use error::{AbortClass, Error, Fault, Step};
 pub use mesh::{Channel, Frame, Kind, Lane, Link, Mesh};
+pub use open::{OpenToKinds, Openings, open_to};
 pub use party::ByParty;

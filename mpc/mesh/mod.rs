@@ -259,4 +259,25 @@ impl Channel {
         .await?;
         Ok(received)
     }
+
+    /// Sends to each peer its own payload (`payloads` by peer ascending) and receives one of
+    /// `bytes` bytes from each.
+    ///
+    /// # Errors
+    /// [`Error::Misuse`] unless there is one payload per peer; as [`Channel::recv`].
+    pub async fn exchange_each(
+        &self,
+        kind: Kind,
+        payloads: Vec<Vec<u8>>,
+        bytes: usize,
+    ) -> Result<ByParty<Vec<u8>>, Error> {
+        let peers = self.peers();
+        if payloads.len() != peers.len() {
+            return Err(Error::Misuse("one payload per peer"));
+        }
+        let sends = peers.iter().zip(payloads).map(|(to, payload)| self.send(to, kind, payload));
+        let (_, received) =
+            futures_util::future::try_join(try_join_all(sends), self.recv_all(kind, bytes)).await?;
+        Ok(received)
+    }
 }

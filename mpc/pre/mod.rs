@@ -1,5 +1,8 @@
 //! Preprocessing: authenticated random bits and multiplication triples of one party set.
 
+#[cfg(any(test, feature = "sim"))]
+pub mod ideal;
+
 use crate::auth::AuthBits;
 use crate::error::Error;
 

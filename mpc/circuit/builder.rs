@@ -41,7 +41,9 @@ impl Builder {
 
     /// The next output bundle; returns its index in [`Program::outputs`].
     pub fn output(&mut self, planes: &[PlaneId]) -> usize {
-        planes.iter().for_each(|plane| drop(self.lanes_of(*plane)));
+        for plane in planes {
+            self.lanes_of(*plane);
+        }
         self.outputs.push(Bundle { planes: planes.to_vec() });
         self.outputs.len() - 1
     }

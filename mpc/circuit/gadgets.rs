@@ -2,14 +2,19 @@
 //! per lane and are asserted by the tests.
 
 mod add;
+mod compact;
 mod compare;
 mod count;
 mod divide;
 mod lanes;
 mod multiply;
+mod network;
+mod scan;
 mod select;
+mod sort;
 mod word;
 
+pub use network::Network;
 pub use word::Word;
 
 #[cfg(test)]

@@ -13,14 +13,16 @@ mod error;
 mod gadgets;
 mod party;
 mod program;
+mod relation;
 mod stage;
 mod stats;
 
 pub use bits::Bits;
 pub use builder::Builder;
 pub use error::BuildError;
-pub use gadgets::Word;
+pub use gadgets::{Network, Word};
 pub use party::{PartyId, PartySet};
 pub use program::{Bundle, Drops, Instruction, Lanes, MapId, PlaneId, Program};
+pub use relation::{Direction, KeyColumn, Relation, Repeats};
 pub use stage::{Reveal, Source, Stage, StageId, VerBit};
 pub use stats::Stats;

@@ -11,6 +11,7 @@ pub mod entropy;
 pub mod error;
 pub mod mesh;
 pub mod open;
+pub mod ot;
 pub mod party;
 pub mod pre;
 pub mod wire;

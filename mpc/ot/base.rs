@@ -1,0 +1,201 @@
+//! Base OTs: the endemic OT of Masny and Rindal (CCS 2019) over ristretto255, 128 per instance.
+//!
+//! The COT sender P_j is the *chooser* here. For choice b it sends (r_0, r_1) with r_{1−b} a random
+//! element and r_b = xG − H_b(r_{1−b}); the other side answers A = yG and knows both keys
+//! k_c = KDF(y(r_c + H_c(r_{1−c}))), the chooser only k_b = KDF(xA). H and KDF are bound to session,
+//! pair and index; each OT has its own x and y.
+
+use super::pair::Pair;
+use crate::error::{Error, Fault};
+use crate::wire::BLOCK_BYTES;
+use curve25519_dalek::ristretto::{CompressedRistretto, RistrettoPoint};
+use curve25519_dalek::scalar::Scalar;
+use curve25519_dalek::traits::IsIdentity;
+use rayon::prelude::*;
+use senate_block::Block;
+use senate_circuit::PartyId;
+use subtle::{Choice, ConditionallySelectable};
+use zeroize::{Zeroize, Zeroizing};
+
+/// OTs per instance: one per bit of Δ.
+const COUNT: usize = 128;
+const POINT_BYTES: usize = 32;
+/// Size of the chooser's message.
+pub(super) const OFFER_BYTES: usize = COUNT * 2 * POINT_BYTES;
+/// Size of the answer.
+pub(super) const ANSWER_BYTES: usize = COUNT * POINT_BYTES;
+
+/// (r_0, r_1) of one OT, encoded.
+type Offer = [[u8; POINT_BYTES]; 2];
+
+/// k_0 and k_1 of every OT.
+pub(super) type KeyPairs = Zeroizing<Vec<[Block; 2]>>;
+
+/// The chooser's state between its message and the answer.
+pub(super) struct Chooser {
+    oracle: Oracle,
+    choices: Block,
+    exponents: Vec<Scalar>,
+    offers: Vec<Offer>,
+}
+
+impl Drop for Chooser {
+    fn drop(&mut self) {
+        self.choices.zeroize();
+        self.exponents.zeroize();
+    }
+}
+
+impl Chooser {
+    /// Chooses k_b in OT number t, b being bit t of `choices`; `seed` is this party's fresh
+    /// randomness.
+    pub(super) fn new(pair: &Pair, choices: Block, seed: &[u8; 32]) -> Self {
+        let oracle = Oracle::new(pair);
+        let (exponents, offers) = (0..COUNT)
+            .into_par_iter()
+            .map(|index| {
+                let exponent = random_scalar(seed, "exponent", index);
+                let decoy = RistrettoPoint::from_uniform_bytes(&expand(seed, "decoy", index));
+                let decoy = decoy.compress().to_bytes();
+                let b = Choice::from((choices.0 >> index & 1) as u8);
+                let mask = oracle.point(index, b.unwrap_u8(), &decoy);
+                let chosen = (RistrettoPoint::mul_base(&exponent) - mask).compress().to_bytes();
+                (exponent, [select(&chosen, &decoy, b), select(&decoy, &chosen, b)])
+            })
+            .unzip();
+        Self { oracle, choices, exponents, offers }
+    }
+
+    /// The message to the other side, [`OFFER_BYTES`] long.
+    pub(super) fn offer(&self) -> Vec<u8> {
+        self.offers.as_flattened().as_flattened().to_vec()
+    }
+
+    /// The chosen keys, given the answer of `from`.
+    ///
+    /// # Errors
+    /// [`Fault::BasePoint`] for an encoding that is not canonical or is the identity.
+    pub(super) fn keys(
+        &self,
+        answer: &[u8],
+        from: PartyId,
+    ) -> Result<Zeroizing<Vec<Block>>, Error> {
+        let (answers, _) = answer.as_chunks::<POINT_BYTES>();
+        let work = answers.par_iter().zip(&self.exponents).zip(&self.offers).enumerate();
+        let keys = work.map(|(index, ((answer, exponent), offer))| {
+            let slot = (self.choices.0 >> index & 1) as u8;
+            let shared = decode(answer, from)? * exponent;
+            Ok(self.oracle.key(index, slot, offer, answer, &shared))
+        });
+        keys.collect::<Result<Vec<_>, Error>>().map(Zeroizing::new)
+    }
+}
+
+/// Both keys of every OT and the answer to the offers of `from`; `seed` is this party's fresh
+/// randomness.
+///
+/// # Errors
+/// [`Fault::BasePoint`] for an encoding that is not canonical or is the identity.
+pub(super) fn answer(
+    pair: &Pair,
+    offers: &[u8],
+    from: PartyId,
+    seed: &[u8; 32],
+) -> Result<(KeyPairs, Vec<u8>), Error> {
+    let oracle = Oracle::new(pair);
+    let (points, _) = offers.as_chunks::<POINT_BYTES>();
+    let (offers, _) = points.as_chunks::<2>();
+    let answers = offers.par_iter().enumerate().map(|(index, offer)| {
+        let exponent = Zeroizing::new(random_scalar(seed, "exponent", index));
+        let answer = RistrettoPoint::mul_base(&exponent).compress().to_bytes();
+        let key = |slot: u8, mine: &[u8; POINT_BYTES], other: &[u8; POINT_BYTES]| {
+            decode(other, from)?;
+            let shared = (decode(mine, from)? + oracle.point(index, slot, other)) * *exponent;
+            Ok(oracle.key(index, slot, offer, &answer, &shared))
+        };
+        let [first, second] = offer;
+        Ok(([key(0, first, second)?, key(1, second, first)?], answer))
+    });
+    let (keys, answers): (Vec<_>, Vec<_>) =
+        answers.collect::<Result<Vec<_>, Error>>()?.into_iter().unzip();
+    Ok((Zeroizing::new(keys), answers.as_flattened().to_vec()))
+}
+
+fn decode(bytes: &[u8; POINT_BYTES], from: PartyId) -> Result<RistrettoPoint, Error> {
+    let point = CompressedRistretto(*bytes).decompress();
+    point.filter(|point| !point.is_identity()).ok_or(Error::by(from, Fault::BasePoint))
+}
+
+/// `zero` if the bit is 0, else `one`, without a branch.
+fn select(zero: &[u8; POINT_BYTES], one: &[u8; POINT_BYTES], bit: Choice) -> [u8; POINT_BYTES] {
+    std::array::from_fn(|n| u8::conditional_select(&zero[n], &one[n], bit))
+}
+
+fn expand(seed: &[u8; 32], purpose: &'static str, index: usize) -> [u8; 64] {
+    let mut hasher = blake3::Hasher::new_keyed(seed);
+    hasher.update(&(index as u64).to_le_bytes()).update(purpose.as_bytes());
+    let mut bytes = [0; 64];
+    hasher.finalize_xof().fill(&mut bytes);
+    bytes
+}
+
+fn random_scalar(seed: &[u8; 32], purpose: &'static str, index: usize) -> Scalar {
+    Scalar::from_bytes_mod_order_wide(&expand(seed, purpose, index))
+}
+
+/// The random oracles of one instance.
+struct Oracle {
+    points: [u8; 32],
+    keys: [u8; 32],
+}
+
+impl Oracle {
+    fn new(pair: &Pair) -> Self {
+        Self { points: pair.oracle("base point"), keys: pair.oracle("base key") }
+    }
+
+    /// H_slot(other) of OT number `index`.
+    fn point(&self, index: usize, slot: u8, other: &[u8; POINT_BYTES]) -> RistrettoPoint {
+        let mut hasher = blake3::Hasher::new_keyed(&self.points);
+        hasher.update(&[index as u8, slot]).update(other);
+        let mut uniform = [0; 64];
+        hasher.finalize_xof().fill(&mut uniform);
+        RistrettoPoint::from_uniform_bytes(&uniform)
+    }
+
+    fn key(
+        &self,
+        index: usize,
+        slot: u8,
+        offer: &Offer,
+        answer: &[u8; POINT_BYTES],
+        shared: &RistrettoPoint,
+    ) -> Block {
+        let mut hasher = blake3::Hasher::new_keyed(&self.keys);
+        hasher.update(&[index as u8, slot]).update(offer.as_flattened()).update(answer);
+        hasher.update(&shared.compress().to_bytes());
+        let mut key = [0; BLOCK_BYTES];
+        hasher.finalize_xof().fill(&mut key);
+        Block::from_bytes(key)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_chooser_gets_exactly_the_chosen_key() {
+        let [sender, receiver] = [0, 1].map(|index| PartyId::new(index).unwrap());
+        let pair = Pair { session: [3; 32], sender, receiver };
+        let choices = Block(0x0123_4567_89ab_cdef_1122_3344_5566_7788_u128);
+        let chooser = Chooser::new(&pair, choices, &[1; 32]);
+        let (both, message) = answer(&pair, &chooser.offer(), sender, &[2; 32]).unwrap();
+        assert_eq!((chooser.offer().len(), message.len()), (OFFER_BYTES, ANSWER_BYTES));
+        let chosen = chooser.keys(&message, receiver).unwrap();
+        for (index, (both, chosen)) in both.iter().zip(chosen.iter()).enumerate() {
+            let b = (choices.0 >> index & 1) as usize;
+            assert!(both[b] == *chosen && both[1 - b] != *chosen);
+        }
+    }
+}

@@ -1,0 +1,120 @@
+//! Correlated oblivious transfer (PROTOCOL.md §3): one SoftSpokenOT instance per ordered pair of
+//! parties, set up once per session and extended by address.
+//!
+//! In an instance the *sender* P_j holds Δ_j and gets keys K; the *receiver* P_i holds choice bits
+//! u and gets MACs M = K ⊕ uΔ_j, with bit0(K) = 0 and bit0(M) = u. Neither learns the other's part.
+
+mod base;
+mod fold;
+mod ggm;
+mod pair;
+mod softspoken;
+
+#[cfg(test)]
+mod tests;
+
+pub use pair::{Pair, TreeDepth};
+pub use softspoken::{CotReceiver, CotSender};
+
+use crate::auth::Delta;
+use crate::entropy::Entropy;
+use crate::error::Error;
+use crate::mesh::Channel;
+use crate::party::ByParty;
+use futures_util::future::{try_join, try_join_all};
+use senate_block::Block;
+use senate_circuit::{Bits, PartyId};
+use std::rc::Rc;
+
+/// This party's side of all its instances, two per peer.
+#[derive(Debug)]
+pub struct Cots {
+    instances: ByParty<(CotSender, CotReceiver)>,
+}
+
+/// What one extension yields with one peer j, row by row.
+#[derive(Debug, Default)]
+pub struct CotRows {
+    /// M_j: MACs under Δ_j on this party's choice bits.
+    pub macs: Vec<Block>,
+    /// K_i[j]: this party's keys for the choice bits of j.
+    pub keys: Vec<Block>,
+}
+
+impl Cots {
+    /// Sets up both instances with every peer of `channel`, all pairs concurrently. `session` is
+    /// the session id that every hash is bound to.
+    ///
+    /// # Errors
+    /// [`Fault::BasePoint`](crate::Fault::BasePoint) or [`Fault::Pprf`](crate::Fault::Pprf) by the
+    /// peer that cheated, and those of the channel.
+    pub async fn set_up(
+        channel: &Channel,
+        session: &[u8; 32],
+        depth: TreeDepth,
+        delta: &Rc<Delta>,
+        entropy: &Entropy,
+    ) -> Result<Self, Error> {
+        let me = channel.me();
+        let with = |peer: PartyId| {
+            let sending = Pair { session: *session, sender: me, receiver: peer };
+            let receiving = Pair { session: *session, sender: peer, receiver: me };
+            try_join(
+                CotSender::set_up(channel, sending, depth, delta.clone(), entropy),
+                CotReceiver::set_up(channel, receiving, depth, entropy),
+            )
+        };
+        let peers = channel.peers();
+        let mut instances = try_join_all(peers.iter().map(with)).await?.into_iter();
+        let next = |_| instances.next().ok_or(Error::Misuse("one instance per peer"));
+        Ok(Self { instances: ByParty::try_from_fn(peers, next)? })
+    }
+
+    /// Extends both instances with every peer of `channel` by as many rows as `choices` of that
+    /// peer has bits. The rows' address is (parties of the channel, `batch`): all parties use the
+    /// same batch number and row count, each batch once, and one extension at a time per lane.
+    ///
+    /// # Errors
+    /// [`Fault::CotConsistency`](crate::Fault::CotConsistency) by the peer whose choice bits were
+    /// inconsistent, [`Error::Misuse`] for a repeated address or a stranger, and those of the
+    /// channel.
+    pub async fn extend(
+        &self,
+        channel: &Channel,
+        batch: u32,
+        choices: &ByParty<Bits>,
+        entropy: &Entropy,
+    ) -> Result<ByParty<CotRows>, Error> {
+        let peers = channel.peers();
+        let with = async |peer: PartyId| {
+            let choices = choices.at(peer).ok_or(Error::Misuse("choice bits for every peer"))?;
+            let (sender, receiver) = (self.sender(peer)?, self.receiver(peer)?);
+            let (keys, macs) = try_join(
+                sender.extend(channel, batch, choices.len(), entropy),
+                receiver.extend(channel, batch, choices, entropy),
+            )
+            .await?;
+            Ok::<_, Error>(CotRows { macs, keys })
+        };
+        let mut rows = try_join_all(peers.iter().map(with)).await?.into_iter();
+        ByParty::try_from_fn(peers, |_| rows.next().ok_or(Error::Misuse("one answer per peer")))
+    }
+
+    /// The instance in which this party holds Δ and `peer` chooses.
+    ///
+    /// # Errors
+    /// [`Error::Misuse`] for a stranger.
+    pub fn sender(&self, peer: PartyId) -> Result<&CotSender, Error> {
+        let instance = self.instances.at(peer).ok_or(Error::Misuse("no OT with this party"))?;
+        Ok(&instance.0)
+    }
+
+    /// The instance in which `peer` holds Δ and this party chooses.
+    ///
+    /// # Errors
+    /// [`Error::Misuse`] for a stranger.
+    pub fn receiver(&self, peer: PartyId) -> Result<&CotReceiver, Error> {
+        let instance = self.instances.at(peer).ok_or(Error::Misuse("no OT with this party"))?;
+        Ok(&instance.1)
+    }
+}

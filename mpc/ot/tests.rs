@@ -1,0 +1,207 @@
+use super::*;
+use crate::error::Fault;
+use crate::mesh::{Kind, Lane, Mesh};
+use crate::sim::{Action, Federation, Tamper, Tampering, Target};
+use senate_circuit::PartySet;
+
+const LADDER: [usize; 11] = [0, 1, 127, 128, 129, 1023, 1024, 1025, 8063, 8064, 8193];
+
+type Outcome = Result<(Block, ByParty<Bits>, ByParty<CotRows>), Error>;
+
+fn party(index: usize) -> PartyId {
+    PartyId::new(index).unwrap()
+}
+
+fn random_bits(entropy: &Entropy, rows: usize) -> Bits {
+    let mut words = vec![0u8; rows.div_ceil(64) * 8];
+    entropy.fill("test", &mut words);
+    let words = words.as_chunks::<8>().0.iter().map(|word| u64::from_le_bytes(*word)).collect();
+    Bits::from_words(words, rows)
+}
+
+/// Set-up and one extension of `rows` rows among all parties.
+async fn set_up_and_extend(mesh: Mesh, entropy: Entropy, depth: TreeDepth, rows: usize) -> Outcome {
+    let channel = mesh.channel(Lane::SESSION, mesh.parties())?;
+    let delta = Rc::new(Delta::from_random(entropy.block("delta")));
+    let cots = Cots::set_up(&channel, &[5; 32], depth, &delta, &entropy).await?;
+    let choices = ByParty::from_fn(channel.peers(), |_| random_bits(&entropy, rows));
+    let out = cots.extend(&channel, 1, &choices, &entropy).await?;
+    Ok((delta.block(), choices, out))
+}
+
+fn assert_correlated(outcomes: &[Outcome], rows: usize) {
+    let parties = PartySet::first(outcomes.len());
+    for sender in parties.iter() {
+        for receiver in parties.without(sender).iter() {
+            let (delta, _, at_sender) = outcomes[sender.index()].as_ref().unwrap();
+            let (_, choices, at_receiver) = outcomes[receiver.index()].as_ref().unwrap();
+            let keys = &at_sender.at(receiver).unwrap().keys;
+            let macs = &at_receiver.at(sender).unwrap().macs;
+            let choices = choices.at(sender).unwrap();
+            assert_eq!((keys.len(), macs.len()), (rows, rows));
+            for (row, (key, mac)) in keys.iter().zip(macs).enumerate() {
+                assert!(*mac == *key ^ delta.times(choices.bit(row)), "row {row} of {rows}");
+                assert!(!key.bit0() && mac.bit0() == choices.bit(row));
+            }
+        }
+    }
+}
+
+#[test]
+fn macs_are_keys_plus_choice_times_delta() {
+    for rows in LADDER {
+        let outcomes = Federation::new(2, 1)
+            .run(|mesh, entropy| set_up_and_extend(mesh, entropy, TreeDepth::Eight, rows));
+        assert_correlated(&outcomes, rows);
+    }
+    for depth in [TreeDepth::Two, TreeDepth::Four] {
+        for rows in [0, 1, 128, 1025, 140_000] {
+            let outcomes = Federation::new(2, 2)
+                .run(|mesh, entropy| set_up_and_extend(mesh, entropy, depth, rows));
+            assert_correlated(&outcomes, rows);
+        }
+    }
+}
+
+#[test]
+fn every_ordered_pair_has_its_own_instance() {
+    let outcomes = Federation::new(4, 3)
+        .run(|mesh, entropy| set_up_and_extend(mesh, entropy, TreeDepth::Four, 300));
+    assert_correlated(&outcomes, 300);
+}
+
+#[test]
+fn batches_differ_and_an_address_serves_once() {
+    let outcomes = Federation::new(2, 4).run(async |mesh: Mesh, entropy: Entropy| {
+        let channel = mesh.channel(Lane::SESSION, mesh.parties())?;
+        let delta = Rc::new(Delta::from_random(entropy.block("delta")));
+        let cots = Cots::set_up(&channel, &[5; 32], TreeDepth::Two, &delta, &entropy).await?;
+        let choices = ByParty::from_fn(channel.peers(), |_| Bits::zeros(128));
+        let first = cots.extend(&channel, 1, &choices, &entropy).await?;
+        let second = cots.extend(&channel, 2, &choices, &entropy).await?;
+        for (peer, rows) in first.iter() {
+            assert!(rows.keys != second.at(peer).unwrap().keys);
+        }
+        cots.extend(&channel, 1, &choices, &entropy).await.map(|_| ())
+    });
+    assert_eq!(outcomes[0], Err(Error::Misuse("an extension's address serves once")));
+}
+
+/// Party 0 cheats toward party 1 of three: what party 1 concludes.
+fn victim_of(tamper: &mut dyn Tamper, depth: TreeDepth) -> Option<Error> {
+    let outcomes = Federation::new(3, 6)
+        .run_tampered(tamper, |mesh, entropy| set_up_and_extend(mesh, entropy, depth, 500));
+    outcomes.into_iter().nth(1).and_then(Result::err)
+}
+
+fn cheat(kind: Kind, action: Action) -> Option<Error> {
+    let target = Target { from: party(0), to: PartySet::only(party(1)), kind, skip: 0 };
+    victim_of(&mut Tampering::new(target, action), TreeDepth::Four)
+}
+
+#[test]
+fn invalid_group_elements_are_caught() {
+    for kind in [Kind::BaseReceiver, Kind::BaseSender] {
+        for action in [Action::FlipBit(0), Action::Zero, Action::Random] {
+            assert_eq!(cheat(kind, action), Some(Error::by(party(0), Fault::BasePoint)));
+        }
+    }
+}
+
+#[test]
+fn wrong_tree_corrections_and_checks_are_caught() {
+    for (kind, action) in [
+        (Kind::Ggm, Action::Random),
+        (Kind::Ggm, Action::Zero),
+        (Kind::Pprf, Action::FlipBit(0)),
+        (Kind::Pprf, Action::Zero),
+    ] {
+        assert_eq!(cheat(kind, action), Some(Error::by(party(0), Fault::Pprf)));
+    }
+}
+
+#[test]
+fn wrong_responses_are_caught() {
+    for action in [Action::FlipBit(0), Action::FlipBit(200), Action::Zero, Action::Random] {
+        let caught = Some(Error::by(party(0), Fault::CotConsistency));
+        assert_eq!(cheat(Kind::Resp, action), caught);
+    }
+}
+
+#[test]
+fn a_challenge_told_wrongly_convicts_nobody_silently() {
+    let target = Target { from: party(0), to: PartySet::only(party(1)), kind: Kind::Chal, skip: 0 };
+    let outcomes = Federation::new(2, 6)
+        .run_tampered(&mut Tampering::new(target, Action::FlipBit(3)), |mesh, entropy| {
+            set_up_and_extend(mesh, entropy, TreeDepth::Four, 500)
+        });
+    let caught = Error::by(party(1), Fault::CotConsistency);
+    assert_eq!(outcomes[0].as_ref().err(), Some(&caught));
+}
+
+#[test]
+fn messages_of_the_wrong_size_are_refused() {
+    for kind in [
+        Kind::BaseReceiver,
+        Kind::BaseSender,
+        Kind::Ggm,
+        Kind::Pprf,
+        Kind::Corr,
+        Kind::Chal,
+        Kind::Resp,
+    ] {
+        for action in [Action::Truncate, Action::Extend] {
+            assert_eq!(cheat(kind, action), Some(Error::by(party(0), Fault::Malformed(kind))));
+        }
+    }
+}
+
+/// A receiver that corrects toward another u in chosen blocks of some trees.
+struct OtherChoice {
+    trees: std::ops::Range<usize>,
+    block: usize,
+    blocks: usize,
+}
+
+impl Tamper for OtherChoice {
+    fn on_frame(
+        &mut self,
+        from: PartyId,
+        to: PartyId,
+        mut frame: crate::mesh::Frame,
+    ) -> Vec<crate::mesh::Frame> {
+        if from == party(0) && to == party(1) && frame.kind == Kind::Corr {
+            for tree in self.trees.clone() {
+                frame.payload[(tree * self.blocks + self.block) * 16] ^= 1;
+            }
+        }
+        vec![frame]
+    }
+}
+
+#[test]
+fn inconsistent_choice_bits_in_one_block_are_caught() {
+    let caught = Some(Error::by(party(0), Fault::CotConsistency));
+    let (rows, depth) = (500usize, TreeDepth::Four);
+    let blocks = rows.div_ceil(128) + 1;
+    for block in 0..blocks {
+        for trees in [0..depth.trees() / 2, 1..depth.trees()] {
+            assert_eq!(victim_of(&mut OtherChoice { trees, block, blocks }, depth), caught);
+        }
+    }
+}
+
+#[test]
+fn results_do_not_depend_on_the_number_of_threads() {
+    let run = |threads| {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        pool.install(|| {
+            Federation::new(2, 8)
+                .run(|mesh, entropy| set_up_and_extend(mesh, entropy, TreeDepth::Eight, 20_000))
+                .into_iter()
+                .map(|outcome| outcome.unwrap().2.values()[0].keys.clone())
+                .collect::<Vec<_>>()
+        })
+    };
+    assert!(run(1) == run(2));
+}

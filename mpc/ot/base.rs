@@ -183,11 +183,12 @@ impl Oracle {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::SessionId;
 
     #[test]
     fn the_chooser_gets_exactly_the_chosen_key() {
         let [sender, receiver] = [0, 1].map(|index| PartyId::new(index).unwrap());
-        let pair = Pair { session: [3; 32], sender, receiver };
+        let pair = Pair { session: SessionId([3; 32]), sender, receiver };
         let choices = Block(0x0123_4567_89ab_cdef_1122_3344_5566_7788_u128);
         let chooser = Chooser::new(&pair, choices, &[1; 32]);
         let (both, message) = answer(&pair, &chooser.offer(), sender, &[2; 32]).unwrap();

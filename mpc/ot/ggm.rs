@@ -208,11 +208,12 @@ fn node_bytes(tree: usize, level: usize, node: Block) -> [u8; BLOCK_BYTES + 2] {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::SessionId;
     use senate_circuit::PartyId;
 
     fn pair() -> Pair {
         let [sender, receiver] = [0, 1].map(|index| PartyId::new(index).unwrap());
-        Pair { session: [9; 32], sender, receiver }
+        Pair { session: SessionId([9; 32]), sender, receiver }
     }
 
     fn keys(delta: Block) -> (Vec<[Block; 2]>, Vec<Block>) {

@@ -17,6 +17,7 @@ pub use pair::{Pair, TreeDepth};
 pub use softspoken::{CotReceiver, CotSender};
 
 use crate::auth::Delta;
+use crate::domain::SessionId;
 use crate::entropy::Entropy;
 use crate::error::Error;
 use crate::mesh::Channel;
@@ -50,15 +51,15 @@ impl Cots {
     /// peer that cheated, and those of the channel.
     pub async fn set_up(
         channel: &Channel,
-        session: &[u8; 32],
+        session: SessionId,
         depth: TreeDepth,
         delta: &Rc<Delta>,
         entropy: &Entropy,
     ) -> Result<Self, Error> {
         let me = channel.me();
         let with = |peer: PartyId| {
-            let sending = Pair { session: *session, sender: me, receiver: peer };
-            let receiving = Pair { session: *session, sender: peer, receiver: me };
+            let sending = Pair { session, sender: me, receiver: peer };
+            let receiving = Pair { session, sender: peer, receiver: me };
             try_join(
                 CotSender::set_up(channel, sending, depth, delta.clone(), entropy),
                 CotReceiver::set_up(channel, receiving, depth, entropy),

@@ -1,12 +1,14 @@
 //! What names an instance and its hashes.
 
+use crate::domain::{Domain, SessionId};
+use crate::mesh::Lane;
 use senate_circuit::PartyId;
 
 /// An ordered pair of parties in a session: one instance of correlated OT.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Pair {
     /// The session's id.
-    pub session: [u8; 32],
+    pub session: SessionId,
     /// P_j, the holder of Δ_j.
     pub sender: PartyId,
     /// P_i, the holder of the choice bits.
@@ -16,11 +18,9 @@ pub struct Pair {
 impl Pair {
     /// The key of this instance's random oracle for `purpose`.
     pub(super) fn oracle(&self, purpose: &'static str) -> [u8; 32] {
-        let mut hasher = blake3::Hasher::new_derive_key("Senate correlated OT v1");
-        hasher.update(&self.session);
-        hasher.update(&[self.sender.index() as u8, self.receiver.index() as u8]);
-        hasher.update(purpose.as_bytes());
-        *hasher.finalize().as_bytes()
+        let both = [self.sender, self.receiver].into_iter().collect();
+        let tag = Domain::new(self.session, both, Lane::SESSION).tag("correlated OT");
+        tag.party(self.sender).party(self.receiver).bytes(purpose.as_bytes()).digest()
     }
 }
 

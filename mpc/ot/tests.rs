@@ -23,7 +23,7 @@ fn random_bits(entropy: &Entropy, rows: usize) -> Bits {
 async fn set_up_and_extend(mesh: Mesh, entropy: Entropy, depth: TreeDepth, rows: usize) -> Outcome {
     let channel = mesh.channel(Lane::SESSION, mesh.parties())?;
     let delta = Rc::new(Delta::from_random(entropy.block("delta")));
-    let cots = Cots::set_up(&channel, &[5; 32], depth, &delta, &entropy).await?;
+    let cots = Cots::set_up(&channel, SessionId([5; 32]), depth, &delta, &entropy).await?;
     let choices = ByParty::from_fn(channel.peers(), |_| random_bits(&entropy, rows));
     let out = cots.extend(&channel, 1, &choices, &entropy).await?;
     Ok((delta.block(), choices, out))
@@ -75,7 +75,8 @@ fn batches_differ_and_an_address_serves_once() {
     let outcomes = Federation::new(2, 4).run(async |mesh: Mesh, entropy: Entropy| {
         let channel = mesh.channel(Lane::SESSION, mesh.parties())?;
         let delta = Rc::new(Delta::from_random(entropy.block("delta")));
-        let cots = Cots::set_up(&channel, &[5; 32], TreeDepth::Two, &delta, &entropy).await?;
+        let cots =
+            Cots::set_up(&channel, SessionId([5; 32]), TreeDepth::Two, &delta, &entropy).await?;
         let choices = ByParty::from_fn(channel.peers(), |_| Bits::zeros(128));
         let first = cots.extend(&channel, 1, &choices, &entropy).await?;
         let second = cots.extend(&channel, 2, &choices, &entropy).await?;

@@ -220,3 +220,22 @@ pub enum BinaryOp {
     /// OR (three-valued)
     Or,
 }
+
+impl Node {
+    /// Output columns and capacity.
+    pub fn schema(&self) -> Schema {
+        match self {
+            Self::Leaf(leaf) => leaf.schema.clone(),
+            Self::Union { schema, .. }
+            | Self::Project { schema, .. }
+            | Self::Aggregate { schema, .. }
+            | Self::Join { schema, .. } => schema.clone(),
+            Self::Filter { input, .. } => input.schema(),
+            Self::Sort { input, fetch, skip, .. } => {
+                let Schema { columns, capacity } = input.schema();
+                let left = capacity.saturating_sub(*skip);
+                Schema { columns, capacity: fetch.map_or(left, |fetch| left.min(fetch)) }
+            }
+        }
+    }
+}

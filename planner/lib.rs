@@ -2,6 +2,8 @@
 #![forbid(unsafe_code)]
 
 pub mod catalog;
+pub mod cost;
 pub mod expr;
 pub mod ir;
+pub mod lower;
 pub mod types;

@@ -1,0 +1,233 @@
+//! What a stage costs: bytes per link by the formulas of PROTOCOL.md §5, §6 and §7, time and memory
+//! from a quantised snapshot of the links. Integers only, so that every party computes the same.
+
+use senate_circuit::{PartyId, PartySet};
+use std::collections::BTreeMap;
+
+/// Statistical security in bits per attempt (PROTOCOL.md §0).
+const STATISTICAL: u32 = 40;
+/// SoftSpoken parameter: a COT costs `128 / SOFTSPOKEN` bits (PROTOCOL.md §3).
+const SOFTSPOKEN: u64 = 8;
+/// Computation of a party per AND gate and other party, preprocessing included.
+const NANOS_PER_AND_AND_PEER: u64 = 700;
+/// Messages that wait for each other in a stage, apart from its chunks.
+const ROUNDS: u64 = 24;
+/// Bytes of a wire's label, mask and MACs that a party holds, per member of the stage.
+const BYTES_PER_LIVE_WIRE: u64 = 32;
+/// AND gates whose tables are in flight at once (PROTOCOL.md §6).
+const WINDOW: u64 = 1 << 16;
+
+/// One direction of one link, quantised to powers of two so that two measurements agree.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct Link {
+    /// One-way delay.
+    pub latency_us: u32,
+    /// Throughput.
+    pub mbit_per_s: u32,
+}
+
+impl Link {
+    /// Two processes of one machine.
+    pub const LOOPBACK: Self = Self { latency_us: 64, mbit_per_s: 8192 };
+
+    /// Rounded to the next power of two, at least 1.
+    pub fn quantised(latency_us: u32, mbit_per_s: u32) -> Self {
+        let round = |x: u32| x.max(1).checked_next_power_of_two().unwrap_or(1 << 31);
+        Self { latency_us: round(latency_us), mbit_per_s: round(mbit_per_s) }
+    }
+}
+
+/// The links that a plan was priced with; part of the agreed digest.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct LinkSnapshot {
+    /// Links that differ from `default`, from the first party to the second.
+    pub links: BTreeMap<(PartyId, PartyId), Link>,
+    /// Every other link.
+    pub default: Link,
+}
+
+impl Default for LinkSnapshot {
+    fn default() -> Self {
+        Self { links: BTreeMap::new(), default: Link::LOOPBACK }
+    }
+}
+
+impl LinkSnapshot {
+    /// The link from one party to another.
+    pub fn link(&self, from: PartyId, to: PartyId) -> Link {
+        self.links.get(&(from, to)).copied().unwrap_or(self.default)
+    }
+}
+
+/// The public sizes of a stage that its cost depends on.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+pub struct StageSizes {
+    /// AND gates.
+    pub and_gates: u64,
+    /// Longest chain of AND gates.
+    pub depth: u64,
+    /// Wires that owners put in.
+    pub input_wires: u64,
+    /// Wires that come from child stages.
+    pub soldered_wires: u64,
+    /// Wires that are opened.
+    pub output_wires: u64,
+    /// Most wires alive at once.
+    pub live_wires: u64,
+}
+
+/// Predicted cost of a stage.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
+pub struct StageCost {
+    /// Bytes per ordered pair of members.
+    pub bytes: BTreeMap<(PartyId, PartyId), u64>,
+    /// Wall clock, all members on their own machine.
+    pub nanos: u64,
+    /// Memory at the evaluator.
+    pub memory_bytes: u64,
+}
+
+impl StageCost {
+    /// Bytes that `party` sends.
+    pub fn sent_by(&self, party: PartyId) -> u64 {
+        let sent = self.bytes.iter().filter(|((from, _), _)| *from == party);
+        sent.map(|(_, bytes)| bytes).sum()
+    }
+
+    /// Bytes that anybody sends.
+    pub fn total_bytes(&self) -> u64 {
+        self.bytes.values().sum()
+    }
+}
+
+/// Bucket size B for `triples` (PROTOCOL.md §5): the least with 2^B · ℓ^(B−1) ≥ 2^40.
+pub fn bucket_size(triples: u64) -> u64 {
+    let enough = |b: u32| {
+        let leak = u128::from(triples.max(2)).saturating_pow(b - 1).saturating_mul(1 << b);
+        leak >= 1 << STATISTICAL
+    };
+    (2..=STATISTICAL).find(|b| enough(*b)).map_or(u64::from(STATISTICAL), u64::from)
+}
+
+/// Cost of a stage among `parties` with this evaluator.
+pub fn stage_cost(
+    parties: PartySet,
+    evaluator: PartyId,
+    sizes: &StageSizes,
+    links: &LinkSnapshot,
+) -> StageCost {
+    let n = parties.len() as u64;
+    let bits = PairBits::new(n, sizes);
+    let mut cost = StageCost::default();
+    for from in parties.iter() {
+        for to in parties.iter().filter(|to| *to != from) {
+            let extra = if to == evaluator { bits.to_evaluator } else { bits.to_garbler };
+            cost.bytes.insert((from, to), (bits.every_pair + extra).div_ceil(8));
+        }
+    }
+    cost.nanos = seconds(parties, sizes, links, &cost);
+    let per_wire = BYTES_PER_LIVE_WIRE * n;
+    let in_flight = sizes.and_gates.min(WINDOW) * (3 * n).saturating_sub(4) * 16;
+    cost.memory_bytes = sizes.live_wires * per_wire + in_flight * n.saturating_sub(1);
+    cost
+}
+
+/// Bits from one member to another.
+struct PairBits {
+    every_pair: u64,
+    to_evaluator: u64,
+    to_garbler: u64,
+}
+
+impl PairBits {
+    fn new(n: u64, sizes: &StageSizes) -> Self {
+        let cot = 128 / SOFTSPOKEN;
+        let bucket = bucket_size(sizes.and_gates);
+        let triple = bucket * (3 * cot + 65) + bucket.saturating_sub(1);
+        let entering = sizes.input_wires + sizes.soldered_wires;
+        let every_pair = sizes.and_gates * (triple + cot + 2)
+            + entering * (cot + 1)
+            + sizes.input_wires
+            + sizes.output_wires;
+        let tables = sizes.and_gates * (3 * n).saturating_sub(4) * 128;
+        Self {
+            every_pair,
+            to_evaluator: tables + entering * 128,
+            to_garbler: sizes.and_gates.div_ceil(n.max(1)),
+        }
+    }
+}
+
+fn seconds(
+    parties: PartySet,
+    sizes: &StageSizes,
+    links: &LinkSnapshot,
+    cost: &StageCost,
+) -> u64 {
+    let peers = parties.len().saturating_sub(1) as u64;
+    let compute = sizes.and_gates.saturating_mul(NANOS_PER_AND_AND_PEER) * peers;
+    let transfer = cost.bytes.iter().map(|((from, to), bytes)| {
+        let link = links.link(*from, *to);
+        bytes.saturating_mul(8_000) / u64::from(link.mbit_per_s.max(1))
+    });
+    let latency = cost.bytes.keys().map(|(from, to)| links.link(*from, *to).latency_us);
+    let latency = u64::from(latency.max().unwrap_or(0)) * 1_000;
+    let rounds = ROUNDS + 2 * sizes.and_gates.div_ceil(WINDOW);
+    compute + transfer.max().unwrap_or(0) + rounds * latency
+}
+
+/// The member that should evaluate: the one with the fastest slowest incoming link, the leader
+/// among equals.
+pub fn best_evaluator(parties: PartySet, links: &LinkSnapshot) -> Option<PartyId> {
+    let slowest = |to: PartyId| {
+        let incoming = parties.iter().filter(|from| *from != to);
+        incoming.map(|from| links.link(from, to).mbit_per_s).min().unwrap_or(0)
+    };
+    parties.iter().rev_best(slowest)
+}
+
+/// First maximum of a key, where `max_by_key` would give the last.
+trait FirstMaximum: Iterator<Item = PartyId> + Sized {
+    fn rev_best(self, key: impl Fn(PartyId) -> u32) -> Option<PartyId> {
+        self.fold(None, |best: Option<(u32, PartyId)>, party| {
+            let value = key(party);
+            match best {
+                Some((most, _)) if most >= value => best,
+                _ => Some((value, party)),
+            }
+        })
+        .map(|(_, party)| party)
+    }
+}
+
+impl<I: Iterator<Item = PartyId>> FirstMaximum for I {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bucket_sizes_are_those_of_the_protocol() {
+        let table = [(370_728, 3), (370_727, 4), (4_096, 4), (4_095, 5), (431, 5), (112, 6)];
+        for (triples, bucket) in table {
+            assert_eq!(bucket_size(triples), bucket, "{triples}");
+        }
+        assert_eq!(bucket_size(46), 7);
+    }
+
+    #[test]
+    fn two_parties_send_less_than_four() {
+        let sizes = StageSizes { and_gates: 400_000, ..StageSizes::default() };
+        let links = LinkSnapshot::default();
+        let cost = |n| {
+            let parties = PartySet::first(n);
+            let evaluator = best_evaluator(parties, &links).unwrap();
+            stage_cost(parties, evaluator, &sizes, &links)
+        };
+        assert_eq!(best_evaluator(PartySet::first(4), &links), PartyId::new(0));
+        let per_and = cost(2).sent_by(PartyId::new(1).unwrap()) / 400_000;
+        assert!((70..90).contains(&per_and), "{per_and}");
+        assert!(cost(4).total_bytes() > 4 * cost(2).total_bytes());
+        assert!(cost(4).nanos > cost(2).nanos);
+    }
+}

@@ -1,0 +1,271 @@
+//! Operator tree to stages: a circuit per party set, Ver on everything that enters one, children
+//! before parents ([Senate] §4–5, PROTOCOL.md §7–8).
+
+use super::arrange;
+use super::error::LowerError;
+use super::expr::Evaluator;
+use super::group::{self, Grouping};
+use super::physical::{Operator, Physical};
+use super::shape::Shape;
+use super::table::Table;
+use super::{join, sort, ver};
+use crate::cost::{LinkSnapshot, best_evaluator};
+use crate::lower::layout::LeafLayout;
+use senate_circuit::{
+    Builder, PartyId, PartySet, PlaneId, Reveal, Source, Stage, StageId, VerBit,
+};
+use std::collections::BTreeMap;
+
+/// Whether operators run among as few parties as they can.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
+pub enum Decompose {
+    /// Every exactly verifiable operator on a proper subset of its consumer's parties is a stage.
+    #[default]
+    Yes,
+    /// Everything in one circuit among all: the baseline of comparisons.
+    No,
+}
+
+/// Collects stages.
+pub(super) struct Emitter<'a> {
+    pub decompose: Decompose,
+    pub links: &'a LinkSnapshot,
+    pub stages: Vec<Stage>,
+    pub operators: Vec<Vec<String>>,
+    pub layouts: BTreeMap<usize, LeafLayout>,
+}
+
+/// A stage being written.
+struct Writer {
+    builder: Builder,
+    parties: PartySet,
+    sources: Vec<Source>,
+    ver: Vec<PlaneId>,
+    overflow: Vec<PlaneId>,
+    operators: Vec<String>,
+}
+
+/// What the root stage opens.
+pub(super) struct Opened {
+    /// Capacity of the result.
+    pub rows: u32,
+    /// Output bundle of the root stage with the overflow flag.
+    pub overflow: Option<usize>,
+}
+
+impl Emitter<'_> {
+    /// The root stage, with all stages below it; the result goes to `recipients`.
+    pub(super) fn root(
+        &mut self,
+        tree: &Physical,
+        parties: PartySet,
+        recipients: PartySet,
+    ) -> Result<Opened, LowerError> {
+        let mut writer = Writer::new(parties);
+        let table = self.evaluate(tree, &mut writer)?.canonical(&mut writer.builder);
+        let bundle = writer.builder.output(&table.relation.planes());
+        let mut reveals = vec![Reveal { bundle, recipients }];
+        let overflow = writer.overflow_flag();
+        if let Some(bundle) = overflow {
+            reveals.push(Reveal { bundle, recipients });
+        }
+        self.finish(writer, reveals)?;
+        Ok(Opened { rows: table.rows(), overflow })
+    }
+
+    /// A child stage; its one relation is output bundle 0.
+    fn child(&mut self, tree: &Physical) -> Result<StageId, LowerError> {
+        let mut writer = Writer::new(tree.parties);
+        let table = self.operator(tree, &mut writer)?.canonical(&mut writer.builder);
+        if !writer.overflow.is_empty() || table.rows() != tree.shape.rows {
+            return Err(LowerError::malformed("a stage whose range is not exact"));
+        }
+        writer.builder.output(&table.relation.planes());
+        self.finish(writer, Vec::new())
+    }
+
+    fn finish(&mut self, mut writer: Writer, reveals: Vec<Reveal>) -> Result<StageId, LowerError> {
+        let too_many = LowerError::TooManyRows;
+        let id = StageId(u32::try_from(self.stages.len()).map_err(|_| too_many)?);
+        let evaluator = best_evaluator(writer.parties, self.links);
+        let evaluator = evaluator.ok_or_else(|| LowerError::malformed("a stage of nobody"))?;
+        let b = &mut writer.builder;
+        let ok = b.all(&writer.ver, 1);
+        let ver = if writer.ver.is_empty() {
+            Vec::new()
+        } else {
+            vec![VerBit { bundle: b.output(&[ok]) }]
+        };
+        let program = writer.builder.finish()?;
+        let (parties, inputs) = (writer.parties, writer.sources);
+        self.operators.push(writer.operators);
+        self.stages.push(Stage { id, parties, evaluator, program, inputs, ver, reveals });
+        Ok(id)
+    }
+
+    /// The relation of a subtree in the writer's stage, through a stage of its own where that is
+    /// possible and has fewer parties.
+    fn evaluate(&mut self, tree: &Physical, writer: &mut Writer) -> Result<Table, LowerError> {
+        let own_stage = self.decompose == Decompose::Yes
+            && tree.exact
+            && matches!(
+                tree.operator,
+                Operator::Merge { .. } | Operator::Group { .. } | Operator::Intersect { .. }
+            )
+            && tree.parties.len() > 1
+            && tree.parties != writer.parties
+            && tree.parties.is_subset(writer.parties);
+        if !own_stage {
+            return self.operator(tree, writer);
+        }
+        let stage = self.child(tree)?;
+        writer.enter(Source::Child { stage, bundle: 0 }, &tree.shape)
+    }
+
+    /// The operator itself in the writer's stage.
+    fn operator(&mut self, tree: &Physical, writer: &mut Writer) -> Result<Table, LowerError> {
+        if let Operator::Leaf { party, slot, .. } = &tree.operator {
+            return self.leaf(tree, (*party, *slot), writer);
+        }
+        let inputs = tree.inputs.iter().map(|input| self.evaluate(input, writer));
+        let inputs = inputs.collect::<Result<Vec<_>, _>>()?;
+        let inputs = inputs.into_iter().zip(&tree.inputs);
+        let inputs: Vec<_> = inputs
+            .map(|(table, input)| match tree.operator {
+                Operator::Merge { .. }
+                | Operator::Group { .. }
+                | Operator::Intersect { .. }
+                | Operator::Lookup { .. } => resized(writer, table, &input.shape),
+                _ => table,
+            })
+            .collect();
+        writer.note(&tree.operator);
+        apply(tree, inputs, writer)
+    }
+
+    fn leaf(
+        &mut self,
+        tree: &Physical,
+        (party, slot): (PartyId, usize),
+        writer: &mut Writer,
+    ) -> Result<Table, LowerError> {
+        let layout = LeafLayout::of(tree);
+        let layout = layout.ok_or_else(|| LowerError::malformed("an input's layout"))?;
+        if self.layouts.insert(slot, layout).is_some() {
+            return Err(LowerError::malformed("a local result that is used twice"));
+        }
+        if !writer.parties.contains(party) {
+            return Err(LowerError::malformed("an owner outside its stage"));
+        }
+        writer.enter(Source::Owner { party, slot }, &tree.shape)
+    }
+}
+
+impl Writer {
+    fn new(parties: PartySet) -> Self {
+        Self {
+            builder: Builder::new(),
+            parties,
+            sources: Vec::new(),
+            ver: Vec::new(),
+            overflow: Vec::new(),
+            operators: Vec::new(),
+        }
+    }
+
+    /// A relation that somebody else made, with its Ver.
+    fn enter(&mut self, source: Source, shape: &Shape) -> Result<Table, LowerError> {
+        let table = Table::input(&mut self.builder, &shape.fields, shape.rows);
+        self.sources.push(source);
+        self.ver.push(ver::in_range(&mut self.builder, &table, shape)?);
+        Ok(table)
+    }
+
+    fn note(&mut self, operator: &Operator) {
+        if !matches!(operator, Operator::Arrange { one_row: false, .. }) {
+            self.operators.push(operator.name().to_owned());
+        }
+    }
+
+    /// One lane: whether some counting value did not fit.
+    fn overflow_flag(&mut self) -> Option<usize> {
+        if self.overflow.is_empty() {
+            return None;
+        }
+        let flags = std::mem::take(&mut self.overflow);
+        let flags: Vec<_> = flags.into_iter().map(|flag| self.builder.any_lane(flag)).collect();
+        let any = self.builder.any(&flags, 1);
+        Some(self.builder.output(&[any]))
+    }
+}
+
+/// Canonical, with exactly the lanes that the shape says.
+fn resized(writer: &mut Writer, table: Table, shape: &Shape) -> Table {
+    let mut table = table.canonical(&mut writer.builder);
+    if table.rows() < shape.rows {
+        table.relation = table.relation.pad(&mut writer.builder, shape.rows);
+        table.limit = shape.rows;
+    }
+    table
+}
+
+fn apply(tree: &Physical, inputs: Vec<Table>, writer: &mut Writer) -> Result<Table, LowerError> {
+    let missing = || LowerError::malformed("an operator's inputs");
+    let b = &mut writer.builder;
+    let mut inputs = inputs.into_iter();
+    let first = inputs.next().ok_or_else(missing)?;
+    Ok(match &tree.operator {
+        Operator::Leaf { .. } => return Err(missing()),
+        Operator::Merge { keep } => {
+            let second = inputs.next().ok_or_else(missing)?;
+            sort::merge(b, &first, &second, &tree.shape.order, *keep)
+        }
+        Operator::Concat => {
+            let all: Vec<_> = std::iter::once(first).chain(inputs).collect();
+            Table::stacked(b, &all, &tree.shape.fields)
+        }
+        Operator::Group { keys, combine } => {
+            let repeats = tree.inputs.iter().map(|input| repeats(input, *keys));
+            let repeats = repeats.fold(0u32, u32::saturating_add);
+            let groups = tree.shape.rows;
+            let grouping = Grouping { keys: *keys, combine, repeats, groups };
+            let all: Vec<_> = std::iter::once(first).chain(inputs).collect();
+            group::group(b, &all, &grouping).ok_or_else(missing)?
+        }
+        Operator::Intersect { keys } => {
+            let second = inputs.next().ok_or_else(missing)?;
+            join::intersect(b, &first, &second, *keys)
+        }
+        Operator::Lookup { keys } => {
+            let second = inputs.next().ok_or_else(missing)?;
+            join::lookup(b, &first, &second, *keys)
+        }
+        Operator::Arrange { columns, one_row } => {
+            let (table, overflow) = arrange::arrange(b, first, columns, *one_row)?;
+            writer.overflow.extend(overflow);
+            table
+        }
+        Operator::Filter(predicate) => {
+            let mut evaluator = Evaluator::over(b, &first);
+            let holds = evaluator.evaluate(predicate)?;
+            let holds = holds.is_true(evaluator.builder);
+            let overflow = std::mem::take(&mut evaluator.overflow);
+            writer.overflow.extend(overflow);
+            let relation = first.relation.filter(&mut writer.builder, holds);
+            Table { relation, prefix: false, zero: false, ..first }
+        }
+        Operator::Project(exprs) => {
+            let (table, overflow) = arrange::project(b, &first, exprs, &tree.shape.fields)?;
+            writer.overflow.extend(overflow);
+            table
+        }
+        Operator::Sort { order, keep } => sort::sort(b, first, order, *keep),
+        Operator::Skip(rows) => sort::skip(b, first, *rows),
+    })
+}
+
+/// Most rows of an input that agree on its first `keys` columns.
+fn repeats(input: &Physical, keys: usize) -> u32 {
+    let by_key = input.shape.order.iter().all(|key| key.column < keys);
+    if by_key { input.shape.repeats } else { input.shape.rows }
+}

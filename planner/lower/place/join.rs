@@ -1,0 +1,195 @@
+//! Inner equi-joins of m inputs on one key, at most one of them with repeated keys.
+
+use super::leaf::{self, Uniqueness};
+use super::{arranged, fields, place as place_node, sort, unary};
+use crate::ir::{BinaryOp, Column, Expr, Node};
+use crate::lower::error::LowerError;
+use crate::lower::physical::{Operator, Physical};
+use crate::lower::shape::{Field, Shape, ascending, renumber};
+use crate::lower::tree::{self, Costing};
+use crate::types::ColumnType;
+
+/// Sets are intersected in a tree chosen by cost; the input with repeated keys comes last.
+pub(super) fn place(
+    inputs: &[Node],
+    keys: &[Vec<usize>],
+    unique: &[bool],
+    columns: &[Column],
+    costing: &Costing,
+) -> Result<Physical, LowerError> {
+    if inputs.len() < 2 || keys.len() != inputs.len() || unique.len() != inputs.len() {
+        return Err(LowerError::malformed("a join's keys"));
+    }
+    let key_fields = common_keys(inputs, keys)?;
+    let (mut sets, mut bags) = (Vec::new(), Vec::new());
+    for (i, ((input, key), unique)) in inputs.iter().zip(keys).zip(unique).enumerate() {
+        let side = side(input, key, *unique, &key_fields, costing)?;
+        let side = Side { tree: side, sources: sources(inputs, i, key) };
+        if side.tree.shape.is_set() { sets.push(side) } else { bags.push(side) }
+    }
+    if bags.len() > 1 || sets.is_empty() {
+        let what = "a join in which the keys of two inputs may repeat (declare one `unique`)";
+        return Err(LowerError::unsupported(what));
+    }
+    let k = key_fields.len();
+    let (trees, sources): (Vec<_>, Vec<_>) =
+        sets.into_iter().map(|side| (side.tree, side.sources)).unzip();
+    let (tree, order) = tree::binary_with_order(trees, &|a, b| intersect(a, b, k), costing)?;
+    let mut payload: Vec<usize> =
+        order.iter().filter_map(|i| sources.get(*i)).flatten().copied().collect();
+    let tree = match bags.pop() {
+        Some(bag) => {
+            payload.extend(bag.sources);
+            lookup(tree, bag.tree, k)
+        }
+        None => tree,
+    };
+    output(tree, inputs, keys, &payload, columns)
+}
+
+/// One input, columns key then payload, and where the payload stands in the join's output.
+struct Side {
+    tree: Physical,
+    sources: Vec<usize>,
+}
+
+/// Output positions of input `i`'s payload columns, in order.
+fn sources(inputs: &[Node], i: usize, key: &[usize]) -> Vec<usize> {
+    let before: usize = inputs.iter().take(i).map(|input| input.schema().columns.len()).sum();
+    let width = inputs.get(i).map_or(0, |input| input.schema().columns.len());
+    (0..width).filter(|c| !key.contains(c)).map(|c| before + c).collect()
+}
+
+fn common_keys(inputs: &[Node], keys: &[Vec<usize>]) -> Result<Vec<Field>, LowerError> {
+    let width = keys.first().map_or(0, Vec::len);
+    if width == 0 || keys.iter().any(|key| key.len() != width) {
+        return Err(LowerError::unsupported("a join without an equality between its inputs"));
+    }
+    (0..width)
+        .map(|k| {
+            let kinds = inputs.iter().zip(keys).map(|(input, key)| {
+                let columns = input.schema().columns;
+                key.get(k).and_then(|c| columns.get(*c)).map(|column| column.kind)
+            });
+            let kinds: Option<Vec<ColumnType>> = kinds.collect();
+            let kinds = kinds.ok_or_else(|| LowerError::malformed("a join's key column"))?;
+            common(&kinds).map(Field::plain)
+        })
+        .collect()
+}
+
+/// The smallest type that holds the values of all, without NULL.
+fn common(kinds: &[ColumnType]) -> Result<ColumnType, LowerError> {
+    let hull = kinds.iter().copied().map(Some).reduce(|a, b| a?.hull(b?)).flatten();
+    let refused = || LowerError::unsupported("a join on keys of different types or scales");
+    hull.map(|kind| kind.with_nullable(false)).ok_or_else(refused)
+}
+
+fn side(
+    input: &Node,
+    key: &[usize],
+    unique: bool,
+    key_fields: &[Field],
+    costing: &Costing,
+) -> Result<Physical, LowerError> {
+    let schema = input.schema();
+    let mut columns: Vec<_> = key.iter().copied().zip(key_fields.iter().cloned()).collect();
+    for (c, column) in schema.columns.iter().enumerate() {
+        if !key.contains(&c) {
+            columns.push((c, Field::plain(column.kind)));
+        }
+    }
+    if let Node::Leaf(leaf) = input {
+        let set = if unique { Uniqueness::Claimed } else { Uniqueness::FromLeaf };
+        return leaf::keyed(leaf, &columns, key.len(), set);
+    }
+    let tree = without_null_keys(place_node(input, costing)?, key);
+    let known = tree.shape.is_set() && tree.shape.order.iter().all(|o| key.contains(&o.column));
+    let tree = arranged(tree, columns);
+    let order = ascending(0..key.len());
+    if tree.shape.order == order {
+        return Ok(tree);
+    }
+    let mut tree = sort::sorted(tree, order, None);
+    if known {
+        tree.shape.repeats = 1;
+    }
+    Ok(tree)
+}
+
+/// A NULL key joins nothing.
+fn without_null_keys(tree: Physical, key: &[usize]) -> Physical {
+    let nullable = |c: &&usize| tree.shape.fields.get(**c).is_some_and(|f| f.kind.nullable);
+    let present = key.iter().filter(nullable).map(|c| {
+        Expr::Not(Box::new(Expr::IsNull(Box::new(Expr::Column(*c)))))
+    });
+    let all = present.reduce(|a, b| Expr::Binary(BinaryOp::And, Box::new(a), Box::new(b)));
+    match all {
+        Some(predicate) => {
+            let shape = tree.shape.clone();
+            unary(Operator::Filter(predicate), tree, shape)
+        }
+        None => tree,
+    }
+}
+
+/// Exact (PROTOCOL.md §8 "intersection of sets, compacted"): set(min N) with both payloads, each
+/// row satisfying both sides' claims.
+fn intersect(left: Physical, right: Physical, keys: usize) -> Physical {
+    let rows = left.shape.rows.min(right.shape.rows);
+    let exact = left.exact && right.exact;
+    joined(left, right, keys, Operator::Intersect { keys }, (rows, 1), exact)
+}
+
+/// PK–FK join: stays in the stage that sees all, because its range is more than a sorted bag
+/// (equal keys have equal PK-side columns, and at most N_PK distinct keys).
+fn lookup(left: Physical, right: Physical, keys: usize) -> Physical {
+    let rows = right.shape.rows;
+    joined(left, right, keys, Operator::Lookup { keys }, (rows, rows), false)
+}
+
+fn joined(
+    left: Physical,
+    right: Physical,
+    keys: usize,
+    operator: Operator,
+    (rows, repeats): (u32, u32),
+    exact: bool,
+) -> Physical {
+    let shift = left.shape.fields.len().saturating_sub(keys);
+    let mut fields = left.shape.fields.clone();
+    fields.extend(right.shape.fields.iter().skip(keys).cloned());
+    let to = |c: usize| Some(if c < keys { c } else { c + shift });
+    let mut claims = left.shape.claims.clone();
+    claims.extend(right.shape.claims.iter().filter_map(|claim| renumber(claim, &to)));
+    let shape = Shape { fields, rows, order: ascending(0..keys), repeats, claims };
+    let parties = left.parties.union(right.parties);
+    Physical { operator, inputs: vec![left, right], parties, shape, exact }
+}
+
+/// Columns in the join's order: all of input 0, then all of input 1, …; `payload` lists the output
+/// positions of the tree's columns after the key.
+fn output(
+    tree: Physical,
+    inputs: &[Node],
+    keys: &[Vec<usize>],
+    payload: &[usize],
+    columns: &[Column],
+) -> Result<Physical, LowerError> {
+    let k = keys.first().map_or(0, Vec::len);
+    let mut chosen = Vec::new();
+    for (input, key) in inputs.iter().zip(keys) {
+        for c in 0..input.schema().columns.len() {
+            let at = chosen.len();
+            let from = match key.iter().position(|column| *column == c) {
+                Some(position) => Some(position),
+                None => payload.iter().position(|out| *out == at).map(|p| k + p),
+            };
+            chosen.push(from.ok_or_else(|| LowerError::malformed("a join's columns"))?);
+        }
+    }
+    if chosen.len() != columns.len() {
+        return Err(LowerError::malformed("a join's output columns"));
+    }
+    Ok(arranged(tree, chosen.into_iter().zip(fields(columns)).collect()))
+}

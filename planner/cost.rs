@@ -158,12 +158,7 @@ impl PairBits {
     }
 }
 
-fn seconds(
-    parties: PartySet,
-    sizes: &StageSizes,
-    links: &LinkSnapshot,
-    cost: &StageCost,
-) -> u64 {
+fn seconds(parties: PartySet, sizes: &StageSizes, links: &LinkSnapshot, cost: &StageCost) -> u64 {
     let peers = parties.len().saturating_sub(1) as u64;
     let compute = sizes.and_gates.saturating_mul(NANOS_PER_AND_AND_PEER) * peers;
     let transfer = cost.bytes.iter().map(|((from, to), bytes)| {

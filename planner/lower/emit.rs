@@ -11,9 +11,7 @@ use super::table::Table;
 use super::{join, sort, ver};
 use crate::cost::{LinkSnapshot, best_evaluator};
 use crate::lower::layout::LeafLayout;
-use senate_circuit::{
-    Builder, PartyId, PartySet, PlaneId, Reveal, Source, Stage, StageId, VerBit,
-};
+use senate_circuit::{Builder, PartyId, PartySet, PlaneId, Reveal, Source, Stage, StageId, VerBit};
 use std::collections::BTreeMap;
 
 /// Whether operators run among as few parties as they can.

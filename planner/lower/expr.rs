@@ -169,11 +169,7 @@ impl Evaluator<'_> {
         Ok(Scalar::boolean(bit, self.rows, present))
     }
 
-    fn case(
-        &mut self,
-        branches: &[(Expr, Expr)],
-        otherwise: &Expr,
-    ) -> Result<Scalar, LowerError> {
+    fn case(&mut self, branches: &[(Expr, Expr)], otherwise: &Expr) -> Result<Scalar, LowerError> {
         let outside = self.active;
         let mut chosen = Vec::new();
         for (condition, value) in branches {

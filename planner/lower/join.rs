@@ -75,8 +75,7 @@ impl Merged {
         fields.push(Field::plain(ColumnType::boolean()));
         let parts = [(left, loads.0, false), (right, loads.1, true)].map(|(table, load, side)| {
             let rows = table.rows();
-            let mut columns: Vec<_> =
-                table.relation.columns.iter().take(keys).cloned().collect();
+            let mut columns: Vec<_> = table.relation.columns.iter().take(keys).cloned().collect();
             columns.push(Word::bit(b.constant(side, rows), rows));
             columns.push(b.resize(&load, width));
             let relation = Relation::new(table.relation.valid, columns, rows);

@@ -77,9 +77,7 @@ fn place(node: &Node, costing: &Costing) -> Result<Physical, LowerError> {
         Node::Join { inputs, keys, unique, schema } => {
             join::place(inputs, keys, unique, &schema.columns, costing)
         }
-        Node::Sort { input, keys, fetch, skip } => {
-            sort::place(input, keys, *fetch, *skip, costing)
-        }
+        Node::Sort { input, keys, fetch, skip } => sort::place(input, keys, *fetch, *skip, costing),
     }
 }
 

@@ -85,8 +85,12 @@ fn width_of(low: i128, high: i128) -> u32 {
     bits_for(high.wrapping_sub(low).cast_unsigned())
 }
 
-fn numeric(kind: ColumnType, low: Option<i128>, high: Option<i128>, what: &'static str)
--> Result<ColumnType, LowerError> {
+fn numeric(
+    kind: ColumnType,
+    low: Option<i128>,
+    high: Option<i128>,
+    what: &'static str,
+) -> Result<ColumnType, LowerError> {
     match (low, high) {
         (Some(low), Some(high)) if high.checked_sub(low).is_some() => {
             Ok(ColumnType { low, high, ..kind })
@@ -206,8 +210,7 @@ fn rescaled(b: &mut Builder, x: &Scalar, sql: SqlType) -> Result<Scalar, LowerEr
         return Ok(x.clone());
     }
     let factor = u32::try_from(steps).ok().and_then(|steps| 10i128.checked_pow(steps));
-    let factor =
-        factor.ok_or_else(|| LowerError::unsupported("a cast to fewer decimal places"))?;
+    let factor = factor.ok_or_else(|| LowerError::unsupported("a cast to fewer decimal places"))?;
     let factor = constant(factor, x.kind, x.value.lanes);
     let product = multiply(b, x, &factor)?;
     Ok(Scalar { kind: ColumnType { sql, ..product.kind }, ..product })

@@ -32,11 +32,8 @@ pub(super) fn binary_with_order(
     join: &dyn Fn(Physical, Physical) -> Physical,
     costing: &Costing,
 ) -> Result<(Physical, Vec<usize>), LowerError> {
-    let shape = if inputs.len() <= EXHAUSTIVE {
-        search(&inputs, join, costing)
-    } else {
-        balanced(&inputs)
-    };
+    let shape =
+        if inputs.len() <= EXHAUSTIVE { search(&inputs, join, costing) } else { balanced(&inputs) };
     let shape = shape.ok_or_else(|| LowerError::malformed("an operator without inputs"))?;
     let mut order = Vec::new();
     shape.leaves(&mut order);
@@ -118,9 +115,9 @@ fn search(
             if left > right {
                 let pair = (best.get(left)?.as_ref()?, best.get(right)?.as_ref()?);
                 let candidate = combined(pair, join, everyone, costing);
-                let better = chosen.as_ref().is_none_or(|c| {
-                    (candidate.nanos, candidate.bytes) < (c.nanos, c.bytes)
-                });
+                let better = chosen
+                    .as_ref()
+                    .is_none_or(|c| (candidate.nanos, candidate.bytes) < (c.nanos, c.bytes));
                 if better {
                     chosen = Some(candidate);
                 }

@@ -91,12 +91,7 @@ fn padded(b: &mut Builder, value: &Word, ok: &mut Vec<PlaneId>) -> PlaneId {
 }
 
 /// 1 where a number or boolean is in its domain, or there is none.
-fn in_domain(
-    b: &mut Builder,
-    cell: &Cell,
-    kind: &ColumnType,
-    valid: PlaneId,
-) -> Option<PlaneId> {
+fn in_domain(b: &mut Builder, cell: &Cell, kind: &ColumnType, valid: PlaneId) -> Option<PlaneId> {
     let lanes = cell.value.lanes;
     if kind.sql == SqlType::Boolean {
         let bit = cell.value.bits.first().copied()?;

@@ -120,9 +120,10 @@ fn side(
 /// A NULL key joins nothing.
 fn without_null_keys(tree: Physical, key: &[usize]) -> Physical {
     let nullable = |c: &&usize| tree.shape.fields.get(**c).is_some_and(|f| f.kind.nullable);
-    let present = key.iter().filter(nullable).map(|c| {
-        Expr::Not(Box::new(Expr::IsNull(Box::new(Expr::Column(*c)))))
-    });
+    let present = key
+        .iter()
+        .filter(nullable)
+        .map(|c| Expr::Not(Box::new(Expr::IsNull(Box::new(Expr::Column(*c))))));
     let all = present.reduce(|a, b| Expr::Binary(BinaryOp::And, Box::new(a), Box::new(b)));
     match all {
         Some(predicate) => {

@@ -17,20 +17,23 @@ impl Prg {
     /// Writes blocks `address`, `address` + 1, … The caller makes addresses unique, for example as
     /// (party set, batch, offset).
     pub fn fill(&self, address: u128, out: &mut [Block]) {
-        for (r, block) in out.iter_mut().enumerate() {
-            *block = Block(address.wrapping_add(r as u128));
-        }
-        self.0.permute(out);
+        let counters = |first, tile: &mut [Block]| count_from(address, first, tile);
+        self.0.stream(out.len(), counters, |first, tile| {
+            out[first..first + tile.len()].copy_from_slice(tile);
+        });
     }
 
     /// XORs blocks `address`, `address` + 1, … into `out`.
     pub fn xor_into(&self, address: u128, out: &mut [Block]) {
-        let mut stream = [Block::ZERO; TILE];
-        for (tile, out) in out.chunks_mut(TILE).enumerate() {
-            let stream = &mut stream[..out.len()];
-            self.fill(address.wrapping_add((tile * TILE) as u128), stream);
-            xor_into(out, stream);
-        }
+        let counters = |first, tile: &mut [Block]| count_from(address, first, tile);
+        self.0.stream(out.len(), counters, |first, tile| xor_into(&mut out[first..], tile));
+    }
+}
+
+#[inline(always)]
+fn count_from(address: u128, first: usize, tile: &mut [Block]) {
+    for (r, block) in tile.iter_mut().enumerate() {
+        *block = Block(address.wrapping_add((first + r) as u128));
     }
 }
 

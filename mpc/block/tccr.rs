@@ -2,9 +2,6 @@
 
 use crate::{Block, FixedKey};
 
-/// Blocks worked on at a time, so that a tile stays in the first-level cache.
-const TILE: usize = 256;
-
 /// t = (use, index, i, j, half), packed injectively into a block.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Tweak {
@@ -47,29 +44,37 @@ impl Tccr {
     /// same length; surplus elements of the longer one are left alone.
     pub fn pi(&self, xs: &[Block], out: &mut [Block]) {
         let len = xs.len().min(out.len());
-        out[..len].copy_from_slice(&xs[..len]);
-        self.0.permute(&mut out[..len]);
+        self.0.stream(
+            len,
+            |first, tile| tile.copy_from_slice(&xs[first..first + tile.len()]),
+            |first, tile| out[first..first + tile.len()].copy_from_slice(tile),
+        );
     }
 
     /// out_r = H_k(x_r, tweak(r)), given `pis`_r = π_k(x_r). Lengths as in [`Tccr::pi`].
     #[inline]
     pub fn finish(&self, pis: &[Block], tweak: impl Fn(usize) -> Block, out: &mut [Block]) {
-        for (tile, (pis, out)) in pis.chunks(TILE).zip(out.chunks_mut(TILE)).enumerate() {
-            let len = pis.len().min(out.len());
-            let (pis, out) = (&pis[..len], &mut out[..len]);
-            for (r, (x, pi)) in out.iter_mut().zip(pis).enumerate() {
-                *x = *pi ^ tweak(tile * TILE + r);
-            }
-            self.0.permute(out);
-            for (x, pi) in out.iter_mut().zip(pis) {
-                *x ^= *pi;
-            }
-        }
+        let len = pis.len().min(out.len());
+        let (pis, out) = (&pis[..len], &mut out[..len]);
+        self.0.stream(
+            len,
+            |first, tile| {
+                for (r, (x, pi)) in tile.iter_mut().zip(&pis[first..]).enumerate() {
+                    *x = *pi ^ tweak(first + r);
+                }
+            },
+            |first, tile| {
+                for ((x, pi), out) in tile.iter().zip(&pis[first..]).zip(&mut out[first..]) {
+                    *out = *x ^ *pi;
+                }
+            },
+        );
     }
 
     /// xs_r ← H_k(xs_r, tweak(r)), for values hashed under one tweak only.
     #[inline]
     pub fn hash(&self, xs: &mut [Block], tweak: impl Fn(usize) -> Block) {
+        const TILE: usize = 256;
         let mut pis = [Block::ZERO; TILE];
         for (tile, xs) in xs.chunks_mut(TILE).enumerate() {
             let pis = &mut pis[..xs.len()];

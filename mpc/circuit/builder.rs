@@ -114,6 +114,11 @@ impl Builder {
         self.maps.intern(lanes)
     }
 
+    /// The map to the lanes `start .. end`; none when `end` is not larger.
+    pub fn range(&mut self, start: u32, end: u32) -> MapId {
+        self.maps.range(start, end)
+    }
+
     /// Number of entries of a map; 0 after an error.
     pub fn map_len(&mut self, map: MapId) -> Lanes {
         match self.maps.facts(map) {
@@ -153,7 +158,7 @@ impl Builder {
     /// Lanes `start .. start + len`. Free.
     pub fn slice(&mut self, plane: PlaneId, start: u32, len: u32) -> PlaneId {
         let Some(end) = start.checked_add(len) else { return self.fail(BuildError::TooLarge) };
-        let map = self.map((start..end).collect());
+        let map = self.range(start, end);
         self.gather(plane, map)
     }
 

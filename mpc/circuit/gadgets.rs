@@ -15,6 +15,7 @@ mod sort;
 mod word;
 
 pub use network::Network;
+pub use sort::KeyBit;
 pub use word::Word;
 
 #[cfg(test)]

@@ -14,13 +14,14 @@ mod gadgets;
 mod party;
 mod program;
 mod relation;
+pub mod samples;
 mod stage;
 mod stats;
 
 pub use bits::Bits;
 pub use builder::Builder;
 pub use error::BuildError;
-pub use gadgets::{Network, Word};
+pub use gadgets::{KeyBit, Network, Word};
 pub use party::{PartyId, PartySet};
 pub use program::{Bundle, Drops, Instruction, Lanes, MapId, PlaneId, Program};
 pub use relation::{Direction, KeyColumn, Relation, Repeats};

@@ -86,7 +86,7 @@ impl Relation {
     /// Rows `start .. start + len`. Free.
     #[must_use]
     pub fn slice(&self, b: &mut Builder, start: Lanes, len: Lanes) -> Self {
-        let map = b.map((start..start.saturating_add(len)).collect());
+        let map = b.range(start, start.saturating_add(len));
         self.gather(b, map)
     }
 

@@ -21,6 +21,7 @@ pub(super) struct Maps {
     known: HashMap<Rc<[u32]>, MapId>,
     composed: HashMap<(MapId, MapId), MapId>,
     shifted: HashMap<(MapId, u32), MapId>,
+    ranges: HashMap<(u32, u32), MapId>,
 }
 
 impl Maps {
@@ -68,6 +69,16 @@ impl Maps {
         let result = self.intern(lanes.iter().map(|lane| lane.wrapping_sub(offset)).collect());
         self.shifted.insert((map, offset), result);
         result
+    }
+
+    /// The lanes `start .. end`, without hashing them again.
+    pub(super) fn range(&mut self, start: u32, end: u32) -> MapId {
+        if let Some(map) = self.ranges.get(&(start, end)) {
+            return *map;
+        }
+        let map = self.intern((start..end).collect());
+        self.ranges.insert((start, end), map);
+        map
     }
 
     pub(super) fn into_lanes(self) -> Vec<Vec<u32>> {

@@ -55,7 +55,7 @@ impl Builder {
 
     /// Lanes `start .. start + len` of a word. Free.
     pub fn slice_word(&mut self, word: &Word, start: u32, len: u32) -> Word {
-        let map = self.map((start..start.saturating_add(len)).collect());
+        let map = self.range(start, start.saturating_add(len));
         self.gather_word(word, map)
     }
 

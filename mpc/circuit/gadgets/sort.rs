@@ -1,44 +1,42 @@
 //! Running a comparator network over rows.
 
 use super::Network;
-use crate::{Builder, Lanes, PlaneId, Word};
+use crate::{BuildError, Builder, MapId, PlaneId, Word};
 
 /// Marks wires that carry no row any more.
 const GONE: u32 = u32::MAX;
 
+/// One bit of a sort key: a plane of the rows, as it is or negated.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct KeyBit {
+    /// Position among the planes of the rows.
+    pub plane: usize,
+    /// Whether 1 comes before 0.
+    pub negated: bool,
+}
+
 impl Builder {
-    /// The rows (one plane per bit, one lane per row) in the order that `network` gives them. `key`
-    /// derives the sort key from the planes of some rows, of the number of lanes given, smallest
-    /// first; it is called for both sides of each layer and should use free gates only.
+    /// The rows (one plane per bit, one lane per row) in the order that `network` gives them, by
+    /// the unsigned integer of the `key` bits, least significant first.
     ///
     /// Per comparator σ ANDs for a key of σ bits and one per plane.
     pub fn apply_network(
         &mut self,
         rows: &[PlaneId],
         network: &Network,
-        mut key: impl FnMut(&mut Self, &[PlaneId], Lanes) -> Word,
+        key: &[KeyBit],
     ) -> Vec<PlaneId> {
         let mut rows = rows.to_vec();
         let last = last_layers(network);
         let mut lane_of: Vec<u32> = (0..network.wires).collect();
         for (at, layer) in network.layers.iter().enumerate() {
             let plan = LayerPlan::new(at, layer, &last, &lane_of);
-            let low_map = self.map(plan.low_lanes);
-            let high_map = self.map(plan.high_lanes);
-            let rest_map = self.map(plan.rest_lanes);
-            let (low_kept, high_kept) = (self.map(plan.low_kept), self.map(plan.high_kept));
-            let low = self.gather_all(&rows, low_map);
-            let high = self.gather_all(&rows, high_map);
-            let pairs = self.map_len(low_map);
-            let (low_key, high_key) = (key(self, &low, pairs), key(self, &high, pairs));
-            let swap = self.less_than(&high_key, &low_key);
-            for ((row, low), high) in rows.iter_mut().zip(low).zip(high) {
-                let differ = self.xor(low, high);
-                let change = self.and(swap, differ);
-                let (low, high) = (self.xor(low, change), self.xor(high, change));
-                let (low, high) = (self.gather(low, low_kept), self.gather(high, high_kept));
-                let rest = self.gather(*row, rest_map);
-                *row = self.concat(&[low, high, rest]);
+            let maps = plan.lanes.map(|lanes| self.map(lanes));
+            let [low, high, ..] = maps;
+            let (low, high) = (self.key_of(&rows, low, key), self.key_of(&rows, high, key));
+            let swap = self.less_than(&high, &low);
+            for row in &mut rows {
+                *row = self.exchange(*row, swap, maps);
             }
             lane_of = plan.lane_of;
         }
@@ -46,17 +44,40 @@ impl Builder {
         let order = self.map(lanes);
         self.gather_all(&rows, order)
     }
+
+    /// The key of some of the rows.
+    fn key_of(&mut self, rows: &[PlaneId], map: MapId, key: &[KeyBit]) -> Word {
+        let mut bits = Vec::with_capacity(key.len());
+        for bit in key {
+            let Some(plane) = rows.get(bit.plane) else {
+                self.fail(BuildError::UnknownColumn(bit.plane));
+                break;
+            };
+            let gathered = self.gather(*plane, map);
+            bits.push(if bit.negated { self.not(gathered) } else { gathered });
+        }
+        let lanes = self.map_len(map);
+        Word::new(bits, lanes)
+    }
+
+    /// One plane through one layer; the maps are those of [`LayerPlan::lanes`].
+    fn exchange(&mut self, row: PlaneId, swap: PlaneId, maps: [MapId; 5]) -> PlaneId {
+        let [low, high, rest, low_kept, high_kept] = maps;
+        let (low, high) = (self.gather(row, low), self.gather(row, high));
+        let differ = self.xor(low, high);
+        let change = self.and(swap, differ);
+        let (low, high) = (self.xor(low, change), self.xor(high, change));
+        let (low, high) = (self.gather(low, low_kept), self.gather(high, high_kept));
+        let rest = self.gather(row, rest);
+        self.concat(&[low, high, rest])
+    }
 }
 
 /// Where the rows of one layer come from and go to.
 struct LayerPlan {
-    low_lanes: Vec<u32>,
-    high_lanes: Vec<u32>,
-    /// Rows that the layer does not touch and that are wanted later.
-    rest_lanes: Vec<u32>,
-    /// Pairs whose smaller, and whose larger row is wanted later.
-    low_kept: Vec<u32>,
-    high_kept: Vec<u32>,
+    /// Lanes of the pairs' two rows; lanes of the rows that the layer does not touch and that are
+    /// wanted later; pairs whose smaller, and whose larger row is wanted later.
+    lanes: [Vec<u32>; 5],
     /// Lane of each wire after the layer.
     lane_of: Vec<u32>,
 }
@@ -87,14 +108,9 @@ impl LayerPlan {
                 put(wire);
             }
         }
-        Self {
-            low_lanes: pairs.iter().map(|pair| at(lane_of, pair.0)).collect(),
-            high_lanes: pairs.iter().map(|pair| at(lane_of, pair.1)).collect(),
-            rest_lanes,
-            low_kept,
-            high_kept,
-            lane_of: next,
-        }
+        let low = pairs.iter().map(|pair| at(lane_of, pair.0)).collect();
+        let high = pairs.iter().map(|pair| at(lane_of, pair.1)).collect();
+        Self { lanes: [low, high, rest_lanes, low_kept, high_kept], lane_of: next }
     }
 }
 
@@ -127,10 +143,9 @@ mod tests {
     /// Rows of a key and a payload through a network; returns rows and AND gates.
     fn run(network: &Network, rows: &[(u128, u128)]) -> (Vec<(u128, u128)>, u64) {
         let mut b = Builder::new();
-        let planes = b.input(&vec![rows.len() as u32; 12]);
-        let sorted = b.apply_network(&planes, network, |_, row, lanes| {
-            Word::new(row.iter().take(8).copied().collect(), lanes)
-        });
+        let planes = b.input(&[rows.len() as u32; 12]);
+        let key: Vec<_> = (0..8).map(|plane| KeyBit { plane, negated: false }).collect();
+        let sorted = b.apply_network(&planes, network, &key);
         b.output(&sorted);
         let program = b.finish().unwrap();
         let (keys, loads): (Vec<_>, Vec<_>) = rows.iter().copied().unzip();

@@ -1,7 +1,8 @@
 //! Ordering rows: sort keys, merging, sorting.
 
 use super::Relation;
-use crate::{BuildError, Builder, Lanes, Network, PlaneId, Word};
+use crate::gadgets::KeyBit;
+use crate::{BuildError, Builder, Lanes, Network, Word};
 
 /// Ascending or descending.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -40,23 +41,14 @@ impl Relation {
     /// The key of each row by `order`, the first column most significant, as an unsigned integer
     /// whose order is the rows' order. Free.
     pub fn key(&self, b: &mut Builder, order: &[KeyColumn]) -> Word {
-        let mut key = Word::new(Vec::new(), self.rows);
-        for part in order.iter().rev() {
-            let column = self.column(b, part.column);
-            let mut turned = match part.direction {
-                Direction::Ascending => column.clone(),
-                Direction::Descending => b.not_word(&column),
-            };
-            let top = (part.presence, column.bits.last(), turned.bits.last_mut());
-            if let (Some(direction), Some(top), Some(slot)) = top {
-                *slot = match direction {
-                    Direction::Ascending => *top,
-                    Direction::Descending => b.not(*top),
-                };
+        let planes = self.planes();
+        let mut bits = Vec::new();
+        for bit in self.key_bits(b, order) {
+            if let Some(plane) = planes.get(bit.plane) {
+                bits.push(if bit.negated { b.not(*plane) } else { *plane });
             }
-            key = key.with_high(&turned);
         }
-        key
+        Word::new(bits, self.rows)
     }
 
     /// (¬valid ‖ key): valid rows first, then by key. Free.
@@ -98,12 +90,27 @@ impl Relation {
             b.fail(BuildError::LanesDiffer { left: network.rows(), right: self.rows });
             return self.clone();
         }
-        let widths = self.widths();
-        let key = |b: &mut Builder, planes: &[PlaneId], rows: Lanes| {
-            Self::from_planes(b, planes, &widths, rows).sort_key(b, order)
-        };
-        let planes = b.apply_network(&self.planes(), network, key);
+        let mut key = self.key_bits(b, order);
+        key.push(KeyBit { plane: 0, negated: true });
+        let planes = b.apply_network(&self.planes(), network, &key);
         let rows = u32::try_from(network.output.len()).unwrap_or(u32::MAX);
-        Self::from_planes(b, &planes, &widths, rows)
+        Self::from_planes(b, &planes, &self.widths(), rows)
+    }
+
+    /// Positions among [`Relation::planes`] of the key's bits, least significant first.
+    fn key_bits(&self, b: &mut Builder, order: &[KeyColumn]) -> Vec<KeyBit> {
+        let mut key = Vec::new();
+        for part in order.iter().rev() {
+            let width = self.column(b, part.column).width();
+            let before = self.columns.iter().take(part.column).map(Word::width);
+            let start = 1 + before.sum::<usize>();
+            for bit in 0..width {
+                let presence = part.presence.filter(|_| bit + 1 == width);
+                let direction = presence.unwrap_or(part.direction);
+                let negated = direction == Direction::Descending;
+                key.push(KeyBit { plane: start + bit, negated });
+            }
+        }
+        key
     }
 }

@@ -104,7 +104,7 @@ fn sorts_in_every_direction() {
             KeyColumn { column: 0, direction: Descending, presence: Some(Ascending) },
             KeyColumn { column: 1, direction: Ascending, presence: Some(Descending) },
         ];
-        let (sorted, _) = run(&[input.clone()], |b, r| r[0].sort(b, &order, 11));
+        let (sorted, _) = run(std::slice::from_ref(&input), |b, r| r[0].sort(b, &order, 11));
         let mut expected: Vec<_> = input.into_iter().flatten().collect();
         expected.sort_by_key(|[x, y]| {
             (x >> 4 & 1, std::cmp::Reverse(x & 15), std::cmp::Reverse(y >> 2 & 1), y & 3)
@@ -119,7 +119,7 @@ fn sorts_in_every_direction() {
 fn filter_mask_compact() {
     for seed in 0..6 {
         let input = rows(seed, 9);
-        let (out, _) = run(&[input.clone()], |b, r| {
+        let (out, _) = run(std::slice::from_ref(&input), |b, r| {
             let kept = r[0].filter(b, r[0].columns[0].bits[0]);
             kept.compact(b, 6)
         });
@@ -139,12 +139,14 @@ fn moving_rows() {
         rows
     };
     for by in [0, 2, 5, 7] {
-        let (out, program) = run(&[input.clone()], |b, r| r[0].shift_later(b, by as u32));
+        let (out, program) =
+            run(std::slice::from_ref(&input), |b, r| r[0].shift_later(b, by as u32));
         assert_eq!((out, program.ands()), (shifted(by), 0));
     }
-    let (out, _) = run(&[input.clone()], |b, r| r[0].shift_earlier(b, 1).truncate(b, 3));
+    let (out, _) =
+        run(std::slice::from_ref(&input), |b, r| r[0].shift_earlier(b, 1).truncate(b, 3));
     assert_eq!(out, input[1..4]);
-    let (out, _) = run(&[input.clone()], |b, r| r[0].pad(b, 7));
+    let (out, _) = run(std::slice::from_ref(&input), |b, r| r[0].pad(b, 7));
     assert_eq!(out, [input.clone(), vec![None; 2]].concat());
     let (out, _) = run(&[input.clone(), rows(4, 0), rows(5, 2)], Relation::concat);
     assert_eq!(out, [input, rows(5, 2)].concat());
@@ -153,7 +155,7 @@ fn moving_rows() {
 #[test]
 fn groups_of_equal_neighbours() {
     let input = canonical(&rows(8, 20));
-    let (out, _) = run(&[input.clone()], |b, r| {
+    let (out, _) = run(std::slice::from_ref(&input), |b, r| {
         let group = r[0].continues_group(b, &[0]);
         r[0].filter(b, group).masked(b)
     });

@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 pub mod auth;
+pub mod coin;
 pub mod domain;
 pub mod entropy;
 pub mod error;
@@ -14,7 +15,10 @@ pub mod open;
 pub mod ot;
 pub mod party;
 pub mod pre;
+pub mod session;
+pub mod setup;
 pub mod wire;
+pub mod zero;
 
 #[cfg(any(test, feature = "sim"))]
 pub mod sim;
@@ -26,3 +30,4 @@ pub use error::{AbortClass, Error, Fault, Step};
 pub use mesh::{Channel, Frame, Kind, Lane, Link, Mesh};
 pub use open::{OpenToKinds, Openings, open_to};
 pub use party::ByParty;
+pub use session::{Params, Session};

@@ -1,5 +1,13 @@
 //! Preprocessing: authenticated random bits and multiplication triples of one party set.
 
+pub mod batch;
+pub mod bucket;
+pub mod distributed;
+pub mod leaky_and;
+pub mod shares;
+pub mod workbench;
+pub mod zero_test;
+
 #[cfg(any(test, feature = "sim"))]
 pub mod ideal;
 

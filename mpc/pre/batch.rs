@@ -1,0 +1,117 @@
+//! One batch of preprocessing from start to end (PROTOCOL.md §5): shares, leaky triples, zero
+//! test, buckets.
+
+use super::Triples;
+use super::bucket::{BatchShape, combine};
+use super::leaky_and::{Factors, LeakyTriples, leaky_and};
+use super::shares::{RowCounts, share_rows};
+use super::workbench::{CotSource, Workbench};
+use super::zero_test::{PRODUCT_ROWS, zero_test};
+use crate::auth::AuthBits;
+use crate::coin::Coins;
+use crate::error::Error;
+
+/// Leaky triples per extension: bounds the memory of rows that are not triples yet.
+const LEAKY_CHUNK: usize = 1 << 16;
+/// Masks per extension.
+const MASK_CHUNK: usize = 3 * LEAKY_CHUNK;
+/// Extensions that one batch may use.
+const EXTENSIONS_MAX: u32 = 1 << 8;
+
+/// Makes the triples of `shape`. `batch` addresses the batch's extensions within S and must not
+/// repeat there.
+///
+/// # Errors
+/// Those of the protocols it consists of.
+pub async fn triple_batch<C: CotSource>(
+    bench: &Workbench<C>,
+    batch: u32,
+    shape: BatchShape,
+) -> Result<Triples, Error> {
+    let spans: Vec<_> = (0..shape.bucket).flat_map(|_| spans(shape.triples, LEAKY_CHUNK)).collect();
+    let mut extensions = extensions(batch, spans.len())?;
+    let mut coins =
+        Coins::commit(&bench.channel, bench.domain, spans.len() + 2, &bench.entropy).await?;
+    let mut rows: Vec<LeakyTriples> = Vec::with_capacity(shape.bucket);
+    let mut residues = Vec::with_capacity(shape.leaky());
+    let mut products = None;
+    for (start, len) in spans {
+        let extension = extensions.next().ok_or(Error::Misuse("one extension per span"))?;
+        let specific = if products.is_none() { PRODUCT_ROWS } else { 0 };
+        let counts = RowCounts { common: 3 * len, specific };
+        let made = share_rows(bench, extension, counts, &mut coins).await?;
+        products.get_or_insert(made.specific);
+        let mut shares = made.shares;
+        let (a, b) = (shares.take_front(len), shares.take_front(len));
+        let keys = made.keys.map(|_, mut keys| {
+            keys.truncate(len);
+            keys
+        });
+        let factors = Factors { a, b, r: shares, keys };
+        let leaky = leaky_and(bench, residues.len(), factors).await?;
+        residues.extend_from_slice(&leaky.residues);
+        append(&mut rows, start, leaky, shape.triples)?;
+    }
+    let products = products.ok_or(Error::Misuse("a batch has at least one triple"))?;
+    zero_test(bench, &residues, &products, &mut coins).await?;
+    drop(residues);
+    combine(bench, rows, &mut coins).await
+}
+
+/// Makes `count` authenticated random bits; `batch` as in [`triple_batch`].
+///
+/// # Errors
+/// Those of the protocols it consists of.
+pub async fn mask_batch<C: CotSource>(
+    bench: &Workbench<C>,
+    batch: u32,
+    count: usize,
+) -> Result<AuthBits, Error> {
+    let spans = spans(count, MASK_CHUNK);
+    let mut extensions = extensions(batch, spans.len())?;
+    let mut coins =
+        Coins::commit(&bench.channel, bench.domain, spans.len(), &bench.entropy).await?;
+    let mut masks = AuthBits::zeros(&bench.member, 0);
+    for (_, len) in spans {
+        let extension = extensions.next().ok_or(Error::Misuse("one extension per span"))?;
+        let counts = RowCounts { common: len, specific: 0 };
+        masks.append(&share_rows(bench, extension, counts, &mut coins).await?.shares);
+    }
+    Ok(masks)
+}
+
+/// Adds a span to the row it belongs to; a span that starts at 0 begins a row of `len` triples.
+fn append(
+    rows: &mut Vec<LeakyTriples>,
+    start: usize,
+    leaky: LeakyTriples,
+    len: usize,
+) -> Result<(), Error> {
+    if start == 0 {
+        let mut row = LeakyTriples { residues: Vec::new(), ..leaky };
+        for shares in [&mut row.a, &mut row.b, &mut row.c] {
+            shares.planes_mut().for_each(|plane| plane.reserve_exact(len - plane.len()));
+        }
+        rows.push(row);
+        return Ok(());
+    }
+    let row = rows.last_mut().ok_or(Error::Misuse("a row starts at its first triple"))?;
+    row.a.append(&leaky.a);
+    row.b.append(&leaky.b);
+    row.c.append(&leaky.c);
+    Ok(())
+}
+
+/// (start, length) of the spans of at most `most` that cover 0..len.
+fn spans(len: usize, most: usize) -> Vec<(usize, usize)> {
+    (0..len).step_by(most).map(|start| (start, most.min(len - start))).collect()
+}
+
+/// The extension addresses of `batch`.
+fn extensions(batch: u32, count: usize) -> Result<impl Iterator<Item = u32>, Error> {
+    let base = batch.checked_mul(EXTENSIONS_MAX).ok_or(Error::Misuse("too many batches"))?;
+    if count as u64 > u64::from(EXTENSIONS_MAX) {
+        return Err(Error::Misuse("a batch of too many extensions"));
+    }
+    Ok(base..base.saturating_add(EXTENSIONS_MAX))
+}

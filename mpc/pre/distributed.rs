@@ -1,0 +1,194 @@
+//! Preprocessing by the parties themselves, batch by batch, shared by all stages of a party set.
+
+use super::batch::{mask_batch, triple_batch};
+use super::bucket::BatchShape;
+use super::{Preprocessing, Triples};
+use crate::auth::AuthBits;
+use crate::error::Error;
+use crate::mesh::Lane;
+use crate::session::Session;
+use futures_util::FutureExt;
+use futures_util::future::{LocalBoxFuture, Shared};
+use senate_circuit::{PartySet, StageId};
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::rc::Rc;
+
+/// Triples per batch; more than 370 728, from where three leaky triples make one.
+const BATCH_TRIPLES: usize = 1 << 19;
+/// Masks per batch.
+const BATCH_MASKS: usize = 1 << 19;
+
+/// What one stage will ask for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Need {
+    /// The stage.
+    pub stage: StageId,
+    /// Authenticated random bits.
+    pub masks: usize,
+    /// Triples.
+    pub triples: usize,
+}
+
+/// All preprocessing of one party set: a public sequence of batches, each made when some stage
+/// first asks for part of it and dropped when used up. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Supply {
+    shelf: Rc<Shelf>,
+}
+
+#[derive(Debug)]
+struct Shelf {
+    ranges: BTreeMap<StageId, (Range<usize>, Range<usize>)>,
+    masks: Vec<Batch<AuthBits>>,
+    triples: Vec<Batch<Triples>>,
+}
+
+impl Supply {
+    /// The supply of `set`, party set number `set_index` of the plan. All members pass the same
+    /// arguments, `needs` in the same order; each set has one supply per session.
+    ///
+    /// # Errors
+    /// [`Error::Misuse`] when a stage occurs twice, or as [`Session::member`].
+    pub fn new(
+        session: &Session,
+        set: PartySet,
+        set_index: u16,
+        needs: &[Need],
+    ) -> Result<Self, Error> {
+        session.member(set)?;
+        let (mut ranges, mut masks, mut triples) = (BTreeMap::new(), 0, 0);
+        for need in needs {
+            let taken = (masks..masks + need.masks, triples..triples + need.triples);
+            (masks, triples) = (taken.0.end, taken.1.end);
+            if ranges.insert(need.stage, taken).is_some() {
+                return Err(Error::Misuse("a stage states its needs once"));
+            }
+        }
+        let mut number = 0..;
+        let rho_bits = session.params().rho_bits();
+        let mut bench = || {
+            let number = number.next().unwrap_or(u32::MAX);
+            let lane = Lane::supply(set_index, number);
+            Ok::<_, Error>((number, session.workbench(set, lane)?))
+        };
+        let masks = split(masks, BATCH_MASKS).map(|span| {
+            let (number, bench) = bench()?;
+            let len = span.len();
+            Ok(Batch::new(span, async move { mask_batch(&bench, number, len).await }))
+        });
+        let masks = masks.collect::<Result<_, Error>>()?;
+        let triples = split(triples, BATCH_TRIPLES).map(|span| {
+            let (number, bench) = bench()?;
+            let shape = BatchShape::cheapest(span.len(), rho_bits);
+            Ok(Batch::new(span, async move { triple_batch(&bench, number, shape).await }))
+        });
+        let triples = triples.collect::<Result<_, Error>>()?;
+        Ok(Self { shelf: Rc::new(Shelf { ranges, masks, triples }) })
+    }
+
+    /// The part of `stage`. A second call for one stage is refused: nothing is used twice.
+    ///
+    /// # Errors
+    /// [`Error::Misuse`] for a stage that stated no needs.
+    pub fn stage(&self, stage: StageId) -> Result<Distributed, Error> {
+        let ranges = self.shelf.ranges.get(&stage).cloned();
+        let (masks, triples) = ranges.ok_or(Error::Misuse("this stage stated no needs"))?;
+        Ok(Distributed { supply: self.clone(), masks, triples })
+    }
+}
+
+/// Preprocessing of one stage, made by the parties.
+#[derive(Debug)]
+pub struct Distributed {
+    supply: Supply,
+    masks: Range<usize>,
+    triples: Range<usize>,
+}
+
+impl Preprocessing for Distributed {
+    async fn masks(&mut self, count: usize) -> Result<AuthBits, Error> {
+        let wanted = claim(&mut self.masks, count)?;
+        let mut out = AuthBits::default();
+        for batch in &self.supply.shelf.masks {
+            if let Some((start, count)) = batch.overlap(&wanted) {
+                out.append(&batch.made().await?.slice(start, count));
+                batch.used(count);
+            }
+        }
+        Ok(out)
+    }
+
+    async fn triples(&mut self, count: usize) -> Result<Triples, Error> {
+        let wanted = claim(&mut self.triples, count)?;
+        let (mut a, mut b, mut c) = (AuthBits::default(), AuthBits::default(), AuthBits::default());
+        for batch in &self.supply.shelf.triples {
+            if let Some((start, count)) = batch.overlap(&wanted) {
+                let made = batch.made().await?;
+                a.append(&made.a.slice(start, count));
+                b.append(&made.b.slice(start, count));
+                c.append(&made.c.slice(start, count));
+                batch.used(count);
+            }
+        }
+        Ok(Triples { a, b, c })
+    }
+}
+
+/// Takes the first `count` of what is left of a stage's share.
+fn claim(left: &mut Range<usize>, count: usize) -> Result<Range<usize>, Error> {
+    if count > left.len() {
+        return Err(Error::Misuse("a stage asks for more than it stated"));
+    }
+    let wanted = left.start..left.start + count;
+    left.start = wanted.end;
+    Ok(wanted)
+}
+
+/// The batches that cover 0..total.
+fn split(total: usize, most: usize) -> impl Iterator<Item = Range<usize>> {
+    (0..total).step_by(most).map(move |start| start..total.min(start + most))
+}
+
+type Making<T> = Shared<LocalBoxFuture<'static, Result<Rc<T>, Error>>>;
+
+/// A batch that is made once, by whoever awaits it first; the others wait with it.
+struct Batch<T> {
+    span: Range<usize>,
+    left: Cell<usize>,
+    making: RefCell<Option<Making<T>>>,
+}
+
+impl<T> std::fmt::Debug for Batch<T> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Batch({:?}, {} left)", self.span, self.left.get())
+    }
+}
+
+impl<T: 'static> Batch<T> {
+    fn new(span: Range<usize>, make: impl Future<Output = Result<T, Error>> + 'static) -> Self {
+        let making = async move { make.await.map(Rc::new) }.boxed_local().shared();
+        Self { left: Cell::new(span.len()), span, making: RefCell::new(Some(making)) }
+    }
+
+    /// Start and length, within this batch, of its part of `wanted`.
+    fn overlap(&self, wanted: &Range<usize>) -> Option<(usize, usize)> {
+        let start = wanted.start.max(self.span.start);
+        let end = wanted.end.min(self.span.end);
+        (start < end).then(|| (start - self.span.start, end - start))
+    }
+
+    async fn made(&self) -> Result<Rc<T>, Error> {
+        let making = self.making.borrow().clone();
+        making.ok_or(Error::Misuse("a used-up batch"))?.await
+    }
+
+    /// Counts lanes as used and drops the batch with the last one.
+    fn used(&self, count: usize) {
+        self.left.set(self.left.get().saturating_sub(count));
+        if self.left.get() == 0 {
+            *self.making.borrow_mut() = None;
+        }
+    }
+}

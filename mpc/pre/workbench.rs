@@ -1,0 +1,63 @@
+//! What every protocol of one batch works with.
+
+use crate::auth::Member;
+use crate::domain::Domain;
+use crate::entropy::Entropy;
+use crate::error::Error;
+use crate::mesh::Channel;
+use crate::ot::{CotRows, Cots};
+use crate::party::ByParty;
+use crate::zero::ZeroShares;
+use senate_circuit::Bits;
+use std::rc::Rc;
+
+/// Correlated OT with every peer of a conversation (PROTOCOL.md §3): rows that have passed their
+/// consistency check, normalised to bit0(K) = 0 and bit0(M) = u.
+#[expect(async_fn_in_trait, reason = "a session's futures stay on one thread")]
+pub trait CotSource {
+    /// One extension with every peer of `channel`, addressed by (S, `batch`).
+    ///
+    /// # Errors
+    /// Those of the extension's check and of the channel.
+    async fn extend(
+        &self,
+        channel: &Channel,
+        batch: u32,
+        choices: &ByParty<Bits>,
+        entropy: &Entropy,
+    ) -> Result<ByParty<CotRows>, Error>;
+}
+
+impl CotSource for Cots {
+    async fn extend(
+        &self,
+        channel: &Channel,
+        batch: u32,
+        choices: &ByParty<Bits>,
+        entropy: &Entropy,
+    ) -> Result<ByParty<CotRows>, Error> {
+        Cots::extend(self, channel, batch, choices, entropy).await
+    }
+}
+
+/// One party's tools for one conversation of a party set.
+pub struct Workbench<C> {
+    /// The conversation.
+    pub channel: Channel,
+    /// This party in S.
+    pub member: Member,
+    /// What the conversation's hashes are bound to.
+    pub domain: Domain,
+    /// Shares of zero.
+    pub zero: Rc<ZeroShares>,
+    /// Correlated OT.
+    pub cots: Rc<C>,
+    /// Private randomness.
+    pub entropy: Rc<Entropy>,
+}
+
+impl<C> std::fmt::Debug for Workbench<C> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Workbench({:?})", self.member)
+    }
+}

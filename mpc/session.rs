@@ -1,0 +1,228 @@
+//! A session: the keys, seeds and oblivious transfers of one query (PROTOCOL.md §1, §3, §4).
+
+use crate::auth::{Delta, Member};
+use crate::coin::echo;
+use crate::domain::{Domain, SessionId};
+use crate::entropy::Entropy;
+use crate::error::{Error, Fault};
+use crate::mesh::{Channel, Kind, Lane, Mesh};
+use crate::ot::{Cots, TreeDepth};
+use crate::pre::workbench::Workbench;
+use crate::setup::delta_check::check_delta;
+use crate::zero::ZeroShares;
+use senate_circuit::{PartyId, PartySet};
+use std::cell::Cell;
+use std::rc::Rc;
+use subtle::ConstantTimeEq;
+
+/// Version of the messages of this crate; parties of different versions refuse each other.
+pub const PROTOCOL_VERSION: u32 = 1;
+
+/// Least statistical security, in bits.
+const RHO_BITS_MIN: u32 = 40;
+/// Most statistical security that the 64-bit residues of leaky AND support.
+const RHO_BITS_MAX: u32 = 62;
+
+/// What all parties of a session agree on before anything else; κ is fixed at 128.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Params {
+    rho_bits: u32,
+    /// Depth of the trees of oblivious transfer extension.
+    pub tree_depth: TreeDepth,
+    /// Digest of the federation: its list of parties and their identities.
+    pub federation: [u8; 32],
+}
+
+impl Params {
+    /// 40 bits of statistical security per attempt, k = 4.
+    pub fn new(federation: [u8; 32]) -> Self {
+        Self { rho_bits: RHO_BITS_MIN, tree_depth: TreeDepth::Four, federation }
+    }
+
+    /// More statistical security than the default.
+    ///
+    /// # Errors
+    /// [`Error::Misuse`] outside 40..=62.
+    pub fn with_rho_bits(self, rho_bits: u32) -> Result<Self, Error> {
+        if (RHO_BITS_MIN..=RHO_BITS_MAX).contains(&rho_bits) {
+            Ok(Self { rho_bits, ..self })
+        } else {
+            Err(Error::Misuse("statistical security is 40 to 62 bits"))
+        }
+    }
+
+    /// ρ.
+    pub fn rho_bits(&self) -> u32 {
+        self.rho_bits
+    }
+
+    fn encode(&self, parties: PartySet) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        bytes.extend_from_slice(&PROTOCOL_VERSION.to_le_bytes());
+        bytes.extend_from_slice(&self.rho_bits.to_le_bytes());
+        bytes.push(self.tree_depth.bits() as u8);
+        bytes.extend_from_slice(&parties.mask().to_le_bytes());
+        bytes.extend_from_slice(&self.federation);
+        bytes
+    }
+}
+
+/// One party's keys, seeds and oblivious transfers of one query. Cheap to clone; stays on one
+/// thread. Secrets are zeroised when the last clone is dropped, which ends the session for good.
+#[derive(Clone)]
+pub struct Session {
+    state: Rc<State>,
+}
+
+struct State {
+    mesh: Mesh,
+    params: Params,
+    id: Cell<SessionId>,
+    bound: Cell<bool>,
+    delta: Rc<Delta>,
+    zero: Rc<ZeroShares>,
+    cots: Rc<Cots>,
+    entropy: Rc<Entropy>,
+}
+
+impl std::fmt::Debug for Session {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Session({} of {})", self.me(), self.parties())
+    }
+}
+
+impl Session {
+    /// Opens a session of all parties of `mesh`: agreement on parameters, session id, zero share
+    /// seeds, oblivious transfer with every peer, Δ consistency. `entropy` serves this session
+    /// only.
+    ///
+    /// # Errors
+    /// [`Fault::Binding`] by a peer with other parameters, [`Fault::Echo`], and the faults of
+    /// base oblivious transfers, trees, extension and Δ consistency.
+    pub async fn open(mesh: Mesh, params: Params, entropy: Entropy) -> Result<Self, Error> {
+        let parties = mesh.parties();
+        let channel = mesh.channel(Lane::SESSION, parties)?;
+        let id = agree(&channel, &params, &entropy).await?;
+        let entropy = Rc::new(entropy);
+        let zero = Rc::new(ZeroShares::set_up(&channel, &entropy).await?);
+        let delta = Rc::new(Delta::from_random(entropy.block("Δ")));
+        let cots = Cots::set_up(&channel, &id.0, params.tree_depth, &delta, &entropy).await?;
+        let (id, bound, cots) = (Cell::new(id), Cell::new(false), Rc::new(cots));
+        let session =
+            Self { state: Rc::new(State { mesh, params, id, bound, delta, zero, cots, entropy }) };
+        check_delta(&session.workbench(parties, Lane::SESSION)?).await?;
+        Ok(session)
+    }
+
+    /// Binds the session to `digest`, which covers everything that is agreed on (query, plan,
+    /// circuits, catalog, policies): every later tag contains it. Before any input, once.
+    ///
+    /// # Errors
+    /// [`Fault::Binding`] by a peer with another digest, [`Error::Misuse`] when already bound.
+    pub async fn bind(&self, digest: &[u8; 32]) -> Result<(), Error> {
+        if self.state.bound.replace(true) {
+            return Err(Error::Misuse("a session serves one query"));
+        }
+        let channel = self.state.mesh.channel(Lane::SESSION, self.parties())?;
+        let bound =
+            self.domain(self.parties(), Lane::SESSION).tag("binding").bytes(digest).digest();
+        let received = channel.exchange(Kind::Bind, &bound).await?;
+        for (party, theirs) in received.iter() {
+            if !bool::from(theirs.as_slice().ct_eq(&bound)) {
+                return Err(Error::by(party, Fault::Binding));
+            }
+        }
+        self.state.id.set(SessionId(bound));
+        Ok(())
+    }
+
+    /// Whether [`Session::bind`] has succeeded or failed already.
+    pub fn is_bound(&self) -> bool {
+        self.state.bound.get()
+    }
+
+    /// This party.
+    pub fn me(&self) -> PartyId {
+        self.state.mesh.me()
+    }
+
+    /// Everybody in the session.
+    pub fn parties(&self) -> PartySet {
+        self.state.mesh.parties()
+    }
+
+    /// The links.
+    pub fn mesh(&self) -> &Mesh {
+        &self.state.mesh
+    }
+
+    /// What was agreed on.
+    pub fn params(&self) -> &Params {
+        &self.state.params
+    }
+
+    /// The session's id: the bound one after [`Session::bind`].
+    pub fn id(&self) -> SessionId {
+        self.state.id.get()
+    }
+
+    /// Private randomness of this party.
+    pub fn entropy(&self) -> &Rc<Entropy> {
+        &self.state.entropy
+    }
+
+    /// Shares of zero.
+    pub fn zero(&self) -> &Rc<ZeroShares> {
+        &self.state.zero
+    }
+
+    /// This party as a member of `set`.
+    ///
+    /// # Errors
+    /// As [`Member::new`]; [`Error::Misuse`] when `set` names a stranger.
+    pub fn member(&self, set: PartySet) -> Result<Member, Error> {
+        if !set.is_subset(self.parties()) {
+            return Err(Error::Misuse("a party set within the session"));
+        }
+        Member::new(self.me(), set, self.state.delta.clone())
+    }
+
+    /// The hash domain of `set`'s conversation on `lane`, under the present id.
+    pub fn domain(&self, set: PartySet, lane: Lane) -> Domain {
+        Domain::new(self.id(), set, lane)
+    }
+
+    /// The tools of `set`'s conversation on `lane`.
+    ///
+    /// # Errors
+    /// As [`Session::member`].
+    pub fn workbench(&self, set: PartySet, lane: Lane) -> Result<Workbench<Cots>, Error> {
+        Ok(Workbench {
+            channel: self.state.mesh.channel(lane, set)?,
+            member: self.member(set)?,
+            domain: self.domain(set, lane),
+            zero: self.state.zero.clone(),
+            cots: self.state.cots.clone(),
+            entropy: self.state.entropy.clone(),
+        })
+    }
+}
+
+/// HELLO and SID: equal parameters, an id over everybody's nonce, echoed.
+async fn agree(channel: &Channel, params: &Params, entropy: &Entropy) -> Result<SessionId, Error> {
+    let agreed = params.encode(channel.set());
+    let mut hello = agreed.clone();
+    hello.extend_from_slice(&entropy.seed("session nonce"));
+    let received = channel.exchange(Kind::Hello, &hello).await?;
+    let mut hasher = blake3::Hasher::new_derive_key("senate 2026-11 session id");
+    for party in channel.set().iter() {
+        let theirs = received.at(party).map_or(&hello[..], Vec::as_slice);
+        if !theirs.starts_with(&agreed) {
+            return Err(Error::by(party, Fault::Binding));
+        }
+        hasher.update(theirs);
+    }
+    let id = *hasher.finalize().as_bytes();
+    echo(channel, Kind::Sid, &id).await?;
+    Ok(SessionId(id))
+}

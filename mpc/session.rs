@@ -106,7 +106,7 @@ impl Session {
         let entropy = Rc::new(entropy);
         let zero = Rc::new(ZeroShares::set_up(&channel, &entropy).await?);
         let delta = Rc::new(Delta::from_random(entropy.block("Δ")));
-        let cots = Cots::set_up(&channel, &id.0, params.tree_depth, &delta, &entropy).await?;
+        let cots = Cots::set_up(&channel, id, params.tree_depth, &delta, &entropy).await?;
         let (id, bound, cots) = (Cell::new(id), Cell::new(false), Rc::new(cots));
         let session =
             Self { state: Rc::new(State { mesh, params, id, bound, delta, zero, cots, entropy }) };

@@ -4,6 +4,7 @@
 use super::shares::rows_with;
 use super::workbench::Workbench;
 use crate::auth::{AuthBits, Member};
+use crate::domain::Domain;
 use crate::error::Error;
 use crate::mesh::Kind;
 use crate::party::ByParty;
@@ -63,7 +64,8 @@ pub async fn leaky_and<C>(
     let len = factors.a.len();
     let tag = bench.domain.tag("zero shares of leaky AND");
     let zero = bench.zero.stream(member.peers(), &tag)?;
-    let kernel = Kernel { bench, first, factors: &factors };
+    let (me, delta, tau) = (member.me(), member.delta(), member.tau().0 as u64);
+    let kernel = Kernel { domain: bench.domain, me, delta, tau, first, factors: &factors };
     let (phi, mut sums) = kernel.products(&zero);
     let mut corrections = Vec::new();
     for (rank, peer) in member.peers().iter().enumerate() {
@@ -82,27 +84,29 @@ pub async fn leaky_and<C>(
 }
 
 /// The kernels over one batch of factors.
-struct Kernel<'a, C> {
-    bench: &'a Workbench<C>,
+struct Kernel<'a> {
+    domain: Domain,
+    me: PartyId,
+    delta: Block,
+    tau: u64,
     first: usize,
     factors: &'a Factors,
 }
 
-impl<C> Kernel<'_, C> {
+impl Kernel<'_> {
     /// Φ_i = T(A_i[b]) ⊕ zero share, and a^iΦ_i ⊕ T(A_i[r]), the start of s^i.
     fn products(&self, zero: &ZeroStream) -> (Vec<u64>, Vec<u64>) {
         let len = self.factors.a.len();
         let (mut phi, mut sums) = (vec![0; len], vec![0; len]);
         let Factors { a, b, r, .. } = self.factors;
-        let tau = self.bench.member.tau().0 as u64;
         let global = self.first as u64;
         let tiles = phi.par_chunks_mut(TILE).zip(sums.par_chunks_mut(TILE)).enumerate();
         tiles.for_each(|(tile, (phi, sums))| {
             let start = tile * TILE;
             let mut pads = vec![Block::ZERO; phi.len()];
             zero.xor_into(global + start as u64, &mut pads);
-            amplified(b, start, tau, phi);
-            amplified(r, start, tau, sums);
+            amplified(b, start, self.tau, phi);
+            amplified(r, start, self.tau, sums);
             let a = a.d().get(start..).unwrap_or_default();
             for (((phi, sum), pad), a) in phi.iter_mut().zip(sums).zip(&pads).zip(a) {
                 *phi ^= pad.0 as u64;
@@ -149,7 +153,7 @@ impl<C> Kernel<'_, C> {
         scratch: &mut [Block; SPAN],
         (u, sums): (&mut [u64], &mut [u64]),
     ) {
-        let (me, delta) = (self.bench.member.me(), self.bench.member.delta());
+        let (me, delta) = (self.me, self.delta);
         let mine = |r: usize| tweak(first + r as u64, me, peer);
         let theirs = |r: usize| tweak(first + r as u64, peer, me);
         let Some(scratch) = scratch.get_mut(..keys.len()) else { return };
@@ -172,7 +176,7 @@ impl<C> Kernel<'_, C> {
         if kept.as_ref().is_none_or(|(of, _)| *of != epoch) {
             *kept = None;
         }
-        let key = || self.bench.domain.tag("hash of leaky AND").number(epoch).key();
+        let key = || self.domain.tag("hash of leaky AND").number(epoch).key();
         &kept.get_or_insert_with(|| (epoch, Tccr::new(key()))).1
     }
 }

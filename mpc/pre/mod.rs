@@ -41,3 +41,6 @@ pub trait Preprocessing {
     /// Those of the protocol that makes them.
     async fn triples(&mut self, count: usize) -> Result<Triples, Error>;
 }
+
+#[cfg(test)]
+mod tests;

@@ -120,12 +120,12 @@ fn fold(
     len: usize,
 ) -> Result<(AuthBits, ByParty<Vec<Block>>), Error> {
     let mut d = vec![Block::ZERO; len];
-    let words = bits.words();
+    let (words, delta) = (bits.words(), member.delta());
     d.par_chunks_mut(TILE).enumerate().for_each(|(tile, d)| {
         let first = tile * TILE;
         for (blocks, word) in d.chunks_mut(64).zip(words.iter().skip(first / 64)) {
             for (t, block) in blocks.iter_mut().enumerate() {
-                *block = member.delta().times(word >> t & 1 == 1);
+                *block = delta.times(word >> t & 1 == 1);
             }
         }
         for rows in cots.values() {

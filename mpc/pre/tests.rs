@@ -1,0 +1,99 @@
+use super::batch::triple_batch;
+use super::bucket::BatchShape;
+use super::distributed::{Need, Supply};
+use super::workbench::{CotSource, Workbench};
+use super::{Preprocessing, Triples};
+use crate::ByParty;
+use crate::auth::AuthBits;
+use crate::entropy::Entropy;
+use crate::error::{Error, Fault, Step};
+use crate::mesh::{Channel, Kind, Lane, Mesh};
+use crate::ot::{CotRows, Cots};
+use crate::session::{Params, Session};
+use crate::setup::delta_check::check_delta;
+use crate::sim::{Action, Federation, Tampering, Target};
+use senate_block::Block;
+use senate_circuit::{Bits, PartyId, PartySet, StageId};
+use std::rc::Rc;
+
+fn party(index: usize) -> PartyId {
+    PartyId::new(index).unwrap()
+}
+
+async fn open(mesh: Mesh, entropy: Entropy) -> Result<Session, Error> {
+    Session::open(mesh, Params::new([4; 32]), entropy).await
+}
+
+/// Asserts D_i ⊕ ⊕_j M_i[x^j] = xΔ_i and the bit-0 invariants for the parts of all parties of a
+/// set, ascending, and returns x.
+fn value(deltas: &[Block], parts: &[&AuthBits]) -> Bits {
+    let len = parts[0].len();
+    let value: Bits =
+        (0..len).map(|r| parts.iter().fold(false, |x, p| x ^ p.d()[r].bit0())).collect();
+    for (i, part) in parts.iter().enumerate() {
+        assert_eq!((part.len(), part.mac_planes().len()), (len, parts.len() - 1));
+        for r in 0..len {
+            let mut sum = part.d()[r];
+            for (j, other) in parts.iter().enumerate().filter(|(j, _)| *j != i) {
+                let mac = other.macs(if i < j { i } else { i - 1 })[r];
+                assert_eq!(mac.bit0(), other.d()[r].bit0());
+                sum ^= mac;
+            }
+            assert!(sum == deltas[i].times(value.bit(r)), "row {r} of party {i}");
+        }
+    }
+    value
+}
+
+fn assert_triples(deltas: &[Block], parts: &[&Triples]) {
+    let plane = |pick: fn(&Triples) -> &AuthBits| {
+        value(deltas, &parts.iter().map(|part| pick(part)).collect::<Vec<_>>())
+    };
+    let (a, b, c) = (plane(|t| &t.a), plane(|t| &t.b), plane(|t| &t.c));
+    assert!(a.iter().zip(b.iter()).zip(c.iter()).all(|((a, b), c)| a & b == c));
+    let balanced = |bits: &Bits| bits.len() < 60 || bits.count_ones().abs_diff(bits.len() / 2) < 30;
+    assert!(balanced(&a) && balanced(&b));
+}
+
+const NEEDS: [Need; 2] = [
+    Need { stage: StageId(0), masks: 30, triples: 20 },
+    Need { stage: StageId(1), masks: 0, triples: 60 },
+];
+
+#[test]
+fn two_stages_of_every_party_set_get_right_shares() {
+    for n in 2..6 {
+        let results = Federation::new(n, 6).run(|mesh, entropy| async move {
+            let session = open(mesh, entropy).await?;
+            session.bind(&[5; 32]).await?;
+            let mut made = Vec::new();
+            let sets = [session.parties(), session.parties().without(party(1))];
+            for (index, set) in sets.into_iter().enumerate() {
+                if !set.contains(session.me()) || set.len() < 2 {
+                    continue;
+                }
+                let supply = Supply::new(&session, set, index as u16, &NEEDS)?;
+                let (mut one, mut two) = (supply.stage(StageId(0))?, supply.stage(StageId(1))?);
+                let masks = one.masks(30).await?;
+                let first = async { Ok((one.triples(15).await?, one.triples(5).await?)) };
+                let (others, mine) = futures_util::try_join!(two.triples(60), first)?;
+                assert!(matches!(one.masks(1).await, Err(Error::Misuse(_))));
+                let delta = session.member(set)?.delta();
+                made.push((set, delta, masks, [mine.0, mine.1, others]));
+            }
+            Ok(made)
+        });
+        let made: Vec<_> = results.into_iter().flat_map(Result::unwrap).collect();
+        for set in [PartySet::first(n), PartySet::first(n).without(party(1))] {
+            let parts: Vec<_> = made.iter().filter(|made| made.0 == set).collect();
+            let deltas: Vec<_> = parts.iter().map(|part| part.1).collect();
+            if !parts.is_empty() {
+                assert_eq!(parts.len(), set.len());
+                value(&deltas, &parts.iter().map(|part| &part.2).collect::<Vec<_>>());
+            }
+            for k in 0..if parts.is_empty() { 0 } else { 3 } {
+                assert_triples(&deltas, &parts.iter().map(|part| &part.3[k]).collect::<Vec<_>>());
+            }
+        }
+    }
+}

@@ -5,3 +5,4 @@ pub mod failure;
 pub mod identity;
 pub mod tables;
 pub mod tls;
+pub mod transport;

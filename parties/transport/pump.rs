@@ -1,0 +1,183 @@
+//! Carries a session's lanes over TLS connections: two tasks per connection, on the daemon's
+//! threads, so that a party shows signs of life while its session computes.
+
+use super::links::{ControlLink, QUEUE_FRAMES};
+use super::{Connection, HEARTBEAT, Tag, read_frame, write_frame};
+use futures_channel::mpsc;
+use futures_util::{SinkExt, StreamExt};
+use senate_mpc::{Frame, Kind, Lane, Link};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, BufWriter};
+use tokio::time::timeout;
+
+const BUFFER_BYTES: usize = 1 << 18;
+const FRAME_HEAD_BYTES: usize = 9;
+
+/// What a lane carries.
+trait Payload: Send + Sized + 'static {
+    const TAG: Tag;
+
+    /// Fixed part and contents.
+    fn encode(self) -> (Vec<u8>, Vec<u8>);
+
+    /// `None` for what no honest peer sends.
+    fn decode(body: Vec<u8>) -> Option<Self>;
+}
+
+impl Payload for Frame {
+    const TAG: Tag = Tag::Protocol;
+
+    fn encode(self) -> (Vec<u8>, Vec<u8>) {
+        let mut head = self.lane.code().to_le_bytes().to_vec();
+        head.push(self.kind.code());
+        (head, self.payload)
+    }
+
+    fn decode(mut body: Vec<u8>) -> Option<Self> {
+        let (lane, rest) = body.split_first_chunk()?;
+        let (lane, kind) = (Lane::from_code(u64::from_le_bytes(*lane)), *rest.first()?);
+        body.drain(..FRAME_HEAD_BYTES);
+        Some(Self { lane, kind: Kind::from_code(kind)?, payload: body })
+    }
+}
+
+impl Payload for Vec<u8> {
+    const TAG: Tag = Tag::Control;
+
+    fn encode(self) -> (Vec<u8>, Vec<u8>) {
+        (Vec::new(), self)
+    }
+
+    fn decode(body: Vec<u8>) -> Option<Self> {
+        Some(body)
+    }
+}
+
+/// The protocol's lane over this connection.
+pub(crate) fn protocol_link(connection: Connection) -> Link {
+    let (outgoing, incoming) = pump(connection.stream);
+    Link { outgoing, incoming }
+}
+
+/// Control's lane over this connection.
+pub(crate) fn control_link(connection: Connection) -> ControlLink {
+    let (outgoing, incoming) = pump(connection.stream);
+    ControlLink { outgoing, incoming }
+}
+
+fn pump<P: Payload>(
+    stream: impl AsyncRead + AsyncWrite + Send + 'static,
+) -> (mpsc::Sender<P>, mpsc::Receiver<P>) {
+    let (reading, writing) = tokio::io::split(stream);
+    let (to_peer, outgoing) = mpsc::channel(QUEUE_FRAMES);
+    let (incoming, from_peer) = mpsc::channel(QUEUE_FRAMES);
+    tokio::spawn(write(BufWriter::with_capacity(BUFFER_BYTES, writing), outgoing));
+    tokio::spawn(read(tokio::io::BufReader::with_capacity(BUFFER_BYTES, reading), incoming));
+    (to_peer, from_peer)
+}
+
+/// Writes what the session sends until it drops its end, then says so.
+async fn write<P: Payload>(
+    mut stream: BufWriter<impl AsyncWrite + Unpin>,
+    mut outgoing: mpsc::Receiver<P>,
+) -> std::io::Result<()> {
+    loop {
+        let next = match outgoing.try_recv() {
+            Ok(payload) => Some(payload),
+            Err(_) => {
+                stream.flush().await?;
+                match timeout(HEARTBEAT, outgoing.next()).await {
+                    Ok(next) => next,
+                    Err(_) => {
+                        write_frame(&mut stream, Tag::Heartbeat, [&[], &[]]).await?;
+                        continue;
+                    }
+                }
+            }
+        };
+        let Some(payload) = next else {
+            write_frame(&mut stream, Tag::Bye, [&[], &[]]).await?;
+            stream.flush().await?;
+            return stream.shutdown().await;
+        };
+        let (head, tail) = payload.encode();
+        write_frame(&mut stream, P::TAG, [&head, &tail]).await?;
+    }
+}
+
+/// Hands on what the peer sends. Anything but a frame of this lane ends the link, which the session
+/// sees as a lost peer; waiting for room in the queue is what slows the peer down.
+async fn read<P: Payload>(mut stream: impl AsyncRead + Unpin, mut incoming: mpsc::Sender<P>) {
+    loop {
+        match read_frame(&mut stream).await {
+            Ok((Tag::Heartbeat, _)) => {}
+            Ok((tag, body)) if tag == P::TAG => {
+                let Some(payload) = P::decode(body) else {
+                    tracing::warn!("a peer sent a frame of an unknown kind");
+                    return;
+                };
+                if incoming.send(payload).await.is_err() {
+                    return;
+                }
+            }
+            Ok((Tag::Bye, _)) => return,
+            Ok(_) => {
+                tracing::warn!("a peer sent a frame of another lane");
+                return;
+            }
+            Err(broken) => {
+                tracing::debug!(%broken, "link ended");
+                return;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use senate_circuit::StageId;
+
+    fn frame(payload: &[u8]) -> Frame {
+        let kind = Kind::ALL.last().copied().unwrap();
+        Frame { lane: Lane::stage(StageId(5)), kind, payload: payload.to_vec() }
+    }
+
+    #[tokio::test]
+    async fn frames_cross_in_order_and_the_end_is_seen() {
+        let (near, far) = tokio::io::duplex(1 << 10);
+        let (mut sender, _) = pump::<Frame>(near);
+        let (_alive, mut receiver) = pump::<Frame>(far);
+        let long = vec![3; 1 << 20];
+        for payload in [&b""[..], b"one", &long] {
+            sender.send(frame(payload)).await.unwrap();
+        }
+        for payload in [&b""[..], b"one", &long] {
+            assert_eq!(receiver.next().await, Some(frame(payload)));
+        }
+        drop(sender);
+        assert_eq!(receiver.next().await, None);
+    }
+
+    #[tokio::test]
+    async fn a_frame_of_another_lane_or_of_no_kind_ends_the_link() {
+        for (tag, body) in [(Tag::Control, vec![0; 20]), (Tag::Protocol, vec![255; 20])] {
+            let (mut near, far) = tokio::io::duplex(1 << 10);
+            let (_alive, mut receiver) = pump::<Frame>(far);
+            write_frame(&mut near, tag, [&body, &[]]).await.unwrap();
+            assert_eq!(receiver.next().await, None);
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_idle_peer_is_kept_and_a_silent_one_is_lost() {
+        let (near, far) = tokio::io::duplex(1 << 10);
+        let (mut sender, _idle) = pump::<Frame>(near);
+        let (_alive, mut receiver) = pump::<Frame>(far);
+        tokio::time::sleep(10 * super::super::SILENCE_MAX).await;
+        sender.send(frame(b"late")).await.unwrap();
+        assert_eq!(receiver.next().await, Some(frame(b"late")));
+        let (_silent, far) = tokio::io::duplex(1 << 10);
+        let (_waiting, mut receiver) = pump::<Frame>(far);
+        assert_eq!(receiver.next().await, None);
+    }
+}

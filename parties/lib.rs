@@ -1,8 +1,13 @@
 //! The parties of a federation: configuration, tables, transport, the life of a query, commands.
 #![forbid(unsafe_code)]
 
+pub mod config;
 pub mod failure;
+pub mod format;
 pub mod identity;
+pub mod local;
+#[path = "../queries/generate.rs"]
+pub mod queries;
 pub mod tables;
 pub mod tls;
 pub mod transport;

@@ -136,11 +136,7 @@ impl Connection {
     ///
     /// # Errors
     /// Lost when nobody answers, or somebody else does.
-    pub async fn dial(
-        identity: &Identity,
-        address: &str,
-        pinned: Fingerprint,
-    ) -> Outcome<Self> {
+    pub async fn dial(identity: &Identity, address: &str, pinned: Fingerprint) -> Outcome<Self> {
         let connector = tls::connector(identity, pinned)?;
         let opening = async {
             let tcp = TcpStream::connect(address).await?;

@@ -1,0 +1,298 @@
+//! A workspace directory: the public federation.toml and each party's private party.toml.
+
+use crate::failure::{Failure, Outcome};
+use crate::identity::{Fingerprint, Identity};
+use crate::tables::{DeclaredColumn, DeclaredTable, Source};
+use senate_circuit::PartyId;
+use senate_planner::catalog::Federation;
+use serde::Deserialize;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+/// Name of the public file.
+pub const FEDERATION_FILE: &str = "federation.toml";
+const PARTY_FILE: &str = "party.toml";
+
+/// A federation as this machine sees it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Workspace {
+    /// Where the files are.
+    pub folder: PathBuf,
+    /// What federation.toml says.
+    pub federation: Federation,
+}
+
+impl Workspace {
+    /// Reads the workspace in `folder`.
+    ///
+    /// # Errors
+    /// Usage when federation.toml is missing or wrong.
+    pub fn open(folder: &Path) -> Outcome<Self> {
+        let path = folder.join(FEDERATION_FILE);
+        let bytes = std::fs::read(&path).map_err(|error| {
+            Failure::usage(format!("{}: {error}", path.display()))
+                .with_remedy("name a directory that holds federation.toml")
+        })?;
+        let federation = Federation::parse(&bytes)
+            .map_err(|error| Failure::usage(error.to_string()).at(folder.display()))?;
+        Ok(Self { folder: folder.to_owned(), federation })
+    }
+
+    /// The party of this name.
+    ///
+    /// # Errors
+    /// Usage when the federation has none.
+    pub fn party(&self, name: &str) -> Outcome<PartyId> {
+        self.federation.party(name).ok_or_else(|| {
+            let known: Vec<&str> =
+                self.federation.parties.iter().map(|party| party.name.as_str()).collect();
+            Failure::usage(format!("{} has no party `{name}`", self.federation.name))
+                .with_remedy(format!("its parties are {}", known.join(", ")))
+        })
+    }
+
+    /// A party's own folder.
+    pub fn folder_of(&self, party: PartyId) -> PathBuf {
+        self.folder.join(self.federation.party_name(party))
+    }
+
+    /// Address of a party's daemon.
+    ///
+    /// # Errors
+    /// Usage when the federation has no such party.
+    pub fn address(&self, party: PartyId) -> Outcome<&str> {
+        let entry = self.federation.parties.get(party.index());
+        entry.map(|party| party.address.as_str()).ok_or_else(|| Failure::usage("no such party"))
+    }
+
+    /// The identity that is pinned for a party.
+    ///
+    /// # Errors
+    /// Usage when federation.toml has none, or a malformed one.
+    pub fn fingerprint(&self, party: PartyId) -> Outcome<Fingerprint> {
+        let name = self.federation.party_name(party);
+        let entry = self.federation.parties.get(party.index());
+        let text = entry.and_then(|party| party.fingerprint.as_deref()).ok_or_else(|| {
+            Failure::usage(format!("{FEDERATION_FILE} pins no fingerprint for {name}"))
+                .with_remedy("run `senate init` there and copy the fingerprint it prints")
+        })?;
+        text.parse().map_err(|why: String| Failure::usage(why).at(FEDERATION_FILE))
+    }
+
+    /// The tables of which `party` holds a part.
+    pub fn tables_of(&self, party: PartyId) -> Vec<DeclaredTable> {
+        let tables = self.federation.tables.iter();
+        tables
+            .filter_map(|table| {
+                let columns = table.columns.iter().map(|column| DeclaredColumn {
+                    name: column.name.clone(),
+                    kind: column.kind,
+                    unique: column.unique,
+                    values: column.values.clone(),
+                });
+                table.holder(party).map(|holder| DeclaredTable {
+                    party: self.federation.party_name(party),
+                    name: table.name.clone(),
+                    columns: columns.collect(),
+                    capacity: holder.capacity,
+                })
+            })
+            .collect()
+    }
+}
+
+/// What a party keeps to itself.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct PartyConfig {
+    /// The party's folder.
+    pub folder: PathBuf,
+    /// Its identity file.
+    pub identity: PathBuf,
+    /// Parties whose queries run without asking. The party's own users always may.
+    pub accept: Vec<PartyId>,
+    sources: BTreeMap<String, Source>,
+}
+
+impl PartyConfig {
+    /// Reads the party.toml of `party`; without one, everything is as by default: nobody else's
+    /// queries are accepted, tables are files in the party's folder.
+    ///
+    /// # Errors
+    /// Usage when the file is wrong.
+    pub fn read(workspace: &Workspace, party: PartyId) -> Outcome<Self> {
+        let folder = workspace.folder_of(party);
+        let path = folder.join(PARTY_FILE);
+        let file = match std::fs::read_to_string(&path) {
+            Ok(text) => toml::from_str::<PartyFile>(&text)
+                .map_err(|error| Failure::usage(error.to_string()).at(path.display()))?,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => PartyFile::default(),
+            Err(error) => return Err(Failure::usage(error.to_string()).at(path.display())),
+        };
+        let accept = file.accept.from.iter().map(|name| workspace.party(name));
+        let accept = accept
+            .collect::<Outcome<_>>()
+            .map_err(|failure| failure.at(format!("{}: [accept]", path.display())))?;
+        let declared = workspace.tables_of(party);
+        let mut sources = BTreeMap::new();
+        for (table, entry) in file.source {
+            let place = format!("{}: [source.{table}]", path.display());
+            if !declared.iter().any(|declared| declared.name == table) {
+                let why = "this party holds no such table";
+                return Err(Failure::usage(why).at(place));
+            }
+            let source = entry.source(&folder).map_err(|failure| failure.at(place))?;
+            sources.insert(table, source);
+        }
+        let identity = folder.join(file.identity.key);
+        Ok(Self { folder, identity, accept, sources })
+    }
+
+    /// Where the rows of a table are.
+    ///
+    /// # Errors
+    /// Input when there is no file.
+    pub fn source(&self, table: &str) -> Outcome<Source> {
+        match self.sources.get(table) {
+            Some(source) => Ok(source.clone()),
+            None => Source::by_default(&self.folder, table),
+        }
+    }
+
+    /// Reads the identity and checks that it is the one that the federation pins.
+    ///
+    /// # Errors
+    /// Usage when it is unreadable or another one.
+    pub fn identity(&self, workspace: &Workspace, party: PartyId) -> Outcome<Identity> {
+        let identity = Identity::read(&self.identity)?;
+        if identity.fingerprint() == workspace.fingerprint(party)? {
+            return Ok(identity);
+        }
+        let (path, found) = (self.identity.display(), identity.fingerprint());
+        Err(Failure::usage(format!(
+            "{path} is not the identity that {FEDERATION_FILE} pins for {}",
+            workspace.federation.party_name(party)
+        ))
+        .with_remedy(format!("pin {found} at every party, or restore the old identity")))
+    }
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields, default)]
+struct PartyFile {
+    identity: IdentityEntry,
+    accept: AcceptEntry,
+    source: BTreeMap<String, SourceEntry>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct IdentityEntry {
+    key: PathBuf,
+}
+
+impl Default for IdentityEntry {
+    fn default() -> Self {
+        Self { key: "identity.pem".into() }
+    }
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields)]
+struct AcceptEntry {
+    from: Vec<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SourceEntry {
+    csv: Option<PathBuf>,
+    parquet: Option<PathBuf>,
+}
+
+impl SourceEntry {
+    fn source(self, folder: &Path) -> Outcome<Source> {
+        match (self.csv, self.parquet) {
+            (Some(path), None) => Ok(Source::Csv(folder.join(path))),
+            (None, Some(path)) => Ok(Source::Parquet(folder.join(path))),
+            _ => Err(Failure::usage("exactly one of `csv` and `parquet` names the source")),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FEDERATION: &str = r#"
+name = "study"
+[[party]]
+name = "a"
+address = "127.0.0.1:7401"
+[[party]]
+name = "b"
+address = "127.0.0.1:7402"
+[[table]]
+name = "t"
+columns = [ { name = "id", type = "INT", unique = true }, { name = "v", type = "VARCHAR(3)" } ]
+held_by = [ { party = "a", capacity = 10 }, { party = "b", capacity = 20 } ]
+"#;
+
+    fn workspace(party_toml: Option<&str>) -> (tempfile::TempDir, Outcome<PartyConfig>) {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join(FEDERATION_FILE), FEDERATION).unwrap();
+        std::fs::create_dir(folder.path().join("a")).unwrap();
+        if let Some(text) = party_toml {
+            std::fs::write(folder.path().join("a").join(PARTY_FILE), text).unwrap();
+        }
+        let workspace = Workspace::open(folder.path()).unwrap();
+        let party = workspace.party("a").unwrap();
+        let config = PartyConfig::read(&workspace, party);
+        (folder, config)
+    }
+
+    #[test]
+    fn a_workspace_declares_each_holders_part() {
+        let (folder, _) = workspace(None);
+        let workspace = Workspace::open(folder.path()).unwrap();
+        let tables = workspace.tables_of(workspace.party("b").unwrap());
+        assert_eq!((tables.len(), tables[0].capacity), (1, 20));
+        assert!(tables[0].columns[0].unique);
+        assert_eq!(workspace.party("c").unwrap_err().cause.exit_code(), 2);
+        let pinned = workspace.fingerprint(workspace.party("a").unwrap());
+        assert_eq!(pinned.unwrap_err().cause.exit_code(), 2);
+    }
+
+    #[test]
+    fn without_a_party_file_nobody_is_accepted() {
+        let (folder, config) = workspace(None);
+        let config = config.unwrap();
+        assert_eq!(config.accept, []);
+        assert_eq!(config.identity, folder.path().join("a/identity.pem"));
+    }
+
+    #[test]
+    fn a_party_file_names_sources_policy_and_identity() {
+        let text = "[identity]\nkey = \"k.pem\"\n[accept]\nfrom = [\"b\"]\n\
+                    [source.t]\nparquet = \"rows.parquet\"\n";
+        let (folder, config) = workspace(Some(text));
+        let config = config.unwrap();
+        assert_eq!(config.accept.len(), 1);
+        let path = folder.path().join("a/rows.parquet");
+        assert_eq!(config.source("t").unwrap(), Source::Parquet(path));
+    }
+
+    #[test]
+    fn mistakes_in_a_party_file_are_usage_errors() {
+        for text in [
+            "[accept]\nfrom = [\"nobody\"]\n",
+            "[source.x]\ncsv = \"x.csv\"\n",
+            "[source.t]\n",
+            "[source.t]\ncsv = \"a\"\nparquet = \"b\"\n",
+            "[policy]\nallow = \"everything\"\n",
+            "not toml",
+        ] {
+            let failure = workspace(Some(text)).1.unwrap_err();
+            assert_eq!(failure.cause.exit_code(), 2, "{text}");
+        }
+    }
+}

@@ -1,0 +1,142 @@
+//! The plaintext part of a query at one party: DataFusion over the party's own tables.
+
+use crate::failure::{Failure, Outcome};
+use datafusion::arrow::compute::{cast, concat_batches};
+use datafusion::arrow::record_batch::RecordBatch;
+use datafusion::common::DataFusionError;
+use datafusion::common::tree_node::Transformed;
+use datafusion::dataframe::DataFrame;
+use datafusion::datasource::{MemTable, provider_as_source};
+use datafusion::logical_expr::utils::conjunction;
+use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, TableScan};
+use datafusion::prelude::{SessionConfig, SessionContext};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// Rows by the name that a plan's table scans use.
+pub type Tables = BTreeMap<(String, String), RecordBatch>;
+
+/// DataFusion as every party configures it.
+pub fn context() -> SessionContext {
+    let mut config = SessionConfig::new().with_target_partitions(1);
+    let options = config.options_mut();
+    options.optimizer.enable_physical_uncorrelated_scalar_subquery = false;
+    options.sql_parser.parse_float_as_decimal = true;
+    SessionContext::new_with_config(config)
+}
+
+/// Executes a plan whose table scans name "party"."table" on `tables`.
+///
+/// # Errors
+/// Unexpected when the plan names a table that is not there; usage when a computation fails on the
+/// rows (such as a division by zero).
+pub async fn run(plan: &LogicalPlan, tables: &Tables) -> Outcome<RecordBatch> {
+    let bound = plan
+        .clone()
+        .transform_up_with_subqueries(|node| match node {
+            LogicalPlan::TableScan(scan) => bind(&scan, tables).map(Transformed::yes),
+            other => Ok(Transformed::no(other)),
+        })
+        .map_err(failed)?
+        .data;
+    collect(&context(), bound).await.map_err(failed)
+}
+
+/// All rows of a plan in one batch.
+pub(crate) async fn collect(
+    context: &SessionContext,
+    plan: LogicalPlan,
+) -> Result<RecordBatch, DataFusionError> {
+    let frame = DataFrame::new(context.state(), plan);
+    let schema = Arc::new(frame.schema().as_arrow().clone());
+    let batches = frame.collect().await?;
+    // Physical nullability may be narrower than the plan's.
+    let schema = batches.first().map_or(schema, RecordBatch::schema);
+    Ok(concat_batches(&schema, &batches)?)
+}
+
+/// The scan over real rows. Its filters become a node of their own: a scan in memory ignores them.
+fn bind(scan: &TableScan, tables: &Tables) -> Result<LogicalPlan, DataFusionError> {
+    let name = (
+        scan.table_name.schema().unwrap_or_default().to_owned(),
+        scan.table_name.table().to_owned(),
+    );
+    let rows = tables.get(&name).ok_or_else(|| {
+        DataFusionError::Plan(format!("the plan names {}.{} outside its party", name.0, name.1))
+    })?;
+    let schema = scan.source.schema();
+    let columns = rows.columns().iter().zip(schema.fields());
+    let columns = columns.map(|(column, field)| cast(column, field.data_type()));
+    let rows = RecordBatch::try_new(Arc::clone(&schema), columns.collect::<Result<_, _>>()?)?;
+    let table = MemTable::try_new(schema, vec![vec![rows]])?;
+    let source = provider_as_source(Arc::new(table));
+    let mut builder = LogicalPlanBuilder::scan(scan.table_name.clone(), source, None)?;
+    if let Some(predicate) = conjunction(scan.filters.clone()) {
+        builder = builder.filter(predicate)?;
+    }
+    if scan.projection.is_some() {
+        builder = builder.project(scan.projected_schema.columns().into_iter().map(Expr::Column))?;
+    }
+    builder.limit(0, scan.fetch)?.build()
+}
+
+fn failed(error: DataFusionError) -> Failure {
+    match error.find_root() {
+        DataFusionError::ArrowError(..) | DataFusionError::Execution(_) => {
+            Failure::input(format!("local computation: {}", error.strip_backtrace()))
+        }
+        _ => Failure::unexpected(format!("local computation: {}", error.strip_backtrace())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use datafusion::arrow::array::{Int32Array, Int64Array, StringArray};
+    use datafusion::arrow::datatypes::{DataType, Field, Schema};
+    use datafusion::logical_expr::builder::LogicalTableSource;
+    use datafusion::prelude::{col, lit};
+
+    fn rows() -> RecordBatch {
+        RecordBatch::try_from_iter([
+            ("id", Arc::new(Int32Array::from(vec![1, 2, 3])) as _),
+            ("name", Arc::new(StringArray::from(vec!["x", "y", "x"])) as _),
+        ])
+        .unwrap()
+    }
+
+    fn tables() -> Tables {
+        BTreeMap::from([(("a".to_owned(), "t".to_owned()), rows())])
+    }
+
+    fn scan(filters: Vec<Expr>, projection: Option<Vec<usize>>) -> LogicalPlanBuilder {
+        let field = |name, kind| Field::new(name, kind, false);
+        let fields = vec![field("id", DataType::Int32), field("name", DataType::Utf8View)];
+        let source = LogicalTableSource::new(Arc::new(Schema::new(fields)));
+        let name = datafusion::common::TableReference::partial("a", "t");
+        LogicalPlanBuilder::scan_with_filters(name, Arc::new(source), projection, filters).unwrap()
+    }
+
+    #[tokio::test]
+    async fn filters_of_a_scan_hold_even_on_columns_that_it_drops() {
+        let plan = scan(vec![col("a.t.name").eq(lit("x"))], Some(vec![0])).build().unwrap();
+        let result = run(&plan, &tables()).await.unwrap();
+        let ids = result.column(0).as_any().downcast_ref::<Int32Array>().unwrap();
+        assert_eq!((result.num_columns(), ids.values().to_vec()), (1, vec![1, 3]));
+    }
+
+    #[tokio::test]
+    async fn rows_can_be_counted_without_any_column() {
+        let count = datafusion::functions_aggregate::expr_fn::count(lit(1));
+        let plan = scan(vec![], Some(vec![])).aggregate(Vec::<Expr>::new(), [count]).unwrap();
+        let result = run(&plan.build().unwrap(), &tables()).await.unwrap();
+        let counts = result.column(0).as_any().downcast_ref::<Int64Array>().unwrap();
+        assert_eq!(counts.values().to_vec(), [3]);
+    }
+
+    #[tokio::test]
+    async fn another_partys_table_is_never_found() {
+        let plan = scan(vec![], None).build().unwrap();
+        assert_eq!(run(&plan, &Tables::new()).await.unwrap_err().cause.exit_code(), 1);
+    }
+}

@@ -1,4 +1,5 @@
-//! GGM trees, their puncturing by OT, and the check of the punctured trees ([Roy22] Figs. 13, 14).
+//! GGM trees, their puncturing by OT, and the check of the punctured trees ([Roy22];
+//! PROTOCOL.md §3).
 //!
 //! The COT receiver grows a tree per k bits of Δ, each from its own random root. The COT sender
 //! learns every leaf value but the one at its Δ bits. It never uses an index that depends on Δ:
@@ -82,15 +83,17 @@ pub(super) fn puncture(
 ) -> Result<Zeroizing<Vec<Block>>, Error> {
     let oracle = Oracle::new(pair);
     let corrections = to_blocks(corrections);
+    let (corrections, _) = corrections.as_chunks::<2>();
     let (totals, digest) = check.split_at(check.len().saturating_sub(DIGEST_BYTES));
     let totals = to_blocks(totals);
+    let (totals, _) = totals.as_chunks::<2>();
     let mut leaves = Zeroizing::new(Vec::with_capacity(depth.trees() * (depth.leaves() - 1)));
     let mut images = oracle.digest();
-    let trees = keys.chunks(depth.bits()).zip(corrections.chunks(2 * depth.bits()));
-    for (tree, ((keys, corrections), total)) in trees.zip(totals.chunks(2)).enumerate() {
+    let trees = keys.chunks(depth.bits()).zip(corrections.chunks(depth.bits()));
+    for (tree, ((keys, corrections), total)) in trees.zip(totals).enumerate() {
         let point = delta.0 >> (tree * depth.bits());
         let nodes = punctured_nodes(&oracle, tree, point, keys, corrections);
-        let mut hole = [total[0], total[1]];
+        let mut hole: Image = *total;
         let mut tree_images = Zeroizing::new(vec![Image::default(); nodes.len()]);
         for (y, node) in nodes.iter().enumerate().skip(1) {
             let (image, value) = oracle.leaf(tree, *node);
@@ -115,11 +118,11 @@ fn punctured_nodes(
     tree: usize,
     point: u128,
     keys: &[Block],
-    corrections: &[Block],
+    corrections: &[[Block; 2]],
 ) -> Zeroizing<Vec<Block>> {
     let mut nodes = Zeroizing::new(vec![Block::ZERO]);
-    for level in 0..keys.len() {
-        let bit = keys.len() - 1 - level;
+    for (bit, (key, [left, right])) in keys.iter().zip(corrections).enumerate().rev() {
+        let level = keys.len() - 1 - bit;
         let on_path = Block::mask(point >> bit & 1 == 1);
         let mut next = Zeroizing::new(vec![Block::ZERO; 2 * nodes.len()]);
         for (y, node) in nodes.iter().enumerate().skip(1) {
@@ -129,8 +132,7 @@ fn punctured_nodes(
             next[2 * y + 1] = right ^ swap;
         }
         // The sibling of the path is the only unknown node on the side the OT was chosen for.
-        let (left, right) = (corrections[2 * bit], corrections[2 * bit + 1]);
-        let side_sum = right ^ ((left ^ right) & on_path) ^ keys[bit];
+        let side_sum = *right ^ ((*left ^ *right) & on_path) ^ *key;
         next[1] = side_sum ^ sum_of(&next, 1);
         nodes = next;
     }

@@ -1,4 +1,4 @@
-//! SoftSpokenOT ([Roy22] Figs. 8 and 10): correlated OT from small-field VOLE.
+//! SoftSpokenOT ([Roy22]; PROTOCOL.md §3): correlated OT from small-field VOLE.
 //!
 //! Tree b gives the receiver u_b = ⊕_x r_x and V_b = ⊕_x x·r_x, the sender W_b = V_b ⊕ Δ_b u_b, r_x
 //! being the expansion of leaf x at the extension's address. The correction d_b = u ⊕ u_b turns all

@@ -1,4 +1,4 @@
-//! AVX-512 (GFNI) backend of the 128×128 transposition.
+//! AVX-512 (GFNI) and AVX2 backends of the 128×128 transposition.
 
 use super::Square;
 use std::arch::x86_64::{
@@ -8,11 +8,15 @@ use std::arch::x86_64::{
 
 /// Transposes in place if the machine can; false leaves `square` alone.
 pub(super) fn transpose_square(square: &mut Square) -> bool {
-    if !has_gfni() {
+    if has_gfni() {
+        // SAFETY: avx512f, avx512vbmi and gfni, which `gfni` is compiled for, were detected.
+        unsafe { gfni(square) };
+    } else if is_x86_feature_detected!("avx2") {
+        // SAFETY: avx2, which `avx2` is compiled for, was detected.
+        unsafe { avx2(square) };
+    } else {
         return false;
     }
-    // SAFETY: avx512f, avx512vbmi and gfni, which `gfni` is compiled for, were detected.
-    unsafe { gfni(square) };
     true
 }
 
@@ -20,6 +24,12 @@ fn has_gfni() -> bool {
     is_x86_feature_detected!("avx512f")
         && is_x86_feature_detected!("avx512vbmi")
         && is_x86_feature_detected!("gfni")
+}
+
+/// The portable code in 256-bit registers.
+#[target_feature(enable = "avx2")]
+fn avx2(square: &mut Square) {
+    super::portable(square);
 }
 
 /// Byte s of 8-byte lane b ← byte b of row 7 − s: gathers the 8×8-bit tiles of 8 rows of 16 bytes,
@@ -128,8 +138,16 @@ fn store(bytes: &mut [u8; 64], register: __m512i) {
 /// Calls `check` with the result of every backend this machine has.
 #[cfg(test)]
 pub(super) fn each_backend(square: &Square, check: impl Fn(&Square)) {
-    let mut result = *square;
-    if transpose_square(&mut result) {
+    if has_gfni() {
+        let mut result = *square;
+        // SAFETY: avx512f, avx512vbmi and gfni were detected.
+        unsafe { gfni(&mut result) };
+        check(&result);
+    }
+    if is_x86_feature_detected!("avx2") {
+        let mut result = *square;
+        // SAFETY: avx2 was detected.
+        unsafe { avx2(&mut result) };
         check(&result);
     }
 }

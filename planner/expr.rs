@@ -64,6 +64,38 @@ impl Expr {
             Self::AvgQuotient { kind, .. } => Ok(*kind),
         }
     }
+
+    /// The expression over other column positions, or `None` when `position` has none for a column
+    /// it reads.
+    pub fn remapped(&self, position: &dyn Fn(usize) -> Option<usize>) -> Option<Self> {
+        let boxed = |inner: &Self| inner.remapped(position).map(Box::new);
+        let all = |inner: &[Self]| {
+            inner.iter().map(|e| e.remapped(position)).collect::<Option<Vec<Self>>>()
+        };
+        Some(match self {
+            Self::Column(column) => Self::Column(position(*column)?),
+            Self::Literal(..) => self.clone(),
+            Self::Binary(operator, left, right) => {
+                Self::Binary(*operator, boxed(left)?, boxed(right)?)
+            }
+            Self::Not(inner) => Self::Not(boxed(inner)?),
+            Self::Negate(inner) => Self::Negate(boxed(inner)?),
+            Self::IsNull(inner) => Self::IsNull(boxed(inner)?),
+            Self::Case { branches, otherwise } => {
+                let branch = |(condition, value): &(Self, Self)| {
+                    Some((condition.remapped(position)?, value.remapped(position)?))
+                };
+                let branches = branches.iter().map(branch).collect::<Option<_>>()?;
+                Self::Case { branches, otherwise: boxed(otherwise)? }
+            }
+            Self::Greatest(inner) => Self::Greatest(all(inner)?),
+            Self::Least(inner) => Self::Least(all(inner)?),
+            Self::Cast(inner, kind) => Self::Cast(boxed(inner)?, *kind),
+            Self::AvgQuotient { sum, count, kind } => {
+                Self::AvgQuotient { sum: boxed(sum)?, count: boxed(count)?, kind: *kind }
+            }
+        })
+    }
 }
 
 impl BinaryOp {
@@ -171,13 +203,22 @@ fn case(
     otherwise: &Expr,
     columns: &[ColumnType],
 ) -> Result<ColumnType, TypeError> {
-    let mut result = otherwise.kind(columns)?;
-    for (condition, value) in branches {
+    for (condition, _) in branches {
         let condition = condition.kind(columns)?;
         boolean(condition, condition, "CASE WHEN")?;
-        result = mixed(result, value.kind(columns)?, "CASE")?;
     }
-    Ok(result)
+    let values = branches.iter().map(|(_, value)| value).chain([otherwise]);
+    let is_null = |value: &&Expr| matches!(value, Expr::Literal(None, _));
+    let mut result: Option<ColumnType> = None;
+    for value in values.clone().filter(|value| !is_null(value)) {
+        let kind = value.kind(columns)?;
+        result = Some(result.map_or(Ok(kind), |result| mixed(result, kind, "CASE"))?);
+    }
+    // A NULL branch adds NULL to the domain and nothing else.
+    match result {
+        None => otherwise.kind(columns),
+        Some(kind) => Ok(kind.with_nullable(kind.nullable || values.clone().any(|v| is_null(&v)))),
+    }
 }
 
 fn extreme(
@@ -203,7 +244,6 @@ fn extreme(
     Ok(result)
 }
 
-/// The hull, where a literal NULL takes the other side's type and domain.
 fn mixed(
     left: ColumnType,
     right: ColumnType,
@@ -258,6 +298,10 @@ mod tests {
             otherwise: Box::new(Expr::Column(0)),
         };
         assert_eq!(kind(&case), "INT[-2..5]");
+        let null = Expr::Literal(None, ColumnType::between(SqlType::Int, 0, 0));
+        let case =
+            Expr::Case { branches: vec![(Expr::Column(3), ten.clone())], otherwise: null.into() };
+        assert_eq!(kind(&case), "INT[5..5]?");
         assert_eq!(kind(&Expr::Least(vec![Expr::Column(0), ten.clone()])), "INT[-2..3]");
         assert_eq!(kind(&Expr::Greatest(vec![Expr::Column(0), ten.clone()])), "INT[5..5]");
         assert_eq!(kind(&Expr::Greatest(vec![Expr::Column(1), ten])), "BIGINT[1..10]");

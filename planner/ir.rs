@@ -222,6 +222,34 @@ pub enum BinaryOp {
 }
 
 impl Node {
+    /// Output columns.
+    pub fn columns(&self) -> &[Column] {
+        match self {
+            Self::Leaf(leaf) => &leaf.schema.columns,
+            Self::Filter { input, .. } | Self::Sort { input, .. } => input.columns(),
+            Self::Union { schema, .. }
+            | Self::Project { schema, .. }
+            | Self::Aggregate { schema, .. }
+            | Self::Join { schema, .. } => &schema.columns,
+        }
+    }
+
+    /// Public upper bound on the rows.
+    pub fn capacity(&self) -> u32 {
+        match self {
+            Self::Leaf(leaf) => leaf.schema.capacity,
+            Self::Filter { input, .. } => input.capacity(),
+            Self::Sort { input, fetch, skip, .. } => {
+                let rest = input.capacity().saturating_sub(*skip);
+                fetch.map_or(rest, |fetch| rest.min(fetch))
+            }
+            Self::Union { schema, .. }
+            | Self::Project { schema, .. }
+            | Self::Aggregate { schema, .. }
+            | Self::Join { schema, .. } => schema.capacity,
+        }
+    }
+
     /// Output columns and capacity.
     pub fn schema(&self) -> Schema {
         match self {

@@ -6,4 +6,7 @@ pub mod cost;
 pub mod expr;
 pub mod ir;
 pub mod lower;
+pub mod render;
+mod rules;
+pub mod sql;
 pub mod types;

@@ -1,0 +1,109 @@
+//! DataFusion's planner and optimizer, with total orders made explicit before it runs.
+
+use super::PlanError;
+use super::context::Catalog;
+use datafusion_common::tree_node::{Transformed, TransformedResult, TreeNode, TreeNodeRecursion};
+use datafusion_common::{Column, Result};
+use datafusion_expr::expr::ScalarFunction;
+use datafusion_expr::planner::ContextProvider;
+use datafusion_expr::{Expr, LogicalPlan, Projection, Sort, SortExpr, Volatility};
+use datafusion_optimizer::OptimizerContext;
+use datafusion_optimizer::analyzer::Analyzer;
+use datafusion_optimizer::optimizer::Optimizer;
+use datafusion_sql::planner::SqlToRel;
+use datafusion_sql::sqlparser::ast::Statement;
+use std::sync::Arc;
+
+/// An optimized plan.
+pub(super) struct Logical {
+    pub(super) plan: LogicalPlan,
+    /// The text has an ORDER BY at its top.
+    pub(super) ordered: bool,
+}
+
+/// Plans and optimizes a statement.
+///
+/// # Errors
+/// [`PlanError::Sql`] for unknown names and types, [`PlanError::Unsupported`] for the rest.
+pub(super) fn logical(statement: Statement, context: &Catalog) -> Result<Logical, PlanError> {
+    let raw = SqlToRel::new(context).sql_statement_to_plan(statement)?;
+    refuse_volatile(&raw)?;
+    let ordered = is_ordered(&raw);
+    let raw = raw.transform_down_with_subqueries(total_order).data()?;
+    let config = Arc::new(context.options().clone());
+    let plan = Analyzer::new().execute_and_check(raw, &config, |_, _| {})?;
+    let rules = OptimizerContext::new_with_config_options(config);
+    let plan = Optimizer::new().optimize(plan, &rules, |_, _| {})?;
+    Ok(Logical { plan, ordered })
+}
+
+/// Functions whose value differs between calls or parties.
+fn refuse_volatile(plan: &LogicalPlan) -> Result<(), PlanError> {
+    let mut refused = None;
+    plan.apply_with_subqueries(|node| {
+        node.apply_expressions(|expr| {
+            expr.apply(|expr| {
+                if let Expr::ScalarFunction(ScalarFunction { func, .. }) = expr
+                    && func.signature().volatility != Volatility::Immutable
+                {
+                    refused = Some(func.name().to_owned());
+                    return Ok(TreeNodeRecursion::Stop);
+                }
+                Ok(TreeNodeRecursion::Continue)
+            })
+        })
+    })?;
+    match refused {
+        None => Ok(()),
+        Some(name) => Err(PlanError::unsupported(format!(
+            "function {name}, whose value may differ between parties"
+        ))),
+    }
+}
+
+fn is_ordered(plan: &LogicalPlan) -> bool {
+    match plan {
+        LogicalPlan::Sort(_) => true,
+        LogicalPlan::Projection(Projection { input, .. }) => is_ordered(input),
+        LogicalPlan::Limit(limit) => is_ordered(&limit.input),
+        _ => false,
+    }
+}
+
+/// Ties under ORDER BY are broken by the remaining output columns ascending, before LIMIT; a LIMIT
+/// without ORDER BY takes the first rows by all columns. Every total order refines the order the
+/// text asks for, so the result is one that SQL allows, and the same at every party.
+fn total_order(plan: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
+    match plan {
+        LogicalPlan::Projection(projection) => match projection.input.as_ref() {
+            LogicalPlan::Sort(sort) => {
+                let preferred = projection.expr.iter().filter_map(|expr| match expr {
+                    Expr::Column(column) => Some(column.clone()),
+                    _ => None,
+                });
+                let input = completed(sort.clone(), preferred.collect());
+                let plan = Projection::try_new(projection.expr, Arc::new(input))?;
+                Ok(Transformed::yes(LogicalPlan::Projection(plan)))
+            }
+            _ => Ok(Transformed::no(LogicalPlan::Projection(projection))),
+        },
+        LogicalPlan::Sort(sort) => Ok(Transformed::yes(completed(sort, Vec::new()))),
+        LogicalPlan::Limit(mut limit) if !is_ordered(&limit.input) => {
+            let sort = Sort { expr: Vec::new(), input: limit.input, fetch: None };
+            limit.input = Arc::new(completed(sort, Vec::new()));
+            Ok(Transformed::yes(LogicalPlan::Limit(limit)))
+        }
+        plan => Ok(Transformed::no(plan)),
+    }
+}
+
+/// The sort with every column of its input among its keys: those given first, then the others.
+fn completed(mut sort: Sort, preferred: Vec<Column>) -> LogicalPlan {
+    for column in preferred.into_iter().chain(sort.input.schema().columns()) {
+        let column = Expr::Column(column);
+        if !sort.expr.iter().any(|key| key.expr == column) {
+            sort.expr.push(SortExpr::new(column, true, false));
+        }
+    }
+    LogicalPlan::Sort(sort)
+}

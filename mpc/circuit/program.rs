@@ -22,7 +22,7 @@ pub type Lanes = u32;
 pub enum Instruction {
     /// A plane of the next input bundle that names it.
     Input,
-    /// A public bit in every lane. After folding it feeds only gathers, concatenations and outputs.
+    /// A public bit in every lane. In a built program it feeds only concatenations and outputs.
     Constant(bool),
     /// Lane-wise exclusive or. Free.
     Xor(PlaneId, PlaneId),

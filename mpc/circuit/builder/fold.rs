@@ -65,7 +65,7 @@ impl Builder {
         if facts.len == 0 {
             return self.constant(false, 0);
         }
-        if facts.identity && facts.len == lanes {
+        if facts.consecutive && facts.len == lanes {
             return plane;
         }
         match self.instruction(plane) {
@@ -84,11 +84,7 @@ impl Builder {
                 self.gather(source, map)
             }
             Some(Instruction::Concat(_)) => match self.covering_part(plane, facts) {
-                Some((part, 0)) => self.gather(part, map),
-                Some((part, offset)) => {
-                    let map = self.maps.shifted_down(map, offset);
-                    self.gather(part, map)
-                }
+                Some(part) => self.slice_of_part(part, facts, (plane, map)),
                 None => self.intern(Instruction::Gather(plane, map), facts.len),
             },
             _ => self.intern(Instruction::Gather(plane, map), facts.len),
@@ -120,8 +116,24 @@ impl Builder {
         self.intern(Instruction::Concat(flat), total)
     }
 
+    /// A gather that reads one part of a concatenation: free of that where the part is constant or
+    /// taken whole. Otherwise it reads the concatenation, lest both stay alive.
+    fn slice_of_part(
+        &mut self,
+        (part, start): (PlaneId, u32),
+        facts: MapFacts,
+        (concat, map): (PlaneId, MapId),
+    ) -> PlaneId {
+        let lanes = self.lanes_of(part);
+        match self.constant_of(part) {
+            Some(bit) => self.constant(bit, facts.len),
+            None if facts.consecutive && facts.min == start && facts.len == lanes => part,
+            None => self.intern(Instruction::Gather(concat, map), facts.len),
+        }
+    }
+
     /// The part of a concatenation in which all entries of a map lie, and where that part starts.
-    fn covering_part(&mut self, concat: PlaneId, facts: MapFacts) -> Option<(PlaneId, u32)> {
+    fn covering_part(&self, concat: PlaneId, facts: MapFacts) -> Option<(PlaneId, u32)> {
         let Some(Instruction::Concat(parts)) = self.instruction(concat) else { return None };
         let mut start = 0;
         for part in parts {

@@ -10,8 +10,8 @@ pub(super) struct MapFacts {
     pub(super) len: u32,
     pub(super) min: u32,
     pub(super) max: u32,
-    /// 0, 1, 2, …
-    pub(super) identity: bool,
+    /// Every entry is one more than the entry before.
+    pub(super) consecutive: bool,
 }
 
 #[derive(Debug, Default)]
@@ -20,7 +20,6 @@ pub(super) struct Maps {
     facts: Vec<MapFacts>,
     known: HashMap<Rc<[u32]>, MapId>,
     composed: HashMap<(MapId, MapId), MapId>,
-    shifted: HashMap<(MapId, u32), MapId>,
     ranges: HashMap<(u32, u32), MapId>,
 }
 
@@ -33,7 +32,10 @@ impl Maps {
             len: u32::try_from(lanes.len()).unwrap_or(u32::MAX),
             min: lanes.iter().copied().min().unwrap_or(0),
             max: lanes.iter().copied().max().unwrap_or(0),
-            identity: lanes.iter().enumerate().all(|(at, lane)| at == *lane as usize),
+            consecutive: lanes.windows(2).all(|pair| match pair {
+                [before, after] => before.checked_add(1) == Some(*after),
+                _ => true,
+            }),
         };
         let map = MapId(u32::try_from(self.lanes.len()).unwrap_or(u32::MAX));
         let lanes: Rc<[u32]> = lanes.into();
@@ -58,17 +60,6 @@ impl Maps {
         let map = self.intern(outer.iter().map(at).collect());
         self.composed.insert((first, second), map);
         map
-    }
-
-    /// Every entry less `offset`.
-    pub(super) fn shifted_down(&mut self, map: MapId, offset: u32) -> MapId {
-        if let Some(map) = self.shifted.get(&(map, offset)) {
-            return *map;
-        }
-        let lanes = self.lanes_of(map);
-        let result = self.intern(lanes.iter().map(|lane| lane.wrapping_sub(offset)).collect());
-        self.shifted.insert((map, offset), result);
-        result
     }
 
     /// The lanes `start .. end`, without hashing them again.

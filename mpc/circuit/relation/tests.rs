@@ -219,3 +219,38 @@ fn shapes_that_do_not_fit_are_errors() {
     x.project(&mut b, &[1]).output(&mut b);
     assert_eq!(b.finish(), Err(BuildError::UnknownColumn(1)));
 }
+
+#[test]
+fn tiny_capacities_are_legal_everywhere() {
+    for capacity in 0..3 {
+        let input = rows(9, capacity);
+        let (sorted, _) =
+            run(std::slice::from_ref(&input), |b, r| r[0].sort(b, &both(), 5).compact(b, 5));
+        assert_eq!(sorted, canonical(&input));
+        let mut b = Builder::new();
+        let relation = Relation::input(&mut b, &[0, 2], capacity as u32);
+        let group = relation.continues_group(&mut b, &[0, 1]);
+        let count = relation.count(&mut b);
+        let starts = b.not(group);
+        let sums = b.segmented_scan(starts, &relation.columns[1], Builder::add);
+        let none = b.segmented_scan(starts, &relation.columns[0], Builder::max);
+        assert_eq!((count.lanes, sums.lanes, none.width()), (1, capacity as u32, 0));
+        b.output(&count.bits);
+        b.output(&sums.bits);
+        b.finish().unwrap();
+    }
+}
+
+/// Every hash map of a builder has its own random state.
+#[test]
+fn equal_calls_give_equal_circuits() {
+    let circuit = || {
+        let mut b = Builder::new();
+        let parts = [5, 9, 4].map(|rows| Relation::input(&mut b, &[7, 4], rows));
+        let merged = Relation::merge(&mut b, &parts, &both(), 11);
+        let group = merged.continues_group(&mut b, &[0]);
+        merged.filter(&mut b, group).compact(&mut b, 8).output(&mut b);
+        b.finish().unwrap().digest_bytes()
+    };
+    assert_eq!(circuit(), circuit());
+}

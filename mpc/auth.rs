@@ -113,6 +113,12 @@ impl std::fmt::Debug for AuthBits {
     }
 }
 
+impl Drop for AuthBits {
+    fn drop(&mut self) {
+        self.planes_mut().for_each(|plane| plane.as_mut_slice().zeroize());
+    }
+}
+
 impl AuthBits {
     /// From the planes D_i and M_j (one per peer, ascending).
     ///
@@ -129,6 +135,12 @@ impl AuthBits {
     pub fn zeros(member: &Member, len: usize) -> Self {
         let macs = member.peers().iter().map(|_| vec![Block::ZERO; len]).collect();
         Self { d: vec![Block::ZERO; len], macs }
+    }
+
+    /// No bits yet, with room for `len` toward each of `peers`.
+    pub(crate) fn with_capacity(peers: usize, len: usize) -> Self {
+        let empty = || Vec::with_capacity(len);
+        Self { d: empty(), macs: (0..peers).map(|_| empty()).collect() }
     }
 
     /// Number of bits.

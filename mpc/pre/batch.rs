@@ -3,7 +3,7 @@
 
 use super::Triples;
 use super::bucket::{BatchShape, combine};
-use super::leaky_and::{Factors, LeakyTriples, leaky_and};
+use super::leaky_and::{Factors, leaky_and};
 use super::shares::{RowCounts, share_rows};
 use super::workbench::{CotSource, Workbench};
 use super::zero_test::{PRODUCT_ROWS, zero_test};
@@ -28,11 +28,11 @@ pub async fn triple_batch<C: CotSource>(
     batch: u32,
     shape: BatchShape,
 ) -> Result<Triples, Error> {
-    let spans: Vec<_> = (0..shape.bucket).flat_map(|_| spans(shape.triples, LEAKY_CHUNK)).collect();
+    let spans = spans(shape.leaky(), LEAKY_CHUNK);
     let mut extensions = extensions(batch, spans.len())?;
     let mut coins =
         Coins::commit(&bench.channel, bench.domain, spans.len() + 2, &bench.entropy).await?;
-    let mut rows: Vec<LeakyTriples> = Vec::with_capacity(shape.bucket);
+    let mut rows = Vec::with_capacity(shape.bucket);
     let mut residues = Vec::with_capacity(shape.leaky());
     let mut products = None;
     for (start, len) in spans {
@@ -48,9 +48,9 @@ pub async fn triple_batch<C: CotSource>(
             keys
         });
         let factors = Factors { a, b, r: shares, keys };
-        let leaky = leaky_and(bench, residues.len(), factors).await?;
-        residues.extend_from_slice(&leaky.residues);
-        append(&mut rows, start, leaky, shape.triples)?;
+        let (leaky, sums) = leaky_and(bench, start, factors).await?;
+        residues.extend_from_slice(&sums);
+        file(&mut rows, leaky, shape.triples);
     }
     let products = products.ok_or(Error::Misuse("a batch has at least one triple"))?;
     zero_test(bench, &residues, &products, &mut coins).await?;
@@ -80,26 +80,18 @@ pub async fn mask_batch<C: CotSource>(
     Ok(masks)
 }
 
-/// Adds a span to the row it belongs to; a span that starts at 0 begins a row of `len` triples.
-fn append(
-    rows: &mut Vec<LeakyTriples>,
-    start: usize,
-    leaky: LeakyTriples,
-    len: usize,
-) -> Result<(), Error> {
-    if start == 0 {
-        let mut row = LeakyTriples { residues: Vec::new(), ..leaky };
-        for shares in [&mut row.a, &mut row.b, &mut row.c] {
-            shares.planes_mut().for_each(|plane| plane.reserve_exact(len - plane.len()));
+/// Appends leaky triples to rows of `len`, opening a new row when the last is full.
+fn file(rows: &mut Vec<Triples>, mut leaky: Triples, len: usize) {
+    while !leaky.a.is_empty() {
+        if rows.last().is_none_or(|row| row.a.len() >= len) {
+            rows.push(Triples::with_capacity(leaky.a.mac_planes().len(), len));
         }
-        rows.push(row);
-        return Ok(());
+        let Some(row) = rows.last_mut() else { return };
+        let room = len - row.a.len();
+        for (row, leaky) in row.planes_mut().into_iter().zip(leaky.planes_mut()) {
+            row.append(&leaky.take_front(room));
+        }
     }
-    let row = rows.last_mut().ok_or(Error::Misuse("a row starts at its first triple"))?;
-    row.a.append(&leaky.a);
-    row.b.append(&leaky.b);
-    row.c.append(&leaky.c);
-    Ok(())
 }
 
 /// (start, length) of the spans of at most `most` that cover 0..len.

@@ -2,7 +2,6 @@
 //! leaked.
 
 use super::Triples;
-use super::leaky_and::LeakyTriples;
 use super::workbench::Workbench;
 use crate::auth::AuthBits;
 use crate::coin::Coins;
@@ -64,7 +63,7 @@ fn smallest_batch(bucket: u32, rho_bits: u32) -> usize {
 /// coin and the channel.
 pub async fn combine<C>(
     bench: &Workbench<C>,
-    rows: Vec<LeakyTriples>,
+    rows: Vec<Triples>,
     coins: &mut Coins,
 ) -> Result<Triples, Error> {
     let channel = &bench.channel;
@@ -72,7 +71,7 @@ pub async fn combine<C>(
     let mut openings = Openings::new(bench.member.clone(), bench.domain, "bucketing");
     let mut rows = rows.into_iter();
     let first = rows.next().ok_or(Error::Misuse("a bucket has at least one triple"))?;
-    let LeakyTriples { mut a, b, mut c, .. } = first;
+    let Triples { mut a, b, mut c } = first;
     for (row, leaky) in rows.enumerate() {
         if leaky.a.len() != a.len() {
             return Err(Error::Misuse("bucketed rows of different lengths"));

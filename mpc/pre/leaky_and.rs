@@ -1,6 +1,7 @@
 //! Leaky AND triples (PROTOCOL.md §5): products that are right (the zero test sees to it) but
 //! whose factor a may leak to a cheater at even odds of being caught.
 
+use super::Triples;
 use super::shares::rows_with;
 use super::workbench::Workbench;
 use crate::auth::{AuthBits, Member};
@@ -36,22 +37,10 @@ pub struct Factors {
     pub keys: ByParty<Vec<Block>>,
 }
 
-/// Leaky triples and this party's shares t^i of what must XOR to zero.
-#[derive(Debug)]
-pub struct LeakyTriples {
-    /// Left factor.
-    pub a: AuthBits,
-    /// Right factor.
-    pub b: AuthBits,
-    /// Product.
-    pub c: AuthBits,
-    /// t^i, 64 bits per triple.
-    pub residues: Vec<u64>,
-}
-
 /// Multiplies lane by lane. `first` is the number of the first triple within the conversation: it
-/// addresses tweaks and zero shares and must not repeat. What a peer sends wrongly here is caught
-/// by the zero test.
+/// addresses tweaks and zero shares and must not repeat. Returns the leaky triples and this party's
+/// residues t^i, 64 bits per triple, which must XOR to zero: the zero test catches what a peer
+/// sends wrongly here.
 ///
 /// # Errors
 /// [`Fault::Malformed`](crate::Fault::Malformed), those of the channel.
@@ -59,7 +48,7 @@ pub async fn leaky_and<C>(
     bench: &Workbench<C>,
     first: usize,
     factors: Factors,
-) -> Result<LeakyTriples, Error> {
+) -> Result<(Triples, Vec<u64>), Error> {
     let (channel, member) = (&bench.channel, &bench.member);
     let len = factors.a.len();
     let tag = bench.domain.tag("zero shares of leaky AND");
@@ -80,7 +69,7 @@ pub async fn leaky_and<C>(
     let residues = residues(sums, &d, member);
     let Factors { a, b, mut r, .. } = factors;
     r.xor_public(member, &d);
-    Ok(LeakyTriples { a, b, c: r, residues })
+    Ok((Triples { a, b, c: r }, residues))
 }
 
 /// The kernels over one batch of factors.

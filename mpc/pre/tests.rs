@@ -97,3 +97,21 @@ fn two_stages_of_every_party_set_get_right_shares() {
         }
     }
 }
+
+/// Throughput, by hand: `cargo test -p senate-mpc pre::tests::rate -- --ignored --nocapture`.
+#[test]
+#[ignore = "a measurement, not a check"]
+fn rate() {
+    for n in [2, 3] {
+        let start = std::time::Instant::now();
+        let results = Federation::new(n, 6).run(|mesh, entropy| async move {
+            let session = open(mesh, entropy).await?;
+            let set = session.parties();
+            let bench = session.workbench(set, Lane::supply(0, 0))?;
+            let begin = std::time::Instant::now();
+            let triples = triple_batch(&bench, 0, BatchShape::cheapest(400_000, 40)).await?;
+            Ok((triples.a.len(), begin.elapsed(), session.mesh().bytes_sent().values()[0]))
+        });
+        println!("n={n}: {:?}, all {:?}", results[0], start.elapsed());
+    }
+}

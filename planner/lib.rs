@@ -2,7 +2,9 @@
 #![forbid(unsafe_code)]
 
 pub mod catalog;
+pub mod clear;
 pub mod cost;
+pub mod encode;
 pub mod expr;
 pub mod ir;
 pub mod lower;

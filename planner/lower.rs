@@ -23,6 +23,7 @@ pub use error::LowerError;
 pub use layout::LeafLayout;
 pub use physical::LeafColumn;
 pub use place::Ordering;
+pub(crate) use shape::ascending;
 pub use shape::{Field, Shape};
 
 use crate::cost::LinkSnapshot;
@@ -89,3 +90,6 @@ pub fn lower(node: &Node, lowering: &Lowering<'_>) -> Result<Lowered, LowerError
     let emit::Emitter { stages, operators, layouts, .. } = emitter;
     Ok(Lowered { stages, operators, layouts, result, ordering, overflow: opened.overflow })
 }
+
+#[cfg(test)]
+mod tests;

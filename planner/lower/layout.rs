@@ -15,19 +15,20 @@ pub struct LeafLayout {
     pub columns: Vec<LeafColumn>,
     /// Encodings, capacity, order, and what is verified.
     pub shape: Shape,
-    /// Rows past the capacity are dropped after sorting (a pushed-down LIMIT) rather than refused.
-    pub truncate: bool,
+    /// Most rows the local result may have. Sorted, those past `shape.rows` are dropped (a
+    /// pushed-down LIMIT).
+    pub capacity: u32,
 }
 
 impl LeafLayout {
     pub(crate) fn of(leaf: &Physical) -> Option<Self> {
         match &leaf.operator {
-            Operator::Leaf { party, slot, columns, truncate } => Some(Self {
+            Operator::Leaf { party, slot, columns, capacity } => Some(Self {
                 party: *party,
                 slot: *slot,
                 columns: columns.clone(),
                 shape: leaf.shape.clone(),
-                truncate: *truncate,
+                capacity: *capacity,
             }),
             _ => None,
         }

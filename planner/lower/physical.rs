@@ -32,9 +32,9 @@ pub enum Operator {
         slot: usize,
         /// Per column: the local result's column, and whether rows where it is NULL are dropped.
         columns: Vec<LeafColumn>,
-        /// Rows after the first `shape.rows` in order are dropped (a pushed-down LIMIT) instead of
-        /// being an error.
-        truncate: bool,
+        /// Most rows the local result may have; those after the first `shape.rows` in order are
+        /// dropped (a pushed-down LIMIT).
+        capacity: u32,
     },
     /// Merges sorted bags with the same columns; keeps the first `keep` rows.
     Merge {

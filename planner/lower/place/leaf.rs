@@ -37,7 +37,7 @@ pub(super) fn whole(leaf: &Leaf, want: Want) -> Result<Physical, LowerError> {
         Want::Sorted { order, keep } => (order, capacity, keep),
     };
     let rows = keep.map_or(capacity, |keep| keep.min(capacity));
-    Ok(owned(leaf, columns, Rows { order, repeats, rows, truncate: rows < capacity }))
+    Ok(owned(leaf, columns, Rows { order, repeats, rows }))
 }
 
 /// Chosen columns of the leaf, sorted by the first `keys` of them; rows with a NULL in a key that
@@ -62,7 +62,7 @@ pub(super) fn keyed(
             (LeafColumn { source: *source, skip_null: skip(k, *source) }, field.clone())
         });
         let order = ascending(0..keys);
-        let rows = Rows { order, repeats, rows, truncate: false };
+        let rows = Rows { order, repeats, rows };
         return Ok(owned(leaf, chosen.collect(), rows));
     }
     let all = leaf.schema.columns.iter().enumerate().map(|(source, column)| {
@@ -73,7 +73,7 @@ pub(super) fn keyed(
         (LeafColumn { source, skip_null }, field)
     });
     let order = ascending(key_columns);
-    let rows = Rows { order, repeats, rows, truncate: false };
+    let rows = Rows { order, repeats, rows };
     Ok(arranged(owned(leaf, all.collect(), rows), columns.to_vec()))
 }
 
@@ -90,7 +90,6 @@ struct Rows {
     order: Vec<SortKey>,
     repeats: u32,
     rows: u32,
-    truncate: bool,
 }
 
 fn capacity(leaf: &Leaf) -> u32 {
@@ -123,9 +122,10 @@ fn owned(leaf: &Leaf, columns: Vec<(LeafColumn, Field)>, rows: Rows) -> Physical
     let pairs: Vec<_> = columns.iter().map(|(c, field)| (c.source, field.clone())).collect();
     let claims = leaf.claims.iter().filter_map(|claim| renumbered(claim, &pairs)).collect();
     let (columns, fields) = columns.into_iter().unzip();
-    let Rows { order, repeats, rows, truncate } = rows;
+    let Rows { order, repeats, rows } = rows;
+    let (party, slot, capacity) = (leaf.party, leaf.slot, capacity(leaf));
     Physical {
-        operator: Operator::Leaf { party: leaf.party, slot: leaf.slot, columns, truncate },
+        operator: Operator::Leaf { party, slot, columns, capacity },
         inputs: Vec::new(),
         parties: PartySet::only(leaf.party),
         shape: Shape { fields, rows, order, repeats, claims },

@@ -1,0 +1,7 @@
+//! Stages against the row-based reference, ranges by brute force, and the shape of stage trees.
+
+mod harness;
+mod operators;
+mod ranges;
+mod reference;
+mod trees;

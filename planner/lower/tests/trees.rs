@@ -1,0 +1,1 @@
+//! Stage trees: proper subsets, children before parents, cheaper than one circuit.

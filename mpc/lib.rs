@@ -10,13 +10,18 @@ pub mod coin;
 pub mod domain;
 pub mod entropy;
 pub mod error;
+mod garble;
+mod input;
 pub mod mesh;
 pub mod open;
 pub mod ot;
 pub mod party;
 pub mod pre;
+pub mod release;
 pub mod session;
 pub mod setup;
+mod solder;
+pub mod stage;
 pub mod wire;
 pub mod zero;
 

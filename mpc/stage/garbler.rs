@@ -1,0 +1,213 @@
+//! The garbler's script of a stage (PROTOCOL.md §6 steps 2 and 4): garbling runs ahead of the
+//! evaluator by a bounded window; its own share of the gate check follows only verified Λ.
+
+use super::authenticate::Authenticator;
+use super::chunks::{Chunk, Layout, Work};
+use super::{Labels, Run, Wires};
+use crate::auth::AuthBits;
+use crate::error::{Error, Fault};
+use crate::garble::hash::GateKeys;
+use crate::garble::{AndShares, Garbler, Masked, Walk, ZeroLabels, table_rows};
+use crate::mesh::Kind;
+use crate::open::{Openings, to_block, weighted_sum};
+use crate::pre::Preprocessing;
+use crate::stage::run::label_hash;
+use crate::wire::{BLOCK_BYTES, bit_bytes, from_blocks, to_bits};
+use futures_channel::mpsc;
+use futures_util::{SinkExt, StreamExt, future::try_join};
+use senate_block::{Block, Weights};
+use senate_circuit::{Bits, PlaneId};
+use std::rc::Rc;
+use subtle::ConstantTimeEq;
+
+/// Chunks that may be garbled but not yet evaluated.
+pub(super) const WINDOW: usize = 8;
+
+/// What judging the evaluator's answer to a chunk takes.
+struct Garbled {
+    chunk: Chunk,
+    /// L_γ0 of the AND gates.
+    zeros: Vec<Block>,
+    /// M_e[λ_α], M_e[λ_β] and M_e[λ_αλ_β ⊕ λ_γ].
+    macs: [Vec<Block>; 3],
+}
+
+/// Garbles every chunk and checks every answer; sends z once at the end.
+pub(super) async fn run<P: Preprocessing>(
+    run: &Run<'_>,
+    layout: &Layout<'_>,
+    inputs: Vec<Wires>,
+    pre: &mut P,
+    openings: &mut Openings,
+) -> Result<Vec<Wires>, Error> {
+    let (queue, answers) = mpsc::channel(WINDOW - 1);
+    let mut verifier = Verifier::new(run, layout, &inputs)?;
+    let authenticator = Authenticator::new(run, layout, &inputs, pre, openings);
+    let mut zeros = Walk::new(ZeroLabels(run.member.delta()), layout.program);
+    for (bundle, wires) in inputs.iter().enumerate() {
+        let Labels::Zero(labels) = &wires.labels else {
+            return Err(Error::Misuse("a garbler's wires carry zero labels"));
+        };
+        zeros.enter(layout.program, bundle, labels);
+    }
+    drop(inputs);
+    let garbling = garble(run, layout, authenticator, zeros, queue);
+    let ((masks, labels), masked) = try_join(garbling, verifier.run(answers)).await?;
+    let wires = masks.into_iter().zip(labels).zip(masked);
+    let wires = wires.map(|((masks, labels), masked)| Wires {
+        masks,
+        masked,
+        labels: Labels::Zero(labels),
+    });
+    Ok(wires.collect())
+}
+
+type Garbling = (Vec<AuthBits>, Vec<Vec<Block>>);
+
+async fn garble<P: Preprocessing>(
+    run: &Run<'_>,
+    layout: &Layout<'_>,
+    mut authenticator: Authenticator<'_, P>,
+    mut zeros: Walk<ZeroLabels>,
+    mut queue: mpsc::Sender<Garbled>,
+) -> Result<Garbling, Error> {
+    let garbler = Garbler::new(&run.member, run.garblers(), GateKeys::new(run.domain));
+    let rank = run.member.peer_rank(run.evaluator())?;
+    for chunk in &layout.chunks {
+        let shares = authenticator.chunk(chunk).await?;
+        let (table, outputs) = garble_chunk(run, layout, &garbler, chunk, &shares, &mut zeros)?;
+        if chunk.gates > 0 {
+            run.send_long(run.evaluator(), Kind::Table, &from_blocks(&table)).await?;
+            if run.garblers().leader() == Some(run.member.me()) {
+                let color: Bits = outputs.iter().map(|label| label.bit0()).collect();
+                run.channel.send(run.evaluator(), Kind::Color, color.to_bytes()).await?;
+            }
+        }
+        let macs = [&shares.left, &shares.right, &shares.product];
+        let macs = macs.map(|shares| shares.macs(rank).to_vec());
+        let garbled = Garbled { chunk: chunk.clone(), zeros: outputs, macs };
+        let closed = |_| Error::Misuse("the verifier of a stage ended before its garbler");
+        queue.send(garbled).await.map_err(closed)?;
+    }
+    let bundles = 0..layout.program.outputs.len();
+    let labels = bundles.map(|bundle| zeros.output(layout.program, bundle));
+    Ok((authenticator.outputs()?, labels.collect::<Result<_, _>>()?))
+}
+
+/// The chunk's table and L_0 of its AND outputs.
+fn garble_chunk(
+    run: &Run<'_>,
+    layout: &Layout<'_>,
+    garbler: &Garbler,
+    chunk: &Chunk,
+    shares: &AndShares,
+    zeros: &mut Walk<ZeroLabels>,
+) -> Result<(Vec<Block>, Vec<Block>), Error> {
+    let rows = table_rows(run.member.set().len());
+    let epochs = garbler.epochs(chunk.first_gate, chunk.gates);
+    let mut table = vec![Block::ZERO; chunk.gates * rows];
+    let mut outputs = Vec::with_capacity(chunk.gates);
+    for work in layout.work(chunk) {
+        let at = match work {
+            Work::Free(at) => {
+                zeros.step(layout.program, at)?;
+                at
+            }
+            Work::And { at, left, right, gates } => {
+                let (left, right) = (zeros.at(left)?, zeros.at(right)?);
+                let mut output = vec![Block::ZERO; gates.len];
+                let table = &mut table[gates.offset * rows..][..gates.len * rows];
+                garbler.and(&epochs, gates, [&left, &right], shares, table, &mut output);
+                outputs.extend_from_slice(&output);
+                zeros.set(PlaneId(at as u32), Rc::new(output));
+                at
+            }
+        };
+        zeros.drop_after(&layout.drops, at);
+    }
+    Ok((table, outputs))
+}
+
+/// Follows Λ as the evaluator reports it.
+struct Verifier<'a> {
+    run: &'a Run<'a>,
+    layout: &'a Layout<'a>,
+    masked: Walk<Masked>,
+    /// Σχ_γM_e[t^i_γ] of the chunks whose label hash was right.
+    z: Block,
+}
+
+impl<'a> Verifier<'a> {
+    fn new(run: &'a Run<'a>, layout: &'a Layout<'a>, inputs: &[Wires]) -> Result<Self, Error> {
+        let mut masked = Walk::new(Masked, layout.program);
+        for (bundle, wires) in inputs.iter().enumerate() {
+            masked.enter(layout.program, bundle, &wires.masked);
+        }
+        Ok(Self { run, layout, masked, z: run.zero_share("gate check")? })
+    }
+
+    /// Λ of the output bundles, once every answer has been checked and z sent.
+    async fn run(&mut self, mut answers: mpsc::Receiver<Garbled>) -> Result<Vec<Bits>, Error> {
+        while let Some(garbled) = answers.next().await {
+            self.judge(&garbled).await?;
+        }
+        let z = self.z.to_bytes().to_vec();
+        self.run.channel.send(self.run.evaluator(), Kind::Z, z).await?;
+        let bundles = 0..self.layout.program.outputs.len();
+        bundles.map(|bundle| self.masked.output(self.layout.program, bundle)).collect()
+    }
+
+    async fn judge(&mut self, garbled: &Garbled) -> Result<(), Error> {
+        let (evaluator, count) = (self.run.evaluator(), garbled.chunk.gates);
+        if count == 0 {
+            self.follow(&garbled.chunk, &Bits::default())?;
+            return Ok(());
+        }
+        let size = bit_bytes(count) + BLOCK_BYTES + blake3::OUT_LEN;
+        let message = self.run.channel.recv(evaluator, Kind::Eval, size).await?;
+        let (masked, rest) = message.split_at(bit_bytes(count));
+        let (chi, claimed) = rest.split_at(BLOCK_BYTES);
+        let masked = to_bits(masked, count, evaluator, Kind::Eval)?;
+        let delta = self.run.member.delta();
+        let active = garbled.zeros.iter().zip(masked.iter());
+        let active: Vec<_> = active.map(|(zero, bit)| *zero ^ delta.times(bit)).collect();
+        let hash = label_hash(self.run, &garbled.chunk, self.run.member.me(), &active);
+        if !bool::from(hash.ct_eq(claimed)) {
+            return Err(Error::by(evaluator, Fault::LabelHash));
+        }
+        // Only now that Λ is known to be true may it choose what z says about our masks.
+        let [left, right] = self.follow(&garbled.chunk, &masked)?;
+        let [mac_left, mac_right, mut t] = garbled.macs.each_ref().map(Clone::clone);
+        add_selected(&mut t, &left, &mac_right);
+        add_selected(&mut t, &right, &mac_left);
+        self.z ^= weighted_sum(&Weights::new(to_block(chi)), &t);
+        Ok(())
+    }
+
+    /// Walks the chunk; Λ_α and Λ_β of its AND gates.
+    fn follow(&mut self, chunk: &Chunk, masked: &Bits) -> Result<[Bits; 2], Error> {
+        let mut inputs = [Bits::default(), Bits::default()];
+        for work in self.layout.work(chunk) {
+            let at = match work {
+                Work::Free(at) => {
+                    self.masked.step(self.layout.program, at)?;
+                    at
+                }
+                Work::And { at, left, right, gates } => {
+                    inputs[0].extend_from(&*self.masked.at(left)?);
+                    inputs[1].extend_from(&*self.masked.at(right)?);
+                    let output = masked.slice(gates.offset, gates.len);
+                    self.masked.set(PlaneId(at as u32), Rc::new(output));
+                    at
+                }
+            };
+            self.masked.drop_after(&self.layout.drops, at);
+        }
+        Ok(inputs)
+    }
+}
+
+/// sums_r ⊕= bits_r · values_r.
+pub(super) fn add_selected(sums: &mut [Block], bits: &Bits, values: &[Block]) {
+    sums.iter_mut().zip(bits.iter()).zip(values).for_each(|((x, bit), y)| *x ^= y.times(bit));
+}

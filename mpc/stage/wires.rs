@@ -1,0 +1,112 @@
+//! What a party holds of a vector of wires between stages: its part of ⟨λ⟩, Λ, and labels.
+
+use super::Run;
+use crate::auth::AuthBits;
+use crate::error::Error;
+use crate::mesh::Kind;
+use crate::wire::{BLOCK_BYTES, from_blocks, to_blocks};
+use futures_util::future::try_join_all;
+use senate_block::{Block, Prg};
+use senate_circuit::Bits;
+use zeroize::Zeroize;
+
+/// Labels of a vector of wires.
+#[derive(Clone)]
+pub(crate) enum Labels {
+    /// A garbler's L_0.
+    Zero(Vec<Block>),
+    /// The evaluator's active labels, one plane per garbler ascending.
+    Active(Vec<Vec<Block>>),
+}
+
+/// Masks, Λ and labels of a vector of wires at one party. Labels are zeroised on drop.
+pub struct Wires {
+    pub(crate) masks: AuthBits,
+    pub(crate) masked: Bits,
+    pub(crate) labels: Labels,
+}
+
+impl std::fmt::Debug for Wires {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Wires({} wires)", self.len())
+    }
+}
+
+impl Default for Wires {
+    fn default() -> Self {
+        let (masks, masked) = (AuthBits::default(), Bits::default());
+        Self { masks, masked, labels: Labels::Zero(Vec::new()) }
+    }
+}
+
+impl Drop for Labels {
+    fn drop(&mut self) {
+        match self {
+            Self::Zero(labels) => labels.zeroize(),
+            Self::Active(planes) => planes.iter_mut().for_each(Zeroize::zeroize),
+        }
+    }
+}
+
+impl Wires {
+    /// Number of wires.
+    pub fn len(&self) -> usize {
+        self.masked.len()
+    }
+
+    /// True for no wires.
+    pub fn is_empty(&self) -> bool {
+        self.masked.is_empty()
+    }
+
+    /// No wires, with labels of the kind this party's role has.
+    pub(crate) fn empty(run: &Run<'_>) -> Self {
+        let labels = match run.is_evaluator() {
+            true => Labels::Active(vec![Vec::new(); run.garblers().len()]),
+            false => Labels::Zero(Vec::new()),
+        };
+        Self { masks: AuthBits::zeros(&run.member, 0), masked: Bits::default(), labels }
+    }
+
+    /// Its labels alone.
+    pub(crate) fn take_labels(mut self) -> Labels {
+        std::mem::replace(&mut self.labels, Labels::Zero(Vec::new()))
+    }
+
+    /// The wires `start .. start + len`.
+    pub(crate) fn slice(&self, start: usize, len: usize) -> Self {
+        let cut = |plane: &Vec<Block>| plane.iter().skip(start).take(len).copied().collect();
+        let labels = match &self.labels {
+            Labels::Zero(labels) => Labels::Zero(cut(labels)),
+            Labels::Active(planes) => Labels::Active(planes.iter().map(cut).collect()),
+        };
+        Self { masks: self.masks.slice(start, len), masked: self.masked.slice(start, len), labels }
+    }
+}
+
+/// Fresh labels for wires with these Λ: every garbler draws L_0 and sends the evaluator
+/// L_0 ⊕ ΛΔ in one message of `kind`. Called once per wire, so no label is sent twice for one L_0.
+///
+/// # Errors
+/// Those of the channel.
+pub(crate) async fn fresh_labels(
+    run: &Run<'_>,
+    kind: Kind,
+    masked: &Bits,
+) -> Result<Labels, Error> {
+    let count = masked.len();
+    if run.is_evaluator() {
+        let receive = |i| run.recv_long(i, kind, count * BLOCK_BYTES);
+        let received = try_join_all(run.garblers().iter().map(receive)).await?;
+        return Ok(Labels::Active(received.iter().map(|bytes| to_blocks(bytes)).collect()));
+    }
+    let mut zeros = vec![Block::ZERO; count];
+    Prg::new(run.entropy.block("labels")).fill(0, &mut zeros);
+    let active: Vec<Block> = zeros
+        .iter()
+        .zip(masked.iter())
+        .map(|(zero, bit)| *zero ^ run.member.delta().times(bit))
+        .collect();
+    run.send_long(run.evaluator(), kind, &from_blocks(&active)).await?;
+    Ok(Labels::Zero(zeros))
+}

@@ -35,4 +35,6 @@ pub use error::{AbortClass, Error, Fault, Step};
 pub use mesh::{Channel, Frame, Kind, Lane, Link, Mesh};
 pub use open::{OpenToKinds, Openings, open_to};
 pub use party::ByParty;
+pub use release::Outputs;
 pub use session::{Params, Session};
+pub use stage::{Execution, SessionHost, execute};

@@ -2,6 +2,7 @@
 
 mod agreement;
 mod plans;
+mod soldering;
 
 use super::execute;
 use super::ideal::IdealHost;
@@ -29,13 +30,19 @@ fn run(
     Federation::new(n, 11).run_tampered(tamper, |mesh, entropy| async move {
         let me = mesh.me();
         let host = IdealHost::open(mesh, entropy, Dealer::new(4)).await?;
-        let sources = plan.iter().flat_map(|stage| &stage.inputs);
-        let own = sources.filter_map(|source| match source {
-            Source::Owner { party, slot } if *party == me => Some((*slot, inputs[slot].clone())),
-            _ => None,
-        });
-        execute(&host, plan, &own.collect()).await
+        let own = own_inputs(plan, inputs, me);
+        execute(&host, plan, &own).await
     })
+}
+
+/// What `me` owns of `inputs`.
+fn own_inputs(plan: &[Stage], inputs: &Inputs, me: PartyId) -> Inputs {
+    let sources = plan.iter().flat_map(|stage| &stage.inputs);
+    let own = sources.filter_map(|source| match source {
+        Source::Owner { party, slot } if *party == me => Some((*slot, inputs[slot].clone())),
+        _ => None,
+    });
+    own.collect()
 }
 
 /// Every revealed bundle in the clear.

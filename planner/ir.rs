@@ -252,18 +252,6 @@ impl Node {
 
     /// Output columns and capacity.
     pub fn schema(&self) -> Schema {
-        match self {
-            Self::Leaf(leaf) => leaf.schema.clone(),
-            Self::Union { schema, .. }
-            | Self::Project { schema, .. }
-            | Self::Aggregate { schema, .. }
-            | Self::Join { schema, .. } => schema.clone(),
-            Self::Filter { input, .. } => input.schema(),
-            Self::Sort { input, fetch, skip, .. } => {
-                let Schema { columns, capacity } = input.schema();
-                let left = capacity.saturating_sub(*skip);
-                Schema { columns, capacity: fetch.map_or(left, |fetch| left.min(fetch)) }
-            }
-        }
+        Schema { columns: self.columns().to_vec(), capacity: self.capacity() }
     }
 }

@@ -8,6 +8,7 @@ pub mod encode;
 pub mod expr;
 pub mod ir;
 pub mod lower;
+pub mod plan;
 pub mod render;
 mod rules;
 pub mod sql;

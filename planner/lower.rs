@@ -39,12 +39,13 @@ pub struct Lowering<'a> {
     pub recipients: PartySet,
     /// Subsets or everybody.
     pub decompose: Decompose,
+    /// Whether the query orders the rows.
+    pub ordering: Ordering,
     /// Prices of the links.
     pub links: &'a LinkSnapshot,
 }
 
-/// The stages of a joint plan, children before parents, the root last; none when the only
-/// recipient holds the whole result.
+/// The stages of a joint plan, children before parents, the root last.
 #[derive(Clone, Debug)]
 pub struct Lowered {
     /// Circuits and who runs them.
@@ -55,8 +56,6 @@ pub struct Lowered {
     pub layouts: BTreeMap<usize, LeafLayout>,
     /// Encodings and capacity of the result, bundle 0 of the root stage.
     pub result: Shape,
-    /// Whether the query orders the rows.
-    pub ordering: Ordering,
     /// The root stage's output bundle that says that some value did not fit its type.
     pub overflow: Option<usize>,
 }
@@ -64,19 +63,14 @@ pub struct Lowered {
 /// Lowers a joint plan.
 ///
 /// # Errors
-/// [`LowerError`] when an operator has no circuit; it depends on public data only.
+/// [`LowerError`] when an operator has no circuit, or data and recipients are one party's, which
+/// needs no stage. It depends on public data only.
 pub fn lower(node: &Node, lowering: &Lowering<'_>) -> Result<Lowered, LowerError> {
     let costing = Costing { links: lowering.links.clone() };
-    let (tree, ordering) = place::root(node, &costing)?;
+    let tree = place::root(node, lowering.ordering, &costing)?;
     let parties = tree.parties.union(lowering.recipients);
-    let mut result = tree.shape.clone();
     if parties.len() < 2 {
-        if !matches!(node, Node::Leaf(_)) {
-            return Err(LowerError::malformed("one party's query was not left to that party"));
-        }
-        let (stages, operators) = (Vec::new(), Vec::new());
-        let layouts = BTreeMap::new();
-        return Ok(Lowered { stages, operators, layouts, result, ordering, overflow: None });
+        return Err(LowerError::malformed("a stage of one party"));
     }
     let mut emitter = emit::Emitter {
         decompose: lowering.decompose,
@@ -86,9 +80,9 @@ pub fn lower(node: &Node, lowering: &Lowering<'_>) -> Result<Lowered, LowerError
         layouts: BTreeMap::new(),
     };
     let opened = emitter.root(&tree, parties, lowering.recipients)?;
-    result.rows = opened.rows;
+    let result = Shape { rows: opened.rows, ..tree.shape };
     let emit::Emitter { stages, operators, layouts, .. } = emitter;
-    Ok(Lowered { stages, operators, layouts, result, ordering, overflow: opened.overflow })
+    Ok(Lowered { stages, operators, layouts, result, overflow: opened.overflow })
 }
 
 #[cfg(test)]

@@ -13,22 +13,32 @@ use super::tree::Costing;
 use crate::ir::{Column, Expr, Node, SortKey};
 use leaf::Want;
 
-/// The whole query: the operator tree of its result, and whether the query itself orders rows.
-///
-/// The tree's rows come in an order that depends on output values only.
-pub(crate) fn root(node: &Node, costing: &Costing) -> Result<(Physical, Ordering), LowerError> {
-    if ordered(node) {
-        return Ok((place(node, costing)?, Ordering::ByQuery));
-    }
-    if matches!(node, Node::Union { .. } | Node::Leaf(_)) {
-        return Ok((sort::place(node, &[], None, 0, costing)?, Ordering::Free));
+/// The operator tree of the result. Its rows come in the order of the query, or in some other order
+/// that depends on output values only.
+pub(crate) fn root(
+    node: &Node,
+    ordering: Ordering,
+    costing: &Costing,
+) -> Result<Physical, LowerError> {
+    match node {
+        Node::Sort { .. } => return place(node, costing),
+        Node::Leaf(leaf) if ordering == Ordering::ByQuery => {
+            return leaf::whole(leaf, Want::AsGiven);
+        }
+        Node::Union { .. } | Node::Leaf(_) => return sort::place(node, &[], None, 0, costing),
+        Node::Project { input, exprs, schema } if ordered(input, ordering) => {
+            let input = root(input, ordering, costing)?;
+            let shape = projected(&input.shape, exprs, &schema.columns);
+            return Ok(unary(Operator::Project(exprs.clone()), input, shape));
+        }
+        _ => {}
     }
     let tree = place(node, costing)?;
     if tree.shape.is_set() && !tree.shape.order.is_empty() || tree.shape.rows <= 1 {
-        return Ok((tree, Ordering::Free));
+        return Ok(tree);
     }
     let order = ascending(0..tree.shape.fields.len());
-    Ok((sort::sorted(tree, order, None), Ordering::Free))
+    Ok(sort::sorted(tree, order, None))
 }
 
 /// Whether the query says in which order rows are returned.
@@ -40,10 +50,12 @@ pub enum Ordering {
     Free,
 }
 
-fn ordered(node: &Node) -> bool {
+/// Whether the rows' order is the query's, so that computing columns of each row keeps it.
+fn ordered(node: &Node, ordering: Ordering) -> bool {
     match node {
         Node::Sort { .. } => true,
-        Node::Project { input, .. } => ordered(input),
+        Node::Leaf(_) => ordering == Ordering::ByQuery,
+        Node::Project { input, .. } => ordered(input, ordering),
         _ => false,
     }
 }

@@ -12,6 +12,8 @@ use senate_circuit::PartySet;
 pub(super) enum Want {
     /// Any order, unless the leaf is a set, which is then verified.
     Nothing,
+    /// In the order in which the owner's own query gives them, which is the answer's order.
+    AsGiven,
     /// Sorted by all columns in this order; at most `keep` rows.
     Sorted {
         /// Columns of the leaf.
@@ -32,6 +34,7 @@ pub(super) fn whole(leaf: &Leaf, want: Want) -> Result<Physical, LowerError> {
         .collect();
     let capacity = capacity(leaf);
     let (order, repeats, keep) = match want {
+        Want::AsGiven => (Vec::new(), capacity, None),
         Want::Nothing if leaf.distinct.is_empty() => (Vec::new(), capacity, None),
         Want::Nothing => (ascending(leaf.distinct.iter().copied()), 1, None),
         Want::Sorted { order, keep } => (order, capacity, keep),

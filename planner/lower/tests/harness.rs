@@ -88,7 +88,16 @@ pub(super) fn lowered(node: &Node, decompose: Decompose) -> Lowered {
 
 pub(super) fn lowered_for(node: &Node, decompose: Decompose, recipients: PartySet) -> Lowered {
     let links = LinkSnapshot::default();
-    lower(node, &Lowering { recipients, decompose, links: &links }).unwrap()
+    lower(node, &Lowering { recipients, decompose, ordering: ordering(node), links: &links })
+        .unwrap()
+}
+
+pub(super) fn ordering(node: &Node) -> Ordering {
+    match node {
+        Node::Sort { .. } => Ordering::ByQuery,
+        Node::Project { input, .. } => ordering(input),
+        _ => Ordering::Free,
+    }
 }
 
 /// Random inputs of a plan's leaves, by slot.
@@ -125,7 +134,7 @@ pub(super) fn run(node: &Node, lowered: &Lowered, locals: &Locals) -> (Vec<Row>,
     assert!(opened.accepted, "an honest input fails a Ver");
     let columns = node.schema().columns;
     let columns = columns.iter().map(|c| (c.name.clone(), c.kind.sql.arrow())).collect();
-    let (shape, ordering) = (lowered.result.clone(), lowered.ordering);
+    let (shape, ordering) = (lowered.result.clone(), ordering(node));
     let result = ResultSchema { columns, shape, ordering };
     let overflow = opened.revealed.get(1).is_some_and(|(_, flag)| flag.bit(0));
     (rows_of(&result, &opened.revealed[0].1).unwrap(), overflow)
@@ -138,7 +147,7 @@ pub(super) fn agree(node: &Node, rounds: u64) {
         for seed in 0..rounds {
             let locals = inputs(node, &mut Dice(seed * 7919 + 1));
             let mut expected = reference::execute(node, &locals);
-            if lowered.ordering == Ordering::Free {
+            if ordering(node) == Ordering::Free {
                 expected.sort_by(reference::ascending);
             }
             let (rows, overflow) = run(node, &lowered, &locals);

@@ -1,0 +1,240 @@
+//! The plan that all parties compute for themselves and compare by digest before any data moves.
+
+use crate::catalog::Federation;
+use crate::cost::{LinkSnapshot, StageCost, StageSizes, stage_cost};
+use crate::encode::ResultSchema;
+use crate::ir::Node;
+use crate::lower::{Decompose, Field, LeafLayout, LowerError, Lowering, Ordering, Shape, lower};
+use crate::sql::{self, JointQuery, LocalTask, PlanOptions};
+use senate_circuit::{PartyId, PartySet, Source, Stage, StageId};
+use std::collections::BTreeMap;
+
+/// Version tag of the digest's encoding.
+const DIGEST_CONTEXT: &str = "senate plan 1";
+
+/// Public choices that come with a query; part of the digest.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Who learns the result.
+    pub recipients: PartySet,
+    /// Who asks.
+    pub asker: PartyId,
+    /// Stages of as few parties as possible, or one circuit among all.
+    pub decompose: Decompose,
+    /// Tighter bounds on rows.
+    pub bounds: PlanOptions,
+    /// Prices that decide between equivalent plans.
+    pub links: LinkSnapshot,
+}
+
+/// Why a query has no plan; found before any data moves.
+#[derive(Debug, thiserror::Error)]
+pub enum PlanError {
+    /// Wrong or unsupported SQL.
+    #[error(transparent)]
+    Sql(#[from] sql::PlanError),
+    /// No circuit for it.
+    #[error(transparent)]
+    Lower(#[from] LowerError),
+    /// Nobody, or somebody outside the federation, is to learn the result.
+    #[error("the recipients are not parties of the federation")]
+    Recipients,
+}
+
+/// A query as work for every party. Plain data: the same at every party.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// The text.
+    pub sql: String,
+    /// What each party computes alone; `Source::Owner::slot` is the position in this list.
+    pub locals: Vec<LocalTask>,
+    /// How a local result becomes an input bundle, by slot. A slot without layout enters no stage.
+    pub layouts: BTreeMap<usize, LeafLayout>,
+    /// Circuits, children before parents, the root last. Empty when the query is one party's and
+    /// only that party learns the result: then `locals[0]` is the result.
+    pub stages: Vec<Stage>,
+    /// Per stage.
+    pub summaries: Vec<StageSummary>,
+    /// The joint operators, as text.
+    pub joint: String,
+    /// The result, reveal 0 of the root stage.
+    pub result: ResultSchema,
+    /// Reveal 1 of the root stage exists: one bit, 1 if some value did not fit its SQL type, which
+    /// makes the result an error.
+    pub reveals_overflow: bool,
+    /// Who learns the result.
+    pub recipients: PartySet,
+    /// Who asks.
+    pub asker: PartyId,
+    /// Who takes part: owners and recipients.
+    pub participants: PartySet,
+    /// What the parties compare: H(everything above that matters).
+    pub digest: [u8; 32],
+}
+
+/// What `explain` and statistics say about a stage.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct StageSummary {
+    /// The stage.
+    pub id: StageId,
+    /// Its operators, in order of evaluation.
+    pub operators: Vec<String>,
+    /// Stages whose results it takes.
+    pub children: Vec<StageId>,
+    /// Sizes of its circuit.
+    pub sizes: StageSizes,
+    /// Predicted cost.
+    pub cost: StageCost,
+}
+
+impl Plan {
+    /// The root stage, which opens the result.
+    pub fn root(&self) -> Option<&Stage> {
+        self.stages.last()
+    }
+
+    /// Predicted time: the longest chain of stages.
+    pub fn nanos(&self) -> u64 {
+        let mut done: BTreeMap<StageId, u64> = BTreeMap::new();
+        for summary in &self.summaries {
+            let ready = summary.children.iter().filter_map(|child| done.get(child)).max();
+            let end = ready.copied().unwrap_or(0) + summary.cost.nanos;
+            done.insert(summary.id, end);
+        }
+        done.values().max().copied().unwrap_or(0)
+    }
+}
+
+/// Plans a query.
+///
+/// # Errors
+/// [`PlanError`]; it depends on public data only.
+pub fn plan(federation: &Federation, sql: &str, options: &Options) -> Result<Plan, PlanError> {
+    let everybody = PartySet::first(federation.parties.len());
+    if options.recipients.is_empty() || !options.recipients.is_subset(everybody) {
+        return Err(PlanError::Recipients);
+    }
+    let query = sql::plan(sql, federation, &options.bounds)?;
+    let mut plan = assemble(sql, query, options)?;
+    plan.digest = digest(&plan, federation, options);
+    Ok(plan)
+}
+
+fn assemble(sql: &str, query: JointQuery, options: &Options) -> Result<Plan, PlanError> {
+    let ordering = if query.ordered { Ordering::ByQuery } else { Ordering::Free };
+    let JointQuery { locals, root, output, .. } = query;
+    let owners: PartySet = locals.iter().map(|local| local.party).collect();
+    let participants = owners.union(options.recipients);
+    let columns = output.into_iter().map(|column| (column.name, column.arrow)).collect();
+    let mut plan = Plan {
+        sql: sql.to_owned(),
+        locals,
+        layouts: BTreeMap::new(),
+        stages: Vec::new(),
+        summaries: Vec::new(),
+        joint: root.to_string(),
+        result: ResultSchema { columns, shape: own_shape(&root), ordering },
+        reveals_overflow: false,
+        recipients: options.recipients,
+        asker: options.asker,
+        participants,
+        digest: [0; 32],
+    };
+    if participants.len() < 2 && only_leaf(&root) {
+        return Ok(plan);
+    }
+    let (recipients, decompose, links) = (options.recipients, options.decompose, &options.links);
+    let lowered = lower(&root, &Lowering { recipients, decompose, ordering, links })?;
+    plan.summaries = summaries(&lowered.stages, lowered.operators, links);
+    plan.stages = lowered.stages;
+    plan.layouts = lowered.layouts;
+    plan.result.shape = lowered.result;
+    plan.reveals_overflow = lowered.overflow.is_some();
+    Ok(plan)
+}
+
+/// Whether the joint part is one party's result as it is.
+fn only_leaf(node: &Node) -> bool {
+    match node {
+        Node::Leaf(_) => true,
+        Node::Project { input, .. } => only_leaf(input),
+        _ => false,
+    }
+}
+
+fn own_shape(node: &Node) -> Shape {
+    let fields = node.columns().iter().map(|column| Field::plain(column.kind)).collect();
+    let rows = node.capacity();
+    Shape { fields, rows, order: Vec::new(), repeats: rows, claims: Vec::new() }
+}
+
+fn summaries(
+    stages: &[Stage],
+    operators: Vec<Vec<String>>,
+    links: &LinkSnapshot,
+) -> Vec<StageSummary> {
+    let summary = |(stage, operators): (&Stage, Vec<String>)| {
+        let sizes = sizes(stage);
+        let cost = stage_cost(stage.parties, stage.evaluator, &sizes, links);
+        StageSummary { id: stage.id, operators, children: children(stage), sizes, cost }
+    };
+    stages.iter().zip(operators).map(summary).collect()
+}
+
+/// The sizes of a stage's circuit that its cost depends on.
+pub fn sizes(stage: &Stage) -> StageSizes {
+    let stats = stage.program.stats();
+    let bundles = stage.program.inputs.iter().zip(&stage.inputs);
+    let soldered = bundles
+        .filter(|(_, source)| matches!(source, Source::Child { .. }))
+        .map(|(bundle, _)| stage.program.wires_of(bundle) as u64)
+        .sum();
+    StageSizes {
+        and_gates: stats.ands,
+        depth: u64::from(stats.and_depth),
+        input_wires: stats.inputs.saturating_sub(soldered),
+        soldered_wires: soldered,
+        output_wires: stats.outputs,
+        live_wires: stats.peak_live,
+    }
+}
+
+/// H(version, text, federation, options, local plans, layouts, stages with their circuits, result).
+fn digest(plan: &Plan, federation: &Federation, options: &Options) -> [u8; 32] {
+    let mut hash = blake3::Hasher::new_derive_key(DIGEST_CONTEXT);
+    let mut part = |bytes: &[u8]| {
+        hash.update(&(bytes.len() as u64).to_le_bytes());
+        hash.update(bytes);
+    };
+    part(plan.sql.as_bytes());
+    part(&federation.digest);
+    part(&options.recipients.mask().to_le_bytes());
+    part(format!("{:?}", (options.asker, options.decompose)).as_bytes());
+    part(format!("{:?}", (&options.bounds, &options.links)).as_bytes());
+    part(&(plan.locals.len() as u64).to_le_bytes());
+    for local in &plan.locals {
+        part(format!("{:?}", local.party).as_bytes());
+        part(local.display.as_bytes());
+        let facts = (&local.schema, &local.distinct, local.at_most_one_row, &local.claims);
+        part(format!("{facts:?}").as_bytes());
+    }
+    part(plan.joint.as_bytes());
+    part(format!("{:?}", plan.layouts).as_bytes());
+    part(format!("{:?}", (&plan.result, plan.reveals_overflow)).as_bytes());
+    part(&(plan.stages.len() as u64).to_le_bytes());
+    for stage in &plan.stages {
+        let Stage { id, parties, evaluator, program, inputs, ver, reveals } = stage;
+        part(format!("{:?}", (id, parties, evaluator, inputs, ver, reveals)).as_bytes());
+        part(&program.digest_bytes());
+    }
+    *hash.finalize().as_bytes()
+}
+
+/// The stages whose outputs a stage takes.
+fn children(stage: &Stage) -> Vec<StageId> {
+    let child = |source: &Source| match source {
+        Source::Child { stage, .. } => Some(*stage),
+        Source::Owner { .. } => None,
+    };
+    stage.inputs.iter().filter_map(child).collect()
+}

@@ -42,16 +42,12 @@ fn joint(sql: &str) -> JointQuery {
 #[ignore = "prints plans"]
 fn print() {
     for sql in [
-        "SELECT diag, count(*) FROM visits WHERE acute GROUP BY diag",
-        "SELECT diag, count(*) AS n FROM visits WHERE acute AND patient > 5 GROUP BY diag ORDER BY n DESC LIMIT 3",
-        "SELECT avg(patient), sum(cost), min(day), count(*), sum(big), avg(cost) FROM visits",
-        "SELECT patient, cost * 2 AS c FROM visits WHERE diag = 3 AND acute ORDER BY c DESC LIMIT 5 OFFSET 2",
-        "SELECT DISTINCT ward FROM visits",
-        "SELECT count(DISTINCT ward) FROM visits",
-        "SELECT diag, avg(patient) FROM visits GROUP BY diag HAVING count(*) > 3 AND avg(patient) > 2.5",
-        "SELECT upper(ward), count(*) FROM a.visits GROUP BY 1",
-        "SELECT patient FROM a.visits UNION ALL SELECT id FROM c.people",
-        "SELECT CASE WHEN n > 3 THEN 1 ELSE 0 END AS k, greatest(n, s, 4) AS g FROM (SELECT diag, count(*) n, sum(patient) s FROM visits GROUP BY diag)",
+        "SELECT a.people.id, a.people.age + b.people.age AS s FROM a.people JOIN b.people ON a.people.id = b.people.id JOIN c.people ON a.people.id = c.people.id WHERE greatest(a.people.age, b.people.age, c.people.age) - least(a.people.age, b.people.age, c.people.age) > 20",
+        "SELECT i.plan, count(*) FROM visits v JOIN insured i ON v.patient = i.id WHERE v.diag = 4 GROUP BY i.plan",
+        "SELECT v.ward, x.age, i.plan FROM a.visits v JOIN a.people x ON v.patient = x.id JOIN c.insured i ON x.id = i.id WHERE v.acute",
+        "SELECT p.id FROM c.people p WHERE p.id IN (SELECT patient FROM visits WHERE diag = 1)",
+        "SELECT p.id, g.n FROM c.people p JOIN (SELECT patient, count(*) n FROM visits GROUP BY patient) g ON g.patient = p.id ORDER BY g.n DESC, p.id LIMIT 4",
+        "SELECT a.people.id, i.plan FROM a.people, b.people, insured i WHERE a.people.id = b.people.id AND b.people.age = i.plan AND i.id = a.people.age + 1",
     ] {
         let q = joint(sql);
         println!("== {sql}\n{}", q.root);

@@ -1,0 +1,80 @@
+//! Inputs of one party that are joined with each other are joined by that party.
+//!
+//! Valid by associativity; the result has no more rows than declared keys allow, and what one party
+//! can compute alone needs no cryptography.
+
+use super::{Atom, Flat, Id};
+use crate::rules::{Part, Relation};
+use crate::sql::PlanError;
+use datafusion_common::Column;
+use datafusion_expr::{Expr, JoinType, LogicalPlanBuilder};
+
+/// Joins atoms of the same party until none are connected by an equality.
+pub(super) fn merge(flat: &mut Flat) -> Result<(), PlanError> {
+    while let Some((left, right)) = connected(flat) {
+        let right_atom = flat.atoms.remove(right);
+        let left_atom = flat.atoms.remove(left);
+        flat.atoms.insert(left, joined(flat, left_atom, right_atom)?);
+    }
+    Ok(())
+}
+
+/// The first two atoms, in order, of one party and with an equality between them.
+fn connected(flat: &Flat) -> Option<(usize, usize)> {
+    let mut pairs = (0..flat.atoms.len())
+        .flat_map(|left| (left + 1..flat.atoms.len()).map(move |right| (left, right)));
+    pairs.find(|(left, right)| match (flat.atoms.get(*left), flat.atoms.get(*right)) {
+        (Some(left), Some(right)) => {
+            let same = part(left).zip(part(right)).is_some_and(|(l, r)| l.party == r.party);
+            same && !between(flat, &left.columns, &right.columns).is_empty()
+        }
+        _ => false,
+    })
+}
+
+fn part(atom: &Atom) -> Option<&Part> {
+    match &atom.relation {
+        Relation::Parts(parts) if parts.len() == 1 => parts.first(),
+        _ => None,
+    }
+}
+
+/// The equalities between two sets of columns, the first set's column first.
+fn between(flat: &Flat, left: &[Id], right: &[Id]) -> Vec<(Id, Id)> {
+    let oriented = |(a, b): &(Id, Id)| {
+        if left.contains(a) && right.contains(b) {
+            Some((*a, *b))
+        } else if left.contains(b) && right.contains(a) {
+            Some((*b, *a))
+        } else {
+            None
+        }
+    };
+    flat.equalities.iter().filter_map(oriented).collect()
+}
+
+fn joined(flat: &Flat, left: Atom, right: Atom) -> Result<Atom, PlanError> {
+    let pairs = between(flat, &left.columns, &right.columns);
+    let (Some(own), Some(other)) = (part(&left), part(&right)) else {
+        return Err(PlanError::unsupported("a local join of joint rows"));
+    };
+    let name = |id: Id| {
+        let (qualifier, field) = flat
+            .fields
+            .get(id)
+            .cloned()
+            .ok_or_else(|| PlanError::unsupported("a join key without a column"))?;
+        Ok::<Expr, PlanError>(Expr::Column(Column::new(qualifier, field.name())))
+    };
+    let mut keys = (Vec::new(), Vec::new());
+    for (l, r) in pairs {
+        keys.0.push(name(l)?);
+        keys.1.push(name(r)?);
+    }
+    let party = own.party;
+    let plan = LogicalPlanBuilder::from(own.plan.clone())
+        .join_with_expr_keys(other.plan.clone(), JoinType::Inner, keys, None)?
+        .build()?;
+    let columns = left.columns.into_iter().chain(right.columns).collect();
+    Ok(Atom { relation: Relation::Parts(vec![Part { party, plan }]), columns })
+}

@@ -10,7 +10,7 @@
 mod call;
 
 use super::border::OneRow;
-use super::facts::{Facts, facts, key_count, sum_range};
+use super::facts::{Facts, expr_kind, facts, key_count, sum_range};
 use super::project::projected;
 use super::scalar::{Scope, number};
 use super::{Joint, Part, Relation, Splitter};
@@ -33,11 +33,19 @@ impl Splitter<'_> {
         }
         let (partials, calls) = calls(node)?;
         let keys = node.group_expr.len();
-        let combined = match self.relation(&node.input)? {
-            Relation::Parts(parts) => self.over_parts(node, parts, &partials)?,
-            Relation::Joint(input) => over_rows(node, input, &partials)?,
+        let (combined, values) = match self.relation(&node.input)? {
+            Relation::Parts(parts) => {
+                let known: Vec<Facts> =
+                    parts.iter().map(|part| facts(&part.plan, &self.bounds)).collect();
+                let values = values(node, &partials, known.iter().map(|k| k.columns.as_slice()));
+                (self.over_parts(node, parts, &known, &partials)?, values)
+            }
+            Relation::Joint(input) => {
+                let values = values(node, &partials, [input.kinds().as_slice()].into_iter());
+                (over_rows(node, input, &partials)?, values)
+            }
         };
-        finished(combined, keys, &calls, plan)
+        finished(combined, keys, &calls, &values, plan)
     }
 
     /// Partial aggregates at the owners, combined.
@@ -45,19 +53,19 @@ impl Splitter<'_> {
         &mut self,
         node: &Aggregate,
         parts: Vec<Part>,
+        inputs: &[Facts],
         partials: &[Partial],
     ) -> Result<Node, PlanError> {
         let keys = node.group_expr.len();
         let mut own = Vec::with_capacity(parts.len());
         let mut known = Vec::with_capacity(parts.len());
-        for part in parts {
-            let input = facts(&part.plan, &self.bounds);
-            let plan = partial_plan(node, part.plan, partials, &input)?;
+        for (part, input) in parts.into_iter().zip(inputs) {
+            let plan = partial_plan(node, part.plan, partials, input)?;
             let mut result = facts(&plan, &self.bounds);
             result.capacity = if keys == 0 { 1 } else { result.capacity };
             // A part without rows has no partial row, so nothing is NULL but for NULL arguments.
             for (kind, partial) in result.columns.iter_mut().skip(keys).zip(partials) {
-                let is_filled = partial.is_filled(node.input.schema(), &input);
+                let is_filled = partial.is_filled(node.input.schema(), input);
                 *kind = kind.map(|kind| kind.with_nullable(kind.nullable && !is_filled));
             }
             known.push(result);
@@ -72,6 +80,24 @@ impl Splitter<'_> {
         let arguments = (keys..keys + partials.len()).collect();
         combine(input, keys, partials, arguments, ranges)
     }
+}
+
+/// Domain of each partial's argument over all inputs.
+fn values<'a>(
+    node: &Aggregate,
+    partials: &[Partial],
+    inputs: impl Iterator<Item = &'a [Option<ColumnType>]> + Clone,
+) -> Vec<Option<ColumnType>> {
+    let schema = node.input.schema();
+    let domain = |partial: &Partial| {
+        let argument = partial.argument.as_ref()?;
+        inputs
+            .clone()
+            .map(|columns| expr_kind(argument, schema, columns))
+            .reduce(|all, next| all?.hull(next?))
+            .flatten()
+    };
+    partials.iter().map(domain).collect()
 }
 
 /// The owner's plan: keys and partial aggregates; without keys, no row when there are no rows.
@@ -196,12 +222,13 @@ fn finished(
     node: Node,
     keys: usize,
     calls: &[Call],
+    values: &[Option<ColumnType>],
     plan: &LogicalPlan,
 ) -> Result<Joint, PlanError> {
     let kinds: Vec<ColumnType> = node.columns().iter().map(|column| column.kind).collect();
     let mut exprs: Vec<Expr> = (0..keys).map(Expr::Column).collect();
     for (call, field) in calls.iter().zip(plan.schema().fields().iter().skip(keys)) {
-        exprs.push(call.finished(keys, &kinds, field.data_type())?);
+        exprs.push(call.finished(keys, &kinds, values, field.data_type())?);
     }
     let names = plan.schema().fields().iter().map(|field| field.name().clone()).collect();
     let node = projected(node, exprs, names)?;

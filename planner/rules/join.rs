@@ -15,10 +15,11 @@ use super::scalar::Scope;
 use super::{Joint, Relation, Splitter};
 use crate::ir::{BinaryOp, Expr, Node};
 use crate::sql::PlanError;
+use crate::types::SqlType;
 use arrow_schema::FieldRef;
 use classes::Classes;
 use datafusion_common::{DFSchema, TableReference};
-use datafusion_expr::{Expr as Logical, Join, JoinType, LogicalPlan, Projection};
+use datafusion_expr::{Expr as Logical, ExprSchemable, Join, JoinType, LogicalPlan, Projection};
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
@@ -141,6 +142,7 @@ impl Flat {
             if !expr.column_refs().iter().all(|c| schema.maybe_index_of_column(c).is_some()) {
                 continue;
             }
+            let expr = unwidened(expr, &schema);
             if let Some(position) = plain_column(expr, &schema) {
                 let id = atom.columns.get(position).copied();
                 return id.ok_or_else(|| PlanError::unsupported(format!("join key {expr}")));
@@ -187,7 +189,6 @@ impl Flat {
                 names.push(name.clone());
                 let Joint { node, distinct } = joint;
                 let node = projected(node, exprs, names)?;
-                use datafusion_expr::ExprSchemable;
                 let arrow = expr.get_type(schema)?;
                 let field = Arc::new(arrow_schema::Field::new(&name, arrow, false));
                 (field, Relation::Joint(Joint { node, distinct }))
@@ -199,6 +200,23 @@ impl Flat {
         self.atoms.insert(index, atom);
         Ok(id)
     }
+}
+
+/// The integer below a cast to a larger integer type: equal before exactly when equal after.
+fn unwidened<'a>(expr: &'a Logical, schema: &DFSchema) -> &'a Logical {
+    let range =
+        |arrow| SqlType::from_arrow(arrow).filter(|sql| sql.is_number()).map(|sql| sql.range());
+    if let Logical::Cast(cast) = expr
+        && let Ok(own) = cast.expr.get_type(schema)
+        && own.is_integer()
+        && cast.field.data_type().is_integer()
+        && let (Some((low, high)), Some((from, to))) = (range(&own), range(cast.field.data_type()))
+        && from <= low
+        && high <= to
+    {
+        return unwidened(&cast.expr, schema);
+    }
+    expr
 }
 
 /// Columns that the result or a filter needs.

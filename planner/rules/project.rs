@@ -48,6 +48,7 @@ pub(super) fn projected(
     if is_same {
         return Ok(input);
     }
+    let (input, exprs) = fused(input, exprs);
     let kinds: Vec<_> = input.columns().iter().map(|column| column.kind).collect();
     let mut columns = Vec::with_capacity(exprs.len());
     for (expr, name) in exprs.iter().zip(names) {
@@ -56,4 +57,29 @@ pub(super) fn projected(
     }
     let schema = Schema { columns, capacity: input.capacity() };
     Ok(Node::Project { input: Box::new(input), exprs, schema })
+}
+
+/// Projections of plain columns below are skipped.
+fn fused(input: Node, exprs: Vec<Expr>) -> (Node, Vec<Expr>) {
+    if let Node::Project { input: below, exprs: inner, .. } = &input {
+        let source = |column: usize| match inner.get(column) {
+            Some(Expr::Column(column)) => Some(*column),
+            _ => None,
+        };
+        let over = exprs.iter().map(|expr| expr.remapped(&source)).collect::<Option<Vec<_>>>();
+        if let Some(over) = over {
+            return fused(below.as_ref().clone(), over);
+        }
+        let picked: Option<Vec<Expr>> = exprs
+            .iter()
+            .map(|expr| match expr {
+                Expr::Column(column) => inner.get(*column).cloned(),
+                _ => None,
+            })
+            .collect();
+        if let Some(picked) = picked {
+            return fused(below.as_ref().clone(), picked);
+        }
+    }
+    (input, exprs)
 }

@@ -27,7 +27,7 @@ pub(super) enum Combined {
 #[derive(Clone, PartialEq, Eq)]
 pub(super) struct Partial {
     pub(super) function: Combined,
-    argument: Option<Logical>,
+    pub(super) argument: Option<Logical>,
     filter: Option<Logical>,
 }
 
@@ -206,6 +206,7 @@ impl Call {
         &self,
         keys: usize,
         kinds: &[ColumnType],
+        values: &[Option<ColumnType>],
         arrow: &DataType,
     ) -> Result<Expr, PlanError> {
         let kind = |partial: usize| {

@@ -7,7 +7,8 @@ use super::{Atom, Flat, Id};
 use crate::rules::{Part, Relation};
 use crate::sql::PlanError;
 use datafusion_common::Column;
-use datafusion_expr::{Expr, JoinType, LogicalPlanBuilder};
+use datafusion_expr::binary::comparison_coercion;
+use datafusion_expr::{Expr, JoinType, LogicalPlanBuilder, cast};
 
 /// Joins atoms of the same party until none are connected by an equality.
 pub(super) fn merge(flat: &mut Flat) -> Result<(), PlanError> {
@@ -58,18 +59,11 @@ fn joined(flat: &Flat, left: Atom, right: Atom) -> Result<Atom, PlanError> {
     let (Some(own), Some(other)) = (part(&left), part(&right)) else {
         return Err(PlanError::unsupported("a local join of joint rows"));
     };
-    let name = |id: Id| {
-        let (qualifier, field) = flat
-            .fields
-            .get(id)
-            .cloned()
-            .ok_or_else(|| PlanError::unsupported("a join key without a column"))?;
-        Ok::<Expr, PlanError>(Expr::Column(Column::new(qualifier, field.name())))
-    };
     let mut keys = (Vec::new(), Vec::new());
     for (l, r) in pairs {
-        keys.0.push(name(l)?);
-        keys.1.push(name(r)?);
+        let (left, right) = comparable(flat, l, r)?;
+        keys.0.push(left);
+        keys.1.push(right);
     }
     let party = own.party;
     let plan = LogicalPlanBuilder::from(own.plan.clone())
@@ -77,4 +71,22 @@ fn joined(flat: &Flat, left: Atom, right: Atom) -> Result<Atom, PlanError> {
         .build()?;
     let columns = left.columns.into_iter().chain(right.columns).collect();
     Ok(Atom { relation: Relation::Parts(vec![Part { party, plan }]), columns })
+}
+
+/// Two key columns brought to one type.
+fn comparable(flat: &Flat, left: Id, right: Id) -> Result<(Expr, Expr), PlanError> {
+    let missing = || PlanError::unsupported("a join key without a column");
+    let column = |id: Id| {
+        let (qualifier, field) = flat.fields.get(id).cloned().ok_or_else(missing)?;
+        let column = Expr::Column(Column::new(qualifier, field.name()));
+        Ok::<_, PlanError>((column, field.data_type().clone()))
+    };
+    let ((left, left_type), (right, right_type)) = (column(left)?, column(right)?);
+    if left_type == right_type {
+        return Ok((left, right));
+    }
+    let common = comparison_coercion(&left_type, &right_type).ok_or_else(|| {
+        PlanError::unsupported(format!("a join of {left_type} with {right_type}"))
+    })?;
+    Ok((cast(left, common.clone()), cast(right, common)))
 }

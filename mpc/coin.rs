@@ -198,7 +198,7 @@ mod tests {
                 let mut tamper = Tampering::new(target, action);
                 let results = Federation::new(3, 3).run_tampered(&mut tamper, two_coins);
                 let fault = Error::by(from, Fault::Commitment(Kind::CoinOpen.step()));
-                assert!(results.iter().any(|result| *result == Err(fault)));
+                assert!(results.contains(&Err(fault)));
                 assert!(to.iter().all(|party| results[party.index()].is_err()));
             }
         }

@@ -124,15 +124,8 @@ impl Session {
             return Err(Error::Misuse("a session serves one query"));
         }
         let channel = self.state.mesh.channel(Lane::SESSION, self.parties())?;
-        let bound =
-            self.domain(self.parties(), Lane::SESSION).tag("binding").bytes(digest).digest();
-        let received = channel.exchange(Kind::Bind, &bound).await?;
-        for (party, theirs) in received.iter() {
-            if !bool::from(theirs.as_slice().ct_eq(&bound)) {
-                return Err(Error::by(party, Fault::Binding));
-            }
-        }
-        self.state.id.set(SessionId(bound));
+        let domain = self.domain(self.parties(), Lane::SESSION);
+        self.state.id.set(bind(&channel, &domain, digest).await?);
         Ok(())
     }
 
@@ -209,7 +202,11 @@ impl Session {
 }
 
 /// HELLO and SID: equal parameters, an id over everybody's nonce, echoed.
-async fn agree(channel: &Channel, params: &Params, entropy: &Entropy) -> Result<SessionId, Error> {
+pub(crate) async fn agree(
+    channel: &Channel,
+    params: &Params,
+    entropy: &Entropy,
+) -> Result<SessionId, Error> {
     let agreed = params.encode(channel.set());
     let mut hello = agreed.clone();
     hello.extend_from_slice(&entropy.seed("session nonce"));
@@ -225,4 +222,20 @@ async fn agree(channel: &Channel, params: &Params, entropy: &Entropy) -> Result<
     let id = *hasher.finalize().as_bytes();
     echo(channel, Kind::Sid, &id).await?;
     Ok(SessionId(id))
+}
+
+/// BIND: the id that covers `digest`, once everybody has shown the same.
+pub(crate) async fn bind(
+    channel: &Channel,
+    domain: &Domain,
+    digest: &[u8; 32],
+) -> Result<SessionId, Error> {
+    let bound = domain.tag("binding").bytes(digest).digest();
+    let received = channel.exchange(Kind::Bind, &bound).await?;
+    for (party, theirs) in received.iter() {
+        if !bool::from(theirs.as_slice().ct_eq(&bound)) {
+            return Err(Error::by(party, Fault::Binding));
+        }
+    }
+    Ok(SessionId(bound))
 }

@@ -104,9 +104,9 @@ mod tests {
             Ok(out)
         });
         let results: Vec<_> = results.into_iter().map(Result::unwrap).collect();
-        for r in 0..10 {
-            let sum = results[0][r] ^ results[1][r] ^ results[2][r];
-            assert!(sum == Block::ZERO && results[0][r] != Block::ZERO);
+        let rows = results[0].iter().zip(&results[1]).zip(&results[2]);
+        for ((a, b), c) in rows {
+            assert!(*a ^ *b ^ *c == Block::ZERO && *a != Block::ZERO);
         }
     }
 }

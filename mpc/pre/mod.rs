@@ -56,4 +56,6 @@ pub trait Preprocessing {
 }
 
 #[cfg(test)]
+mod cheats;
+#[cfg(test)]
 mod tests;

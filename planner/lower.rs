@@ -45,7 +45,8 @@ pub struct Lowering<'a> {
     pub links: &'a LinkSnapshot,
 }
 
-/// The stages of a joint plan, children before parents, the root last.
+/// The stages of a joint plan, children before parents, the root last; none when the only
+/// recipient holds the whole result.
 #[derive(Clone, Debug)]
 pub struct Lowered {
     /// Circuits and who runs them.
@@ -56,6 +57,8 @@ pub struct Lowered {
     pub layouts: BTreeMap<usize, LeafLayout>,
     /// Encodings and capacity of the result, bundle 0 of the root stage.
     pub result: Shape,
+    /// Whether the query orders the rows.
+    pub ordering: Ordering,
     /// The root stage's output bundle that says that some value did not fit its type.
     pub overflow: Option<usize>,
 }
@@ -63,14 +66,19 @@ pub struct Lowered {
 /// Lowers a joint plan.
 ///
 /// # Errors
-/// [`LowerError`] when an operator has no circuit, or data and recipients are one party's, which
-/// needs no stage. It depends on public data only.
+/// [`LowerError`] when an operator has no circuit; it depends on public data only.
 pub fn lower(node: &Node, lowering: &Lowering<'_>) -> Result<Lowered, LowerError> {
     let costing = Costing { links: lowering.links.clone() };
     let tree = place::root(node, lowering.ordering, &costing)?;
     let parties = tree.parties.union(lowering.recipients);
+    let ordering = lowering.ordering;
     if parties.len() < 2 {
-        return Err(LowerError::malformed("a stage of one party"));
+        if !only_leaf(node) {
+            return Err(LowerError::malformed("one party's query was not left to that party"));
+        }
+        let (stages, operators, layouts) = (Vec::new(), Vec::new(), BTreeMap::new());
+        let (result, overflow) = (tree.shape, None);
+        return Ok(Lowered { stages, operators, layouts, result, ordering, overflow });
     }
     let mut emitter = emit::Emitter {
         decompose: lowering.decompose,
@@ -82,7 +90,17 @@ pub fn lower(node: &Node, lowering: &Lowering<'_>) -> Result<Lowered, LowerError
     let opened = emitter.root(&tree, parties, lowering.recipients)?;
     let result = Shape { rows: opened.rows, ..tree.shape };
     let emit::Emitter { stages, operators, layouts, .. } = emitter;
-    Ok(Lowered { stages, operators, layouts, result, overflow: opened.overflow })
+    let overflow = opened.overflow;
+    Ok(Lowered { stages, operators, layouts, result, ordering, overflow })
+}
+
+/// Whether the joint part is one party's result as it is.
+fn only_leaf(node: &Node) -> bool {
+    match node {
+        Node::Leaf(_) => true,
+        Node::Project { input, .. } => only_leaf(input),
+        _ => false,
+    }
 }
 
 #[cfg(test)]

@@ -3,8 +3,7 @@
 use crate::catalog::Federation;
 use crate::cost::{LinkSnapshot, StageCost, StageSizes, stage_cost};
 use crate::encode::ResultSchema;
-use crate::ir::Node;
-use crate::lower::{Decompose, Field, LeafLayout, LowerError, Lowering, Ordering, Shape, lower};
+use crate::lower::{Decompose, LeafLayout, LowerError, Lowering, Ordering, lower};
 use crate::sql::{self, JointQuery, LocalTask, PlanOptions};
 use senate_circuit::{PartyId, PartySet, Source, Stage, StageId};
 use std::collections::BTreeMap;
@@ -124,48 +123,23 @@ fn assemble(sql: &str, query: JointQuery, options: &Options) -> Result<Plan, Pla
     let ordering = if query.ordered { Ordering::ByQuery } else { Ordering::Free };
     let JointQuery { locals, root, output, .. } = query;
     let owners: PartySet = locals.iter().map(|local| local.party).collect();
-    let participants = owners.union(options.recipients);
     let columns = output.into_iter().map(|column| (column.name, column.arrow)).collect();
-    let mut plan = Plan {
-        sql: sql.to_owned(),
-        locals,
-        layouts: BTreeMap::new(),
-        stages: Vec::new(),
-        summaries: Vec::new(),
-        joint: root.to_string(),
-        result: ResultSchema { columns, shape: own_shape(&root), ordering },
-        reveals_overflow: false,
-        recipients: options.recipients,
-        asker: options.asker,
-        participants,
-        digest: [0; 32],
-    };
-    if participants.len() < 2 && only_leaf(&root) {
-        return Ok(plan);
-    }
     let (recipients, decompose, links) = (options.recipients, options.decompose, &options.links);
     let lowered = lower(&root, &Lowering { recipients, decompose, ordering, links })?;
-    plan.summaries = summaries(&lowered.stages, lowered.operators, links);
-    plan.stages = lowered.stages;
-    plan.layouts = lowered.layouts;
-    plan.result.shape = lowered.result;
-    plan.reveals_overflow = lowered.overflow.is_some();
-    Ok(plan)
-}
-
-/// Whether the joint part is one party's result as it is.
-fn only_leaf(node: &Node) -> bool {
-    match node {
-        Node::Leaf(_) => true,
-        Node::Project { input, .. } => only_leaf(input),
-        _ => false,
-    }
-}
-
-fn own_shape(node: &Node) -> Shape {
-    let fields = node.columns().iter().map(|column| Field::plain(column.kind)).collect();
-    let rows = node.capacity();
-    Shape { fields, rows, order: Vec::new(), repeats: rows, claims: Vec::new() }
+    Ok(Plan {
+        sql: sql.to_owned(),
+        locals,
+        layouts: lowered.layouts,
+        summaries: summaries(&lowered.stages, lowered.operators, links),
+        stages: lowered.stages,
+        joint: root.to_string(),
+        result: ResultSchema { columns, shape: lowered.result, ordering },
+        reveals_overflow: lowered.overflow.is_some(),
+        recipients,
+        asker: options.asker,
+        participants: owners.union(recipients),
+        digest: [0; 32],
+    })
 }
 
 fn summaries(
@@ -238,3 +212,6 @@ fn children(stage: &Stage) -> Vec<StageId> {
     };
     stage.inputs.iter().filter_map(child).collect()
 }
+
+#[cfg(test)]
+mod tests;

@@ -147,3 +147,6 @@ pub fn plan(
     let logical = optimize::logical(statement, &context)?;
     rules::split(&logical.plan, logical.ordered, federation, options)
 }
+
+#[cfg(test)]
+mod tests;

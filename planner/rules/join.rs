@@ -53,6 +53,10 @@ impl Splitter<'_> {
         match node.join_type {
             JoinType::Inner => {}
             JoinType::LeftSemi | JoinType::RightSemi => return self.semi_join(node),
+            JoinType::LeftAnti | JoinType::RightAnti => {
+                let what = "NOT IN, NOT EXISTS or EXCEPT across parties";
+                return Err(PlanError::unsupported(what));
+            }
             other => {
                 return Err(PlanError::unsupported(format!("{other} JOIN across parties")));
             }
@@ -65,13 +69,13 @@ impl Splitter<'_> {
             let pair = (flat.key(left)?, flat.key(right)?);
             flat.equalities.push(pair);
         }
-        local::merge(&mut flat)?;
+        let mut enforced = Classes::new(flat.fields.len());
+        local::merge(&mut flat, &mut enforced)?;
         let wanted = wanted(&flat, node.schema.as_ref())?;
         let mut secrets = Vec::with_capacity(flat.atoms.len());
         for Atom { relation, columns } in std::mem::take(&mut flat.atoms) {
             secrets.push(Secret { joint: self.joint(relation)?, columns });
         }
-        let mut enforced = Classes::new(flat.fields.len());
         let joined = self.steps(&flat, secrets, &wanted, &mut enforced)?;
         finish(&flat, joined, node.schema.as_ref(), enforced)
     }

@@ -86,7 +86,7 @@ fn drop_implied(keys: &mut Vec<SortKey>, width: usize) {
         let others = (0..width).filter(|column| rest.iter().all(|key| key.column != *column));
         let is_first = others.min() == Some(last.column);
         let is_plain = !last.descending && !last.nulls_first;
-        if !is_plain || !(is_first && implied_after(keys, width)) {
+        if !(is_plain && is_first && implied_after(keys, width)) {
             break;
         }
         keys.pop();

@@ -1,5 +1,5 @@
 use crate::catalog::Federation;
-use crate::sql::{JointQuery, PlanOptions, plan};
+use crate::sql::{JointQuery, PlanError, PlanOptions, plan};
 
 const CLINICS: &str = r#"
 name = "clinics"
@@ -33,27 +33,119 @@ columns = [ { name = "id", type = "INT", unique = true }, { name = "plan", type 
 held_by = [ { party = "c", capacity = 40 } ]
 "#;
 
+/// Queries (`==`) and their joint trees.
+const GOLDEN: &str = include_str!("golden.txt");
+
+fn planned(sql: &str, options: &PlanOptions) -> Result<JointQuery, PlanError> {
+    plan(sql, &Federation::parse(CLINICS.as_bytes()).unwrap(), options)
+}
+
 fn joint(sql: &str) -> JointQuery {
-    let federation = Federation::parse(CLINICS.as_bytes()).unwrap();
-    plan(sql, &federation, &PlanOptions::default()).unwrap_or_else(|e| panic!("{sql}: {e}"))
+    planned(sql, &PlanOptions::default()).unwrap_or_else(|error| panic!("{sql}: {error}"))
 }
 
 #[test]
-#[ignore = "prints plans"]
-fn print() {
-    for sql in [
-        "SELECT a.people.id, a.people.age + b.people.age AS s FROM a.people JOIN b.people ON a.people.id = b.people.id JOIN c.people ON a.people.id = c.people.id WHERE greatest(a.people.age, b.people.age, c.people.age) - least(a.people.age, b.people.age, c.people.age) > 20",
-        "SELECT i.plan, count(*) FROM visits v JOIN insured i ON v.patient = i.id WHERE v.diag = 4 GROUP BY i.plan",
-        "SELECT v.ward, x.age, i.plan FROM a.visits v JOIN a.people x ON v.patient = x.id JOIN c.insured i ON x.id = i.id WHERE v.acute",
-        "SELECT p.id FROM c.people p WHERE p.id IN (SELECT patient FROM visits WHERE diag = 1)",
-        "SELECT p.id, g.n FROM c.people p JOIN (SELECT patient, count(*) n FROM visits GROUP BY patient) g ON g.patient = p.id ORDER BY g.n DESC, p.id LIMIT 4",
-        "SELECT a.people.id, i.plan FROM a.people, b.people, insured i WHERE a.people.id = b.people.id AND b.people.age = i.plan AND i.id = a.people.age + 1",
-    ] {
-        let q = joint(sql);
-        println!("== {sql}\n{}", q.root);
-        for l in &q.locals {
-            println!("-- {} {} rows: {}\n{}", l.party, l.schema.capacity, l.schema, l.display);
-        }
-        println!("{:?}\n", q.output);
+fn queries_split_as_recorded() {
+    let mut now = String::new();
+    for sql in GOLDEN.lines().filter_map(|line| line.strip_prefix("== ")) {
+        now += &format!("== {sql}\n{}", joint(sql).root);
+    }
+    for (now, recorded) in now.lines().zip(GOLDEN.lines()) {
+        assert_eq!(now, recorded);
+    }
+    assert_eq!(now, GOLDEN);
+}
+
+#[test]
+fn every_leaf_is_its_local_task() {
+    let query = joint("SELECT ward, count(*) FROM visits WHERE acute GROUP BY ward");
+    let parties: Vec<String> = query.locals.iter().map(|task| task.party.to_string()).collect();
+    assert_eq!(parties, ["P1", "P2"]);
+    assert_eq!(
+        query.locals[1].display,
+        "Aggregate: groupBy=[[visits.ward]], aggr=[[count(Int64(1))]]\n  \
+         Projection: visits.ward\n    Filter: visits.acute\n      SubqueryAlias: visits\n        \
+         TableScan: b.visits projection=[ward, acute]"
+    );
+    assert_eq!(query.output[1].name, "count(*)");
+    assert_eq!(query.output[1].arrow, arrow_schema::DataType::Int64);
+    assert!(!query.ordered);
+}
+
+#[test]
+fn a_bound_lowers_what_an_owner_may_bring() {
+    let federation = Federation::parse(CLINICS.as_bytes()).unwrap();
+    let mut options = PlanOptions::default();
+    options.bound("a.visits=7", &federation).unwrap();
+    let query = planned("SELECT patient, count(*) FROM visits GROUP BY patient", &options).unwrap();
+    let capacities: Vec<u32> = query.locals.iter().map(|task| task.schema.capacity).collect();
+    assert_eq!(capacities, [7, 50]);
+    for wrong in
+        ["a.visits", "x.visits=1", "c.visits=1", "a.visits=0", "a.visits=101", "a.visits=z"]
+    {
+        assert!(options.bound(wrong, &federation).is_err(), "{wrong}");
+    }
+}
+
+#[test]
+fn ties_are_broken_by_the_output_columns_before_limit() {
+    let query = joint("SELECT cost, patient FROM visits ORDER BY day DESC LIMIT 2");
+    assert!(query.ordered);
+    assert!(query.locals[0].display.starts_with(
+        "Sort: visits.day DESC NULLS FIRST, visits.cost ASC NULLS LAST, \
+         visits.patient ASC NULLS LAST, fetch=2"
+    ));
+}
+
+#[test]
+fn the_joint_part_refuses_by_name() {
+    let cases = [
+        (
+            "SELECT v.diag, p.age FROM visits v JOIN people p ON v.patient = p.id",
+            "a join on v.patient whose key is not known to be unique",
+        ),
+        ("SELECT a.people.id FROM a.people, b.people", "without an equality (cross join)"),
+        (
+            "SELECT i.id FROM insured i LEFT JOIN a.people p ON i.id = p.id",
+            "Left JOIN across parties",
+        ),
+        (
+            "SELECT patient FROM visits EXCEPT SELECT id FROM c.people",
+            "NOT IN, NOT EXISTS or EXCEPT across parties",
+        ),
+        ("SELECT sum(cost) / count(*) FROM visits", "operator / in the joint part"),
+        (
+            "SELECT count(DISTINCT patient), count(*) FROM visits",
+            "count(DISTINCT …) over several parties' rows",
+        ),
+        ("SELECT median(cost) FROM visits", "aggregate median over several parties' rows"),
+        (
+            "SELECT note FROM visits",
+            "column note of a entering the joint part: it is declared nullable",
+        ),
+        (
+            "SELECT ward || 'x' AS h FROM visits",
+            "column h of a entering the joint part: type Utf8 has no encoding",
+        ),
+        (
+            "SELECT sqrt(age) FROM c.people UNION ALL SELECT age FROM a.people",
+            "type Float64 has no encoding",
+        ),
+        (
+            "SELECT rank() OVER (ORDER BY patient) FROM visits",
+            "window functions over several parties' rows",
+        ),
+        (
+            "SELECT abs(s) FROM (SELECT diag, sum(patient) s FROM visits GROUP BY diag)",
+            "function abs in the joint part",
+        ),
+        (
+            "SELECT CAST(s AS INT) FROM (SELECT diag, sum(cost) s FROM visits GROUP BY diag)",
+            "CAST of DECIMAL(17,2) to Int32 in the joint part",
+        ),
+    ];
+    for (sql, message) in cases {
+        let error = planned(sql, &PlanOptions::default()).err().map(|error| error.to_string());
+        assert!(error.as_ref().is_some_and(|e| e.contains(message)), "{sql}: {error:?}");
     }
 }

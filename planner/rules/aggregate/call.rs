@@ -229,9 +229,11 @@ impl Call {
                 let refused = || PlanError::unsupported(format!("AVG of type {arrow}"));
                 let sql = SqlType::from_arrow(arrow).ok_or_else(refused)?;
                 let (sum_kind, count_kind) = (kind(*sum)?, kind(*count)?);
-                // |average| ≤ |sum|; when no row can be missing this is what the type allows.
-                let wide =
-                    average_kind(&sum_kind, sql).map_or(ColumnType::full(sql), ColumnType::clamped);
+                // An average lies between the smallest and the largest value.
+                let value = values.get(*sum).copied().flatten();
+                let wide = value
+                    .and_then(|value| average_kind(&value, sql))
+                    .map_or(ColumnType::full(sql), ColumnType::clamped);
                 let nullable = sum_kind.nullable || count_kind.low <= 0;
                 Ok(Expr::AvgQuotient {
                     sum: Box::new(Expr::Column(keys + sum)),

@@ -3,18 +3,22 @@
 //! Valid by associativity; the result has no more rows than declared keys allow, and what one party
 //! can compute alone needs no cryptography.
 
-use super::{Atom, Flat, Id};
+use super::{Atom, Classes, Flat, Id};
 use crate::rules::{Part, Relation};
 use crate::sql::PlanError;
 use datafusion_common::Column;
 use datafusion_expr::binary::comparison_coercion;
 use datafusion_expr::{Expr, JoinType, LogicalPlanBuilder, cast};
 
-/// Joins atoms of the same party until none are connected by an equality.
-pub(super) fn merge(flat: &mut Flat) -> Result<(), PlanError> {
+/// Joins atoms of the same party until none are connected by an equality; notes which equalities
+/// hold from then on.
+pub(super) fn merge(flat: &mut Flat, enforced: &mut Classes) -> Result<(), PlanError> {
     while let Some((left, right)) = connected(flat) {
         let right_atom = flat.atoms.remove(right);
         let left_atom = flat.atoms.remove(left);
+        for (left, right) in between(flat, &left_atom.columns, &right_atom.columns) {
+            enforced.merge(left, right);
+        }
         flat.atoms.insert(left, joined(flat, left_atom, right_atom)?);
     }
     Ok(())

@@ -142,15 +142,9 @@ fn joined(members: Vec<Secret>, step: Step) -> Result<Secret, PlanError> {
     };
     let (mut columns, mut described, mut inputs) = (Vec::new(), Vec::<Column>::new(), Vec::new());
     let mut distinct = Vec::new();
-    for (index, (member, keys)) in members.into_iter().zip(&keys).enumerate() {
+    for (index, member) in members.into_iter().enumerate() {
         let shift = columns.len();
         let own = member.joint.columns();
-        if let Some(key) = keys.iter().filter_map(|key| own.get(*key)).find(|c| c.kind.nullable) {
-            return Err(PlanError::unsupported(format!(
-                "a join on {}, which is nullable",
-                key.name
-            )));
-        }
         // A member's rows repeat in the result only if another member's key may repeat.
         if repeated.is_none_or(|repeated| repeated == index) {
             let moved = |set: &Vec<usize>| set.iter().map(|column| column + shift).collect();

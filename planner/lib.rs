@@ -5,6 +5,7 @@ pub mod catalog;
 pub mod clear;
 pub mod cost;
 pub mod encode;
+pub mod explain;
 pub mod expr;
 pub mod ir;
 pub mod lower;

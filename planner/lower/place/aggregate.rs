@@ -71,7 +71,8 @@ fn targets(
         let mut field = Field::plain(column.kind);
         field.kind.nullable = argument_nullable(parts, aggregate.argument)?;
         if let AggregateFunction::Sum { zero_if_empty } = aggregate.function {
-            let (low, high) = sum_interval(parts, keys, aggregate.argument)?;
+            let nothing = zero_if_empty && (keys.is_empty() || field.kind.nullable);
+            let (low, high) = sum_interval(parts, keys, aggregate.argument, nothing)?;
             let span = high.checked_sub(low).ok_or(LowerError::TooWide { what: "SUM" })?;
             (field.kind.low, field.kind.high) = (low, high);
             field.ring = Some(bits_for(span.cast_unsigned()).max(1));
@@ -87,36 +88,35 @@ fn targets(
 
 fn argument_nullable(parts: &[&Node], column: usize) -> Result<bool, LowerError> {
     parts.iter().try_fold(false, |nullable, part| {
-        let schema = part.schema();
-        let column = schema.columns.get(column);
+        let column = part.columns().get(column);
         let column = column.ok_or_else(|| LowerError::malformed("an aggregate's argument"))?;
         Ok(nullable || column.kind.nullable)
     })
 }
 
-/// Least and greatest sum that honest owners can cause, including that of no rows.
+/// Least and greatest sum over at least one row that honest owners can cause; 0 too where a group
+/// may have nothing to add up.
 fn sum_interval(
     parts: &[&Node],
     keys: &[usize],
     column: usize,
+    nothing: bool,
 ) -> Result<(i128, i128), LowerError> {
-    let wide = LowerError::TooWide { what: "SUM" };
-    let (mut low, mut high) = (0i128, 0i128);
+    let wide = || LowerError::TooWide { what: "SUM" };
+    let (mut sums, mut ones) = ((0i128, 0i128), (i128::MAX, i128::MIN));
     for part in parts {
-        let schema = part.schema();
-        let kind = match schema.columns.get(column) {
-            Some(column) => column.kind,
-            None => return Err(LowerError::malformed("an aggregate's argument")),
-        };
+        let kind = part.columns().get(column).map(|column| column.kind);
+        let kind = kind.ok_or_else(|| LowerError::malformed("an aggregate's argument"))?;
         let rows = i128::from(rows_per_key(part, keys));
-        let least = kind.low.min(0).checked_mul(rows).and_then(|sum| low.checked_add(sum));
-        let most = kind.high.max(0).checked_mul(rows).and_then(|sum| high.checked_add(sum));
-        match (least, most) {
-            (Some(least), Some(most)) => (low, high) = (least, most),
-            _ => return Err(wide),
-        }
+        let least = kind.low.min(0).checked_mul(rows).and_then(|low| sums.0.checked_add(low));
+        let most = kind.high.max(0).checked_mul(rows).and_then(|high| sums.1.checked_add(high));
+        sums = (least.ok_or_else(wide)?, most.ok_or_else(wide)?);
+        ones = (ones.0.min(kind.low), ones.1.max(kind.high));
     }
-    Ok((low, high))
+    // One row alone is the least sum when nothing is negative, the greatest when nothing is positive.
+    let low = if sums.0 == 0 && !nothing { ones.0.max(0) } else { sums.0 };
+    let high = if sums.1 == 0 && !nothing { ones.1.min(0) } else { sums.1 };
+    Ok((low.min(high), high))
 }
 
 fn rows_per_key(part: &Node, keys: &[usize]) -> u32 {
@@ -127,7 +127,7 @@ fn rows_per_key(part: &Node, keys: &[usize]) -> u32 {
         {
             1
         }
-        _ => part.schema().capacity,
+        _ => part.capacity(),
     }
 }
 

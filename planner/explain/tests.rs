@@ -1,0 +1,66 @@
+use super::*;
+use crate::cost::LinkSnapshot;
+use crate::lower::Decompose;
+use crate::plan::{Options, Plan, plan};
+use crate::sql::PlanOptions;
+use senate_circuit::PartyId;
+
+fn planned(recipients: PartySet) -> (Federation, Plan) {
+    let text = r#"
+name = "study"
+[[party]]
+name = "north"
+address = "127.0.0.1:7401"
+[[party]]
+name = "south"
+address = "127.0.0.1:7402"
+[[party]]
+name = "west"
+address = "127.0.0.1:7403"
+[[table]]
+name = "visits"
+columns = [ { name = "ward", type = "INT", min = 0, max = 63 } ]
+held_by = [ { party = "north", capacity = 10 }, { party = "south", capacity = 10 },
+            { party = "west", capacity = 10 } ]
+"#;
+    let federation = Federation::parse(text.as_bytes()).unwrap();
+    let options = Options {
+        recipients,
+        asker: PartyId::new(0).unwrap(),
+        decompose: Decompose::Yes,
+        bounds: PlanOptions::default(),
+        links: LinkSnapshot::default(),
+    };
+    let sql = "SELECT ward, COUNT(*) AS n FROM visits GROUP BY ward";
+    let plan = plan(&federation, sql, &options).unwrap();
+    (federation, plan)
+}
+
+#[test]
+fn text_names_parties_operators_costs_and_revelations() {
+    let (federation, plan) = planned(PartySet::first(1));
+    let text = text(&plan, &federation);
+    for part in ["north", "group", "AND gates", "revealed", "at most 10 rows", "aborted"] {
+        assert!(text.contains(part), "{part} is not in\n{text}");
+    }
+    assert!(text.contains(&hex(&plan.digest)));
+}
+
+#[test]
+fn only_recipients_learn_the_result() {
+    let (federation, plan) = planned(PartySet::first(1));
+    let items = revelations(&plan, &federation);
+    assert_eq!(items[0].to, ["north"]);
+    assert!(items.iter().skip(1).all(|item| item.to.len() == 3));
+}
+
+#[test]
+fn json_and_dot_have_every_stage() {
+    let (federation, plan) = planned(PartySet::first(3));
+    let json = json(&plan, &federation);
+    assert_eq!(json["stages"].as_array().unwrap().len(), plan.stages.len());
+    assert!(json["stages"][0]["and_gates"].as_u64().unwrap() > 0);
+    let dot = dot(&plan, &federation);
+    let arrows = dot.matches("->").count();
+    assert_eq!(arrows, plan.locals.len() + plan.stages.len());
+}

@@ -75,12 +75,17 @@ pub async fn echo(channel: &Channel, kind: Kind, digest: &[u8; DIGEST_BYTES]) ->
 }
 
 /// A list of coins of one conversation: seeds of all parties, committed before any data.
-#[derive(Debug)]
 pub struct Coins {
     domain: Domain,
     openings: Vec<Vec<u8>>,
     commitments: ByParty<Vec<u8>>,
     tossed: usize,
+}
+
+impl std::fmt::Debug for Coins {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Coins({} of {} tossed)", self.tossed, self.openings.len())
+    }
 }
 
 impl Coins {
@@ -202,6 +207,24 @@ mod tests {
                 assert!(to.iter().all(|party| results[party.index()].is_err()));
             }
         }
+    }
+
+    #[test]
+    fn a_copied_commitment_cannot_be_opened_by_the_copier() {
+        let (owner, copier) = (PartyId::new(0).unwrap(), PartyId::new(1).unwrap());
+        let domain = Domain::new(SessionId([1; 32]), PartySet::first(2), Lane::SESSION);
+        let opening = [7; SALT_BYTES + SEED_BYTES];
+        let (salt, seed) = opening.split_at(SALT_BYTES);
+        let committed = commitment(&domain, owner, "coin 0", salt, seed);
+        let open = |party, domain: &Domain, purpose| {
+            verify(domain, party, purpose, &committed, &opening, Kind::CoinOpen)
+        };
+        let refused = |party| Err(Error::by(party, Fault::Commitment(Kind::CoinOpen.step())));
+        let other = Domain::new(SessionId([2; 32]), PartySet::first(2), Lane::SESSION);
+        assert_eq!(open(owner, &domain, "coin 0"), Ok(()));
+        assert_eq!(open(copier, &domain, "coin 0"), refused(copier));
+        assert_eq!(open(owner, &domain, "coin 1"), refused(owner));
+        assert_eq!(open(owner, &other, "coin 0"), refused(owner));
     }
 
     #[test]

@@ -38,16 +38,25 @@ pub struct Supply {
     shelf: Rc<Shelf>,
 }
 
+/// Lanes of the shared sequences that belong to one stage.
+#[derive(Debug)]
+struct Part {
+    masks: Range<usize>,
+    triples: Range<usize>,
+}
+
 #[derive(Debug)]
 struct Shelf {
-    ranges: BTreeMap<StageId, (Range<usize>, Range<usize>)>,
+    /// Masks and triples of the stages that have not claimed their part yet.
+    parts: RefCell<BTreeMap<StageId, Part>>,
     masks: Vec<Batch<AuthBits>>,
     triples: Vec<Batch<Triples>>,
 }
 
 impl Supply {
     /// The supply of `set`, party set number `set_index` of the plan. All members pass the same
-    /// arguments, `needs` in the same order; each set has one supply per session.
+    /// arguments, `needs` in the same order, all before or all after [`Session::bind`]; each set has
+    /// one supply per session.
     ///
     /// # Errors
     /// [`Error::Misuse`] when a stage occurs twice, or as [`Session::member`].
@@ -58,11 +67,12 @@ impl Supply {
         needs: &[Need],
     ) -> Result<Self, Error> {
         session.member(set)?;
-        let (mut ranges, mut masks, mut triples) = (BTreeMap::new(), 0, 0);
+        let (mut parts, mut masks, mut triples) = (BTreeMap::new(), 0, 0);
         for need in needs {
-            let taken = (masks..masks + need.masks, triples..triples + need.triples);
-            (masks, triples) = (taken.0.end, taken.1.end);
-            if ranges.insert(need.stage, taken).is_some() {
+            let part =
+                Part { masks: masks..masks + need.masks, triples: triples..triples + need.triples };
+            (masks, triples) = (part.masks.end, part.triples.end);
+            if parts.insert(need.stage, part).is_some() {
                 return Err(Error::Misuse("a stage states its needs once"));
             }
         }
@@ -85,17 +95,32 @@ impl Supply {
             Ok(Batch::new(span, async move { triple_batch(&bench, number, shape).await }))
         });
         let triples = triples.collect::<Result<_, Error>>()?;
-        Ok(Self { shelf: Rc::new(Shelf { ranges, masks, triples }) })
+        Ok(Self { shelf: Rc::new(Shelf { parts: RefCell::new(parts), masks, triples }) })
     }
 
     /// The part of `stage`. A second call for one stage is refused: nothing is used twice.
     ///
     /// # Errors
-    /// [`Error::Misuse`] for a stage that stated no needs.
+    /// [`Error::Misuse`] for a stage that stated no needs or has its part already.
     pub fn stage(&self, stage: StageId) -> Result<Distributed, Error> {
-        let ranges = self.shelf.ranges.get(&stage).cloned();
-        let (masks, triples) = ranges.ok_or(Error::Misuse("this stage stated no needs"))?;
-        Ok(Distributed { supply: self.clone(), masks, triples })
+        let part = self.shelf.parts.borrow_mut().remove(&stage);
+        let part = part.ok_or(Error::Misuse("no needs stated, or served already"))?;
+        Ok(Distributed { supply: self.clone(), left: part })
+    }
+
+    /// Makes every batch that is not made or used up yet, in order: ahead of the query, or beside
+    /// its stages. What is made stays in memory until it is used.
+    ///
+    /// # Errors
+    /// Those of the protocols that make it.
+    pub async fn make_ahead(&self) -> Result<(), Error> {
+        for batch in &self.shelf.masks {
+            batch.make().await?;
+        }
+        for batch in &self.shelf.triples {
+            batch.make().await?;
+        }
+        Ok(())
     }
 }
 
@@ -103,13 +128,12 @@ impl Supply {
 #[derive(Debug)]
 pub struct Distributed {
     supply: Supply,
-    masks: Range<usize>,
-    triples: Range<usize>,
+    left: Part,
 }
 
 impl Preprocessing for Distributed {
     async fn masks(&mut self, count: usize) -> Result<AuthBits, Error> {
-        let wanted = claim(&mut self.masks, count)?;
+        let wanted = claim(&mut self.left.masks, count)?;
         let mut out = AuthBits::default();
         for batch in &self.supply.shelf.masks {
             if let Some((start, count)) = batch.overlap(&wanted) {
@@ -121,7 +145,7 @@ impl Preprocessing for Distributed {
     }
 
     async fn triples(&mut self, count: usize) -> Result<Triples, Error> {
-        let wanted = claim(&mut self.triples, count)?;
+        let wanted = claim(&mut self.left.triples, count)?;
         let (mut a, mut b, mut c) = (AuthBits::default(), AuthBits::default(), AuthBits::default());
         for batch in &self.supply.shelf.triples {
             if let Some((start, count)) = batch.overlap(&wanted) {
@@ -182,6 +206,14 @@ impl<T: 'static> Batch<T> {
     async fn made(&self) -> Result<Rc<T>, Error> {
         let making = self.making.borrow().clone();
         making.ok_or(Error::Misuse("a used-up batch"))?.await
+    }
+
+    async fn make(&self) -> Result<(), Error> {
+        let making = self.making.borrow().clone();
+        match making {
+            Some(making) => making.await.map(drop),
+            None => Ok(()),
+        }
     }
 
     /// Counts lanes as used and drops the batch with the last one.

@@ -2,13 +2,12 @@
 //! whose factor a may leak to a cheater at even odds of being caught.
 
 use super::Triples;
-use super::shares::rows_with;
+use super::shares::{Keys, rows_with};
 use super::workbench::Workbench;
 use crate::auth::{AuthBits, Member};
 use crate::domain::Domain;
 use crate::error::Error;
 use crate::mesh::Kind;
-use crate::party::ByParty;
 use crate::wire::to_bits;
 use crate::zero::ZeroStream;
 use rayon::prelude::*;
@@ -34,7 +33,7 @@ pub struct Factors {
     /// Mask of the product.
     pub r: AuthBits,
     /// K_i[a^j] per peer j.
-    pub keys: ByParty<Vec<Block>>,
+    pub keys: Keys,
 }
 
 /// Multiplies lane by lane. `first` is the number of the first triple within the conversation: it

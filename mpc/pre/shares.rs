@@ -14,6 +14,7 @@ use rayon::prelude::*;
 use senate_block::{Block, Prg, Weights, combine_bits, mul, xor_into};
 use senate_circuit::{Bits, PartyId};
 use subtle::ConstantTimeEq;
+use zeroize::Zeroizing;
 
 /// Rows per parallel task.
 const TILE: usize = 1 << 12;
@@ -29,13 +30,16 @@ pub struct RowCounts {
     pub specific: usize,
 }
 
+/// K_i[x^j] per peer j, row by row.
+pub type Keys = ByParty<Zeroizing<Vec<Block>>>;
+
 /// The checked rows of one extension.
 #[derive(Debug)]
 pub struct SharedRows {
     /// The common rows as shares.
     pub shares: AuthBits,
     /// The keys K_i[x^j] of the common rows, for the protocols that need them individually.
-    pub keys: ByParty<Vec<Block>>,
+    pub keys: Keys,
     /// The pair-specific rows.
     pub specific: ByParty<CotRows>,
 }
@@ -118,7 +122,7 @@ fn fold(
     bits: &Bits,
     cots: ByParty<CotRows>,
     len: usize,
-) -> Result<(AuthBits, ByParty<Vec<Block>>), Error> {
+) -> Result<(AuthBits, Keys), Error> {
     let mut d = vec![Block::ZERO; len];
     let (words, delta) = (bits.words(), member.delta());
     d.par_chunks_mut(TILE).enumerate().for_each(|(tile, d)| {
@@ -137,7 +141,7 @@ fn fold(
         rows.macs.truncate(len);
         rows.keys.truncate(len);
         macs.push(rows.macs);
-        rows.keys
+        Zeroizing::new(rows.keys)
     });
     Ok((AuthBits::from_planes(d, macs)?, keys))
 }

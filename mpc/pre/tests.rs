@@ -73,6 +73,8 @@ fn two_stages_of_every_party_set_get_right_shares() {
                 let first = async { Ok((one.triples(15).await?, one.triples(5).await?)) };
                 let (others, mine) = futures_util::try_join!(two.triples(60), first)?;
                 assert!(matches!(one.masks(1).await, Err(Error::Misuse(_))));
+                assert!(matches!(supply.stage(StageId(1)), Err(Error::Misuse(_))));
+                supply.make_ahead().await?;
                 let delta = session.member(set)?.delta();
                 made.push((set, delta, masks, [mine.0, mine.1, others]));
             }

@@ -245,13 +245,14 @@ fn cast_bytes(
 }
 
 /// `sum / count` scaled to `kind`: rounded half away from zero when `sum` is an integer, towards
-/// zero when it is a decimal. NULL where the count is 0. Also where the result does not fit.
+/// zero when it is a decimal. NULL where the count is 0. A mean is within the values' domain, which
+/// the front end makes `kind`, so there is nothing to check.
 pub(super) fn quotient(
     b: &mut Builder,
     sum: &Scalar,
     count: &Scalar,
     kind: ColumnType,
-) -> Result<(Scalar, Option<PlaneId>), LowerError> {
+) -> Result<Scalar, LowerError> {
     let rounds = !matches!(sum.kind.sql, SqlType::Decimal { .. });
     let sum = rescaled(b, sum, kind.sql)?;
     let lanes = sum.value.lanes;
@@ -273,15 +274,16 @@ pub(super) fn quotient(
         (size, divisor.clone())
     };
     let (q, _) = b.divide(&top, &bottom);
-    let most = i128::try_from(largest).map_err(|_| LowerError::TooWide { what: "AVG" })?;
     let q = b.resize(&q, width as usize);
     let minus = b.negate(&q);
     let q = b.select(negative, &minus, &q);
-    let low = if sum.kind.low < 0 { -most } else { 0 };
-    let value = shifted(b, &q, low.wrapping_neg(), width_of(low, most));
+    let most = i128::try_from(largest).map_err(|_| LowerError::TooWide { what: "AVG" })?;
+    let least = if sum.kind.low < 0 { -most } else { 0 };
+    let value = shifted(b, &q, least.wrapping_neg(), width_of(least, most));
+    let exact = ColumnType { low: least, high: most, ..kind };
+    let value = based(b, &Scalar::number(value, exact), kind.low, width_of(kind.low, kind.high));
     let some = b.any(&divisor.bits, lanes);
     let present = both(b, sum.present, count.present);
     let present = both(b, present, Some(some));
-    let exact = ColumnType { sql: kind.sql, low, high: most, nullable: true };
-    cast(b, &Scalar { value, kind: exact, present }, kind)
+    Ok(Scalar { value, kind: kind.with_nullable(true), present })
 }

@@ -2,6 +2,7 @@
 
 mod harness;
 mod operators;
+mod queries;
 mod ranges;
 mod reference;
 mod trees;

@@ -73,6 +73,9 @@ fn targets(
         if let AggregateFunction::Sum { zero_if_empty } = aggregate.function {
             let nothing = zero_if_empty && (keys.is_empty() || field.kind.nullable);
             let (low, high) = sum_interval(parts, keys, aggregate.argument, nothing)?;
+            // The front end's bound may be tighter: it knows what the parts are sums of.
+            let (low, high) = (low.max(column.kind.low), high.min(column.kind.high));
+            let (low, high) = if low <= high { (low, high) } else { (low, low) };
             let span = high.checked_sub(low).ok_or(LowerError::TooWide { what: "SUM" })?;
             (field.kind.low, field.kind.high) = (low, high);
             field.ring = Some(bits_for(span.cast_unsigned()).max(1));

@@ -134,7 +134,7 @@ pub(super) fn run(node: &Node, lowered: &Lowered, locals: &Locals) -> (Vec<Row>,
     assert!(opened.accepted, "an honest input fails a Ver");
     let columns = node.schema().columns;
     let columns = columns.iter().map(|c| (c.name.clone(), c.kind.sql.arrow())).collect();
-    let (shape, ordering) = (lowered.result.clone(), ordering(node));
+    let (shape, ordering) = (lowered.result.clone(), lowered.ordering);
     let result = ResultSchema { columns, shape, ordering };
     let overflow = opened.revealed.get(1).is_some_and(|(_, flag)| flag.bit(0));
     (rows_of(&result, &opened.revealed[0].1).unwrap(), overflow)

@@ -15,3 +15,6 @@ use crate::ir::Value;
 
 /// A row in the clear; `None` is NULL.
 pub type Row = Vec<Option<Value>>;
+
+#[cfg(test)]
+mod tests;

@@ -1,6 +1,7 @@
 //! Stages against the row-based reference, ranges by brute force, and the shape of stage trees.
 
 mod harness;
+mod inverses;
 mod operators;
 mod queries;
 mod ranges;

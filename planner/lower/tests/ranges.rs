@@ -1,6 +1,6 @@
 //! Ver accepts exactly an operator's range (PROTOCOL.md §8), by brute force on real circuits: the
 //! set of outputs over all inputs that owners' Vers accept equals the set of relations that the
-//! consumer's Ver accepts, and every one of them comes back from its inverse.
+//! consumer's Ver accepts.
 
 use crate::ir::{BinaryOp, Expr, SortKey, Value};
 use crate::lower::group::{self, Grouping};
@@ -12,24 +12,24 @@ use crate::types::{ColumnType, SqlType};
 use senate_circuit::{Bits, Builder, Program};
 use std::collections::BTreeSet;
 
-fn field(low: i128, high: i128) -> Field {
+pub(super) fn field(low: i128, high: i128) -> Field {
     Field::plain(ColumnType::between(SqlType::Int, low, high))
 }
 
-fn ring(width: u32) -> Field {
+pub(super) fn ring(width: u32) -> Field {
     Field { ring: Some(width), ..field(0, (1 << width) - 1) }
 }
 
-fn bag(fields: &[Field], rows: u32, order: Vec<SortKey>) -> Shape {
+pub(super) fn bag(fields: &[Field], rows: u32, order: Vec<SortKey>) -> Shape {
     Shape { fields: fields.to_vec(), rows, order, repeats: rows, claims: Vec::new() }
 }
 
-fn set(fields: &[Field], rows: u32, keys: usize) -> Shape {
+pub(super) fn set(fields: &[Field], rows: u32, keys: usize) -> Shape {
     Shape { repeats: 1, ..bag(fields, rows, ascending(0..keys)) }
 }
 
 /// All bit strings that a Ver accepts.
-fn accepted(shape: &Shape) -> BTreeSet<Vec<bool>> {
+pub(super) fn accepted(shape: &Shape) -> BTreeSet<Vec<bool>> {
     let mut b = Builder::new();
     let table = Table::input(&mut b, &shape.fields, shape.rows);
     let ok = ver::in_range(&mut b, &table, shape).unwrap();
@@ -43,7 +43,10 @@ fn accepted(shape: &Shape) -> BTreeSet<Vec<bool>> {
 }
 
 /// An operator's circuit over these inputs.
-fn circuit(inputs: &[Shape], operator: impl Fn(&mut Builder, &[Table]) -> Table) -> Program {
+pub(super) fn circuit(
+    inputs: &[Shape],
+    operator: impl Fn(&mut Builder, &[Table]) -> Table,
+) -> Program {
     let mut b = Builder::new();
     let tables: Vec<_> =
         inputs.iter().map(|shape| Table::input(&mut b, &shape.fields, shape.rows)).collect();
@@ -79,7 +82,7 @@ fn exact(
     assert_eq!(ver.difference(&range).count(), 0, "{name}: accepted but unreachable");
 }
 
-fn groups(
+pub(super) fn groups(
     keys: usize,
     combine: &'static [Combine],
     repeats: u32,

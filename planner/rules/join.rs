@@ -72,6 +72,7 @@ impl Splitter<'_> {
         let mut enforced = Classes::new(flat.fields.len());
         local::merge(&mut flat, &mut enforced)?;
         let wanted = wanted(&flat, node.schema.as_ref())?;
+        local::trim(&mut flat, &wanted, &enforced)?;
         let mut secrets = Vec::with_capacity(flat.atoms.len());
         for Atom { relation, columns } in std::mem::take(&mut flat.atoms) {
             secrets.push(Secret { joint: self.joint(relation)?, columns });
@@ -262,9 +263,20 @@ fn finish(
         let predicate = Scope { schema: &schema, columns: &kinds }.translate(filter)?;
         joint.node = Node::Filter { input: Box::new(joint.node), predicate };
     }
+    // A column that was dropped equals another of its class.
+    let kind = |id: Id| flat.fields.get(id).map(|(_, field)| field.data_type());
+    let equal = |id: Id| {
+        let is_same =
+            |other: &Id| enforced.of(*other) == enforced.of(id) && kind(*other) == kind(id);
+        columns.iter().position(is_same)
+    };
     let mut exprs = Vec::with_capacity(output.fields().len());
     for index in 0..output.fields().len() {
-        exprs.push(Expr::Column(position(flat.id(output, index)?)?));
+        let id = flat.id(output, index)?;
+        let found = columns.iter().position(|column| *column == id).or_else(|| equal(id));
+        let found =
+            found.ok_or_else(|| PlanError::unsupported("a join column that was dropped"))?;
+        exprs.push(Expr::Column(found));
     }
     let place = |column: &usize| exprs.iter().position(|expr| *expr == Expr::Column(*column));
     let distinct =

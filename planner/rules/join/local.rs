@@ -8,7 +8,9 @@ use crate::rules::{Part, Relation};
 use crate::sql::PlanError;
 use datafusion_common::Column;
 use datafusion_expr::binary::comparison_coercion;
-use datafusion_expr::{Expr, JoinType, LogicalPlanBuilder, cast};
+use datafusion_expr::{Expr, JoinType, LogicalPlan, LogicalPlanBuilder, Projection, cast};
+use std::collections::BTreeSet;
+use std::sync::Arc;
 
 /// Joins atoms of the same party until none are connected by an equality; notes which equalities
 /// hold from then on.
@@ -20,6 +22,45 @@ pub(super) fn merge(flat: &mut Flat, enforced: &mut Classes) -> Result<(), PlanE
             enforced.merge(left, right);
         }
         flat.atoms.insert(left, joined(flat, left_atom, right_atom)?);
+    }
+    Ok(())
+}
+
+/// Drops from plaintext inputs what neither the result nor a joint equality needs: of columns that
+/// are equal by now one is enough.
+pub(super) fn trim(
+    flat: &mut Flat,
+    wanted: &BTreeSet<Id>,
+    enforced: &Classes,
+) -> Result<(), PlanError> {
+    if !flat.filters.is_empty() {
+        return Ok(());
+    }
+    let kind = |id: Id| flat.fields.get(id).map(|(_, field)| field.data_type());
+    for atom in &mut flat.atoms {
+        let in_equality = |id: Id| flat.equalities.iter().any(|(l, r)| *l == id || *r == id);
+        let mut kept: Vec<Id> = Vec::new();
+        for id in atom.columns.iter().copied() {
+            let is_same =
+                |other: &Id| enforced.of(*other) == enforced.of(id) && kind(*other) == kind(id);
+            if (wanted.contains(&id) || in_equality(id)) && !kept.iter().any(is_same) {
+                kept.push(id);
+            }
+        }
+        let Relation::Parts(parts) = &mut atom.relation else { continue };
+        if kept.len() == atom.columns.len() {
+            continue;
+        }
+        for part in parts {
+            let columns = part.plan.schema().columns();
+            let named = kept.iter().filter_map(|id| {
+                let position = atom.columns.iter().position(|column| column == id)?;
+                columns.get(position).cloned().map(Expr::Column)
+            });
+            let plan = Projection::try_new(named.collect(), Arc::new(part.plan.clone()))?;
+            part.plan = LogicalPlan::Projection(plan);
+        }
+        atom.columns = kept;
     }
     Ok(())
 }

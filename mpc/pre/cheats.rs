@@ -6,6 +6,7 @@ use super::batch::triple_batch;
 use super::bucket::BatchShape;
 use super::ideal::{Dealer, IdealCots};
 use super::shares::{RowCounts, share_rows};
+use super::tests::assert_triples;
 use super::workbench::{CotSource, Workbench};
 use crate::coin::Coins;
 use crate::domain::Domain;
@@ -20,6 +21,7 @@ use crate::sim::{Action, Federation, Tampering, Target};
 use crate::zero::ZeroShares;
 use senate_block::Block;
 use senate_circuit::{Bits, PartyId, PartySet};
+use std::collections::BTreeSet;
 use std::rc::Rc;
 
 const N: usize = 3;
@@ -138,6 +140,24 @@ fn messages_of_the_wrong_size_or_missing_end_the_session() {
         }
         let results = tampered(target, Action::Drop);
         assert_caught(&results, to, Error::Lost { party: from }, &format!("{target:?} dropped"));
+    }
+}
+
+#[test]
+fn any_change_ends_in_an_abort_or_in_right_triples() {
+    let kinds: BTreeSet<_> = CELLS.iter().map(|(kind, ..)| *kind).collect();
+    let deltas: Vec<_> = (0..N).map(|i| Dealer::new(8).delta(party(i)).block()).collect();
+    for (kind, action) in kinds.iter().flat_map(|kind| Action::ALL.map(|action| (*kind, action))) {
+        for (from, skip) in [(0, 0), (1, 0), (2, 1)] {
+            let to = PartySet::first(N).without(party(from));
+            let target = Target { from: party(from), to, kind, skip };
+            let mut tamper = Tampering::new(target, action);
+            let results = Federation::new(N, 9).run_tampered(&mut tamper, everything);
+            if results.iter().all(Result::is_ok) {
+                let parts: Vec<_> = results.iter().flatten().collect();
+                assert_triples(&deltas, &parts);
+            }
+        }
     }
 }
 

@@ -40,7 +40,7 @@ fn value(deltas: &[Block], parts: &[&AuthBits]) -> Bits {
     value
 }
 
-fn assert_triples(deltas: &[Block], parts: &[&Triples]) {
+pub(super) fn assert_triples(deltas: &[Block], parts: &[&Triples]) {
     let plane = |pick: fn(&Triples) -> &AuthBits| {
         value(deltas, &parts.iter().map(|part| pick(part)).collect::<Vec<_>>())
     };

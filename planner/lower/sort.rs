@@ -25,7 +25,7 @@ pub(super) fn merge(
 pub(super) fn sort(b: &mut Builder, table: Table, order: &[SortKey], keep: Option<u32>) -> Table {
     let table = if compacts_first(&table) { table.canonical(b) } else { table };
     let keep = keep.unwrap_or(table.limit).min(table.limit);
-    let network = Network::odd_even_sort(table.rows()).keep_first(keep);
+    let network = Network::odd_even_top(table.rows(), keep);
     table.networked(b, &network, order).zeroed(b)
 }
 

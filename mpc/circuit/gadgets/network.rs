@@ -59,6 +59,15 @@ impl Network {
         drawing.network(output)
     }
 
+    /// The first `limit` rows in order: halves are sorted and cut to `limit` rows before they are
+    /// merged, about N/4·log² limit + 2N·log limit comparators.
+    pub fn odd_even_top(rows: u32, limit: u32) -> Self {
+        let mut drawing = Drawing::new(rows);
+        let all: Vec<u32> = (0..rows).collect();
+        let output = drawing.top(&all, limit as usize);
+        Self { wires: rows, ..drawing.network(output) }.keep_first(limit)
+    }
+
     /// Only the first `limit` rows of the output, without comparators that do not reach them.
     #[must_use]
     pub fn keep_first(mut self, limit: u32) -> Self {
@@ -153,12 +162,19 @@ impl Drawing {
     }
 
     fn sort(&mut self, wires: &[u32]) -> Vec<u32> {
+        self.top(wires, wires.len())
+    }
+
+    /// The wires with the `limit` smallest rows, in order.
+    fn top(&mut self, wires: &[u32], limit: usize) -> Vec<u32> {
         if wires.len() < 2 {
-            return wires.to_vec();
+            return wires.iter().take(limit).copied().collect();
         }
         let (first, second) = wires.split_at(wires.len() / 2);
-        let (first, second) = (self.sort(first), self.sort(second));
-        self.merge(&first, &second)
+        let (first, second) = (self.top(first, limit), self.top(second, limit));
+        let mut merged = self.merge(&first, &second);
+        merged.truncate(limit);
+        merged
     }
 }
 
@@ -217,6 +233,11 @@ mod tests {
                 let mut sorted = values.clone();
                 sorted.sort_unstable();
                 assert_eq!(run(&network, &values), sorted);
+                for limit in [0, 1, 3, rows / 2] {
+                    let top = Network::odd_even_top(rows, limit);
+                    let first = &sorted[..sorted.len().min(limit as usize)];
+                    assert_eq!(run(&top, &values), first);
+                }
             }
         }
     }

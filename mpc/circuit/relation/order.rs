@@ -80,7 +80,7 @@ impl Relation {
     /// stable: give a total order where ties matter. Invalid rows are not zeroed.
     #[must_use]
     pub fn sort(&self, b: &mut Builder, order: &[KeyColumn], limit: Lanes) -> Self {
-        self.run(b, &Network::odd_even_sort(self.rows).keep_first(limit), order)
+        self.run(b, &Network::odd_even_top(self.rows, limit), order)
     }
 
     /// The rows through any comparator network, compared by (¬valid ‖ key).

@@ -114,9 +114,14 @@ impl PartySet {
         self.contains(party).then(|| (self.0 & ((1 << party.0) - 1)).count_ones() as usize)
     }
 
-    /// The members in ascending order.
-    pub fn iter(self) -> impl Iterator<Item = PartyId> + Clone {
-        (0..Self::MAX as u8).map(PartyId).filter(move |party| self.contains(*party))
+    /// The members in ascending order; the iterator knows how many are left.
+    pub fn iter(self) -> impl ExactSizeIterator<Item = PartyId> + Clone {
+        let mut left = self.0;
+        (0..self.len()).map(move |_| {
+            let lowest = left.trailing_zeros();
+            left &= left.wrapping_sub(1);
+            PartyId(lowest as u8)
+        })
     }
 }
 

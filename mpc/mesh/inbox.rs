@@ -18,6 +18,25 @@ pub(super) struct Inbox {
     state: RefCell<State>,
 }
 
+/// Somebody who waits for a frame. If it is dropped while waiting, the link may hold its waker:
+/// the others must poll again.
+struct Waiting<'a> {
+    inbox: &'a Inbox,
+    key: (Lane, Kind),
+    over: bool,
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        if !self.over
+            && let Ok(mut state) = self.inbox.state.try_borrow_mut()
+        {
+            state.waiting.remove(&self.key);
+            state.wake_all();
+        }
+    }
+}
+
 struct State {
     incoming: mpsc::Receiver<Frame>,
     queues: BTreeMap<(Lane, Kind), VecDeque<Vec<u8>>>,
@@ -46,7 +65,10 @@ impl Inbox {
 
     /// The next payload of this lane and kind.
     pub(super) async fn next(&self, lane: Lane, kind: Kind) -> Result<Vec<u8>, Error> {
-        std::future::poll_fn(|context| self.poll_next(lane, kind, context)).await
+        let mut waiting = Waiting { inbox: self, key: (lane, kind), over: false };
+        let next = std::future::poll_fn(|context| self.poll_next(lane, kind, context)).await;
+        waiting.over = true;
+        next
     }
 
     /// Why a send to this peer failed: its abort if one has arrived, else a lost link.

@@ -173,7 +173,8 @@ impl<'a> Verifier<'a> {
         let active: Vec<_> = active.map(|(zero, bit)| *zero ^ delta.times(bit)).collect();
         let hash = label_hash(self.run, &garbled.chunk, self.run.member.me(), &active);
         if !bool::from(hash.ct_eq(claimed)) {
-            return Err(Error::by(evaluator, Fault::LabelHash));
+            // Another garbler's wrong table spoils our labels too: this convicts nobody.
+            return Err(Error::unattributed(Fault::LabelHash));
         }
         // Only now that Λ is known to be true may it choose what z says about our masks.
         let [left, right] = self.follow(&garbled.chunk, &masked)?;

@@ -1,8 +1,10 @@
 //! Whole stages and trees of stages in the simulator, with ideal preprocessing.
 
 mod agreement;
+mod attacks;
 mod plans;
 mod soldering;
+mod tampering;
 
 use super::execute;
 use super::ideal::IdealHost;

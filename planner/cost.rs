@@ -178,24 +178,11 @@ pub fn best_evaluator(parties: PartySet, links: &LinkSnapshot) -> Option<PartyId
         let incoming = parties.iter().filter(|from| *from != to);
         incoming.map(|from| links.link(from, to).mbit_per_s).min().unwrap_or(0)
     };
-    parties.iter().rev_best(slowest)
+    let better = |best: PartyId, party: PartyId| {
+        if slowest(party) > slowest(best) { party } else { best }
+    };
+    parties.iter().reduce(better)
 }
-
-/// First maximum of a key, where `max_by_key` would give the last.
-trait FirstMaximum: Iterator<Item = PartyId> + Sized {
-    fn rev_best(self, key: impl Fn(PartyId) -> u32) -> Option<PartyId> {
-        self.fold(None, |best: Option<(u32, PartyId)>, party| {
-            let value = key(party);
-            match best {
-                Some((most, _)) if most >= value => best,
-                _ => Some((value, party)),
-            }
-        })
-        .map(|(_, party)| party)
-    }
-}
-
-impl<I: Iterator<Item = PartyId>> FirstMaximum for I {}
 
 #[cfg(test)]
 mod tests {

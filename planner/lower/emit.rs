@@ -258,6 +258,7 @@ fn apply(tree: &Physical, inputs: Vec<Table>, writer: &mut Writer) -> Result<Tab
             table
         }
         Operator::Sort { order, keep } => sort::sort(b, first, order, *keep),
+        Operator::First(rows) => sort::first(b, first, *rows),
         Operator::Skip(rows) => sort::skip(b, first, *rows),
     })
 }

@@ -78,7 +78,9 @@ pub enum Operator {
         /// LIMIT plus OFFSET.
         keep: Option<u32>,
     },
-    /// Drops the first rows of a sorted relation.
+    /// The first rows of a sorted relation.
+    First(u32),
+    /// A sorted relation without its first rows.
     Skip(u32),
 }
 
@@ -119,6 +121,7 @@ impl Operator {
             Self::Project(_) => "project",
             Self::Sort { keep: None, .. } => "sort",
             Self::Sort { keep: Some(_), .. } => "top",
+            Self::First(_) => "limit",
             Self::Skip(_) => "offset",
         }
     }

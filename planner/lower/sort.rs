@@ -38,8 +38,20 @@ fn compacts_first(table: &Table) -> bool {
     limit < rows && (table.prefix || swaps(rows) > swaps(limit) + compaction)
 }
 
-/// Without the first `skip` rows of a sorted table.
+/// The first `keep` rows of a sorted table.
+pub(super) fn first(b: &mut Builder, table: Table, keep: u32) -> Table {
+    let limit = table.limit.min(keep);
+    // Compaction that only wants these rows is cheaper than cutting afterwards.
+    if table.prefix {
+        table.canonical(b).sliced(b, 0, limit)
+    } else {
+        Table { limit, ..table }.canonical(b)
+    }
+}
+
+/// A sorted table without its first `skip` rows.
 pub(super) fn skip(b: &mut Builder, table: Table, skip: u32) -> Table {
+    let table = table.canonical(b);
     let (skip, rows) = (skip.min(table.rows()), table.rows());
     table.sliced(b, skip, rows - skip)
 }

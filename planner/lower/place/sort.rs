@@ -38,7 +38,12 @@ pub(super) fn place(
             tree::binary(parts, &|a, b| merge(a, b, keep), costing)?
         }
         Node::Leaf(leaf) => leaf::whole(leaf, Want::Sorted { order, keep })?,
-        _ => sorted(place_node(input, costing)?, order, keep),
+        _ => {
+            let tree = place_node(input, costing)?;
+            let known = &tree.shape.order;
+            let done = tree.shape.is_set() && !known.is_empty() && order.starts_with(known);
+            if done { first(tree, keep) } else { sorted(tree, order, keep) }
+        }
     };
     Ok(skipped(tree, skip))
 }
@@ -48,6 +53,17 @@ pub(super) fn sorted(input: Physical, order: Vec<SortKey>, keep: Option<u32>) ->
     let rows = keep.map_or(input.shape.rows, |keep| keep.min(input.shape.rows));
     let shape = Shape { order: order.clone(), rows, repeats: rows, ..input.shape.clone() };
     unary(Operator::Sort { order, keep }, input, shape)
+}
+
+/// The first `keep` rows of a relation that is sorted already.
+fn first(input: Physical, keep: Option<u32>) -> Physical {
+    match keep {
+        Some(keep) if keep < input.shape.rows => {
+            let shape = Shape { rows: keep, ..input.shape.clone() };
+            unary(Operator::First(keep), input, shape)
+        }
+        _ => input,
+    }
 }
 
 fn skipped(input: Physical, skip: u32) -> Physical {

@@ -1,0 +1,82 @@
+//! The dataflow: one party's transition, with the parties' messages looped through the network.
+
+use std::sync::Arc;
+
+use hydro_lang::live_collections::boundedness::{Bounded, Unbounded};
+use hydro_lang::live_collections::stream::{MinOrder, NoOrder, Ordering, TotalOrder};
+use hydro_lang::location::MemberId;
+use hydro_lang::networking::NetworkFor;
+use hydro_lang::prelude::*;
+use stageleft::IntoQuotedMut;
+
+use crate::life::{self, Action, Command, Effect, Event, Life};
+use crate::message::Frame;
+use crate::spec::LifeSpec;
+
+/// The kind of the cluster's members. A member's raw id is the party's index.
+pub enum Party {}
+
+/// Name of the channel between parties.
+pub const CHANNEL: &str = "control";
+
+/// The life of one query at every party of a cluster: commands in, actions out, messages between
+/// the parties over `network`. `spec` is each member's own view.
+pub fn life_of_query<'a, O: Ordering, N: NetworkFor<Frame>>(
+    spec: Singleton<Arc<LifeSpec>, Cluster<'a, Party>, Bounded>,
+    commands: Stream<Command, Cluster<'a, Party>, Unbounded, O>,
+    network: N,
+) -> Stream<Action, Cluster<'a, Party>, Unbounded, TotalOrder>
+where
+    TotalOrder: MinOrder<N::OrderingGuarantee>,
+{
+    looped(
+        spec,
+        commands,
+        network,
+        q!(|state, (event, spec)| Some(life::step(
+            state.get_or_insert_with(|| Life::new(spec)),
+            event
+        ))),
+    )
+}
+
+/// The dataflow around a transition.
+pub(crate) fn looped<'a, O: Ordering, N: NetworkFor<Frame>, F>(
+    spec: Singleton<Arc<LifeSpec>, Cluster<'a, Party>, Bounded>,
+    commands: Stream<Command, Cluster<'a, Party>, Unbounded, O>,
+    network: N,
+    transition: impl IntoQuotedMut<'a, F, Cluster<'a, Party>>,
+) -> Stream<Action, Cluster<'a, Party>, Unbounded, TotalOrder>
+where
+    TotalOrder: MinOrder<N::OrderingGuarantee>,
+    F: Fn(&mut Option<Life>, (Event, Arc<LifeSpec>)) -> Option<Vec<Effect>> + 'a,
+{
+    let parties = commands.location().clone();
+    let (peers, from_peers) = parties.forward_ref::<Stream<
+        (MemberId<Party>, Frame),
+        Cluster<'a, Party>,
+        Unbounded,
+        NoOrder,
+    >>();
+    let events = from_peers
+        .map(q!(|(from, frame)| Event::Peer { from: from.get_raw_id(), frame }))
+        .merge_unordered(commands.weaken_ordering::<NoOrder>().map(q!(|c| Event::Local(c))));
+    let effects = events
+        .assume_ordering::<TotalOrder>(nondet!(
+            /// Facts only grow and every conclusion is drawn from all of them, so any order ends
+            /// in the same outcome. An abort is the one event whose order may show.
+        ))
+        .cross_singleton(spec)
+        .scan(q!(|| None), transition)
+        .flatten_ordered();
+    let messages = effects.clone().filter_map(q!(|effect| match effect {
+        Effect::Send { to, message } =>
+            Some((MemberId::<Party>::from_raw_id(to.index() as u32), Frame::Message(message))),
+        Effect::Act(_) => None,
+    }));
+    peers.complete(messages.demux(&parties, network).entries().weaken_ordering::<NoOrder>());
+    effects.filter_map(q!(|effect| match effect {
+        Effect::Act(action) => Some(action),
+        Effect::Send { .. } => None,
+    }))
+}

@@ -1,7 +1,10 @@
 //! Every operator equals the reference on random small relations.
 
-use super::harness::{agree, int, leaf, schema, union};
+use super::harness::{Dice, agree, inputs as inputs_of, int, leaf, lowered, run, schema, union};
+use super::reference;
+use crate::encode::Row;
 use crate::ir::{Aggregate, AggregateFunction, BinaryOp, Expr, Node, SortKey, Value};
+use crate::lower::Decompose;
 use crate::types::{ColumnType, SqlType};
 
 const SUM: AggregateFunction = AggregateFunction::Sum { zero_if_empty: false };
@@ -201,4 +204,30 @@ fn expressions_over_joined_rows() {
     let kinds: Vec<_> = exprs.iter().map(|e| e.kind(&input).unwrap()).collect();
     let project = Node::Project { input: Box::new(join), schema: schema(&kinds, 8), exprs };
     agree(&project, 60);
+}
+
+#[test]
+fn a_value_that_does_not_fit_raises_the_flag_if_its_row_counts() {
+    let kinds = [int(0, 5), int(0, 7)];
+    let inputs = (0..2).map(|i| Node::Leaf(leaf(i, &kinds, 5, &[0]))).collect();
+    let out = [kinds[0], kinds[1], kinds[0], kinds[1]];
+    let (keys, unique) = (vec![vec![0]; 2], vec![true; 2]);
+    let join = Node::Join { inputs, keys, unique, schema: schema(&out, 5) };
+    let product = Expr::Binary(BinaryOp::Multiply, column(1), column(3));
+    let exprs = vec![Expr::Cast(Box::new(product.clone()), int(0, 15))];
+    let project = Node::Project { input: Box::new(join), exprs, schema: schema(&[int(0, 15)], 5) };
+    let lowered = lowered(&project, Decompose::Yes);
+    let (mut flags, rounds) = (0, 60);
+    for seed in 0..rounds {
+        let locals = inputs_of(&project, &mut Dice(seed));
+        let Node::Project { input, .. } = &project else { unreachable!() };
+        let too_large = |row: &Row| match reference::value(&product, row) {
+            Some(Value::Integer(value)) => value > 15,
+            _ => false,
+        };
+        let expected = reference::execute(input, &locals).iter().any(too_large);
+        assert_eq!(run(&project, &lowered, &locals).1, expected);
+        flags += u64::from(expected);
+    }
+    assert!(0 < flags && flags < rounds);
 }

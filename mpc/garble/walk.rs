@@ -8,6 +8,7 @@ use crate::error::Error;
 use senate_block::Block;
 use senate_circuit::{Bits, Drops, Instruction, PlaneId, Program};
 use std::rc::Rc;
+use zeroize::Zeroize;
 
 /// How one kind of wire value follows the instructions that cost nothing.
 pub(crate) trait Algebra {
@@ -25,6 +26,8 @@ pub(crate) trait Algebra {
     fn concat(&self, parts: &[Rc<Self::Plane>]) -> Self::Plane;
     /// The lanes `start .. start + len`.
     fn slice(&self, plane: &Self::Plane, start: usize, len: usize) -> Self::Plane;
+    /// Zeroises a plane that nobody holds any more.
+    fn wipe(plane: &mut Self::Plane);
 }
 
 /// The live planes of one kind of value while a program is walked.
@@ -94,7 +97,7 @@ impl<A: Algebra> Walk<A> {
     /// Forgets the planes that nobody reads after instruction `at`.
     pub(crate) fn drop_after(&mut self, drops: &Drops, at: usize) {
         for plane in drops.after(at) {
-            self.planes.get_mut(plane.0 as usize).into_iter().for_each(|slot| *slot = None);
+            self.planes.get_mut(plane.0 as usize).into_iter().for_each(wipe::<A>);
         }
     }
 
@@ -106,6 +109,20 @@ impl<A: Algebra> Walk<A> {
         let planes = program.outputs.get(bundle).into_iter().flat_map(|bundle| &bundle.planes);
         let planes = planes.map(|plane| self.at(*plane)).collect::<Result<Vec<_>, _>>()?;
         Ok(self.algebra.concat(&planes))
+    }
+}
+
+impl<A: Algebra> Drop for Walk<A> {
+    fn drop(&mut self) {
+        self.planes.iter_mut().for_each(wipe::<A>);
+    }
+}
+
+fn wipe<A: Algebra>(slot: &mut Option<Rc<A::Plane>>) {
+    if let Some(mut plane) = slot.take()
+        && let Some(plane) = Rc::get_mut(&mut plane)
+    {
+        A::wipe(plane);
     }
 }
 
@@ -142,6 +159,10 @@ impl Algebra for Masks {
     fn slice(&self, plane: &AuthBits, start: usize, len: usize) -> AuthBits {
         plane.slice(start, len)
     }
+
+    fn wipe(plane: &mut AuthBits) {
+        plane.planes_mut().for_each(Zeroize::zeroize);
+    }
 }
 
 /// L_0 of a garbler with this Δ: the constant 0 has L_0 = 0, NOT adds Δ. So the active label of a
@@ -173,6 +194,10 @@ impl Algebra for ZeroLabels {
 
     fn slice(&self, plane: &Vec<Block>, start: usize, len: usize) -> Vec<Block> {
         plane.iter().skip(start).take(len).copied().collect()
+    }
+
+    fn wipe(plane: &mut Vec<Block>) {
+        plane.zeroize();
     }
 }
 
@@ -206,9 +231,13 @@ impl Algebra for ActiveLabels {
     fn slice(&self, plane: &Active, start: usize, len: usize) -> Active {
         plane.iter().map(|labels| labels.iter().skip(start).take(len).copied().collect()).collect()
     }
+
+    fn wipe(plane: &mut Active) {
+        plane.iter_mut().for_each(Zeroize::zeroize);
+    }
 }
 
-/// Λ, public in the stage: a constant is its own Λ, NOT negates.
+/// Λ, public in the stage and nothing to wipe: a constant is its own Λ, NOT negates.
 pub(crate) struct Masked;
 
 impl Algebra for Masked {
@@ -248,6 +277,8 @@ impl Algebra for Masked {
     fn slice(&self, plane: &Bits, start: usize, len: usize) -> Bits {
         plane.slice(start, len)
     }
+
+    fn wipe(_: &mut Bits) {}
 }
 
 fn xor(left: &[Block], right: &[Block]) -> Vec<Block> {

@@ -74,6 +74,11 @@ impl<'a, H: Host> Execution<'a, H> {
         Ok(())
     }
 
+    /// Payload bytes this party has sent for each finished stage, preprocessing not included.
+    pub fn bytes_sent(&self) -> BTreeMap<StageId, u64> {
+        self.finished.borrow().iter().map(|(id, run)| (*id, run.bytes_sent())).collect()
+    }
+
     /// Releases range checks and outputs; every stage of this party must have finished.
     ///
     /// # Errors

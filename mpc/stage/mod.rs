@@ -55,6 +55,11 @@ impl FinishedStage {
         self.stage
     }
 
+    /// Payload bytes this party has sent for the stage so far, preprocessing not included.
+    pub fn bytes_sent(&self) -> u64 {
+        self.context.channel.bytes_sent()
+    }
+
     /// Takes an output bundle out, for its one parent stage; `None` when it does not exist.
     pub fn carry(&mut self, bundle: usize) -> Option<Wires> {
         self.outputs.get_mut(bundle).map(std::mem::take)

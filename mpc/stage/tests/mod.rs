@@ -2,6 +2,7 @@
 
 mod agreement;
 mod attacks;
+mod misuse;
 mod plans;
 mod soldering;
 mod tampering;

@@ -3,12 +3,12 @@
 
 use crate::auth::AuthBits;
 use crate::error::Error;
+use crate::join::try_join_all;
 use crate::mesh::Kind;
 use crate::open::{OpenToKinds, open_to};
 use crate::pre::Preprocessing;
 use crate::stage::{Run, Wires, fresh_labels};
 use crate::wire::{bit_bytes, to_bits};
-use futures_util::future::try_join_all;
 use senate_circuit::{Bits, PartyId, Source};
 use std::collections::BTreeMap;
 

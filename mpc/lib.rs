@@ -12,6 +12,7 @@ pub mod entropy;
 pub mod error;
 mod garble;
 mod input;
+mod join;
 pub mod mesh;
 pub mod open;
 pub mod ot;

@@ -3,10 +3,10 @@
 
 use crate::auth::AuthBits;
 use crate::error::{Error, Fault};
+use crate::join::try_join_all;
 use crate::mesh::{Kind, Lane, Mesh};
 use crate::open::{OpenToKinds, Openings, open_to};
 use crate::stage::{FinishedStage, StageContext};
-use futures_util::future::try_join_all;
 use senate_circuit::{Bits, PartyId, Stage, StageId};
 use std::collections::BTreeMap;
 

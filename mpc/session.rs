@@ -100,18 +100,24 @@ impl Session {
     /// [`Fault::Binding`] by a peer with other parameters, [`Fault::Echo`], and the faults of
     /// base oblivious transfers, trees, extension and Δ consistency.
     pub async fn open(mesh: Mesh, params: Params, entropy: Entropy) -> Result<Self, Error> {
-        let parties = mesh.parties();
-        let channel = mesh.channel(Lane::SESSION, parties)?;
-        let id = agree(&channel, &params, &entropy).await?;
-        let entropy = Rc::new(entropy);
-        let zero = Rc::new(ZeroShares::set_up(&channel, &entropy).await?);
-        let delta = Rc::new(Delta::from_random(entropy.block("Δ")));
-        let cots = Cots::set_up(&channel, id, params.tree_depth, &delta, &entropy).await?;
-        let (id, bound, cots) = (Cell::new(id), Cell::new(false), Rc::new(cots));
-        let session =
-            Self { state: Rc::new(State { mesh, params, id, bound, delta, zero, cots, entropy }) };
-        check_delta(&session.workbench(parties, Lane::SESSION)?).await?;
-        Ok(session)
+        let (channel, agreed) = Agreed::new(mesh, params, entropy).await?;
+        let depth = agreed.params.tree_depth;
+        let cots = Cots::set_up(&channel, agreed.id, depth, &agreed.delta, &agreed.entropy).await?;
+        agreed.check(cots).await
+    }
+
+    /// As [`Session::open`] with base oblivious transfers dealt instead of run; everything after
+    /// them is real. Tests only.
+    ///
+    /// # Errors
+    /// As [`Session::open`].
+    #[cfg(any(test, feature = "sim"))]
+    pub async fn open_dealt(mesh: Mesh, params: Params, entropy: Entropy) -> Result<Self, Error> {
+        let (channel, agreed) = Agreed::new(mesh, params, entropy).await?;
+        let depth = agreed.params.tree_depth;
+        let cots =
+            Cots::set_up_dealt(&channel, agreed.id, depth, &agreed.delta, &agreed.entropy).await?;
+        agreed.check(cots).await
     }
 
     /// Binds the session to `digest`, which covers everything that is agreed on (query, plan,
@@ -198,6 +204,38 @@ impl Session {
             cots: self.state.cots.clone(),
             entropy: self.state.entropy.clone(),
         })
+    }
+}
+
+/// A session before its oblivious transfers.
+struct Agreed {
+    mesh: Mesh,
+    params: Params,
+    id: SessionId,
+    delta: Rc<Delta>,
+    zero: Rc<ZeroShares>,
+    entropy: Rc<Entropy>,
+}
+
+impl Agreed {
+    async fn new(mesh: Mesh, params: Params, entropy: Entropy) -> Result<(Channel, Self), Error> {
+        let channel = mesh.channel(Lane::SESSION, mesh.parties())?;
+        let id = agree(&channel, &params, &entropy).await?;
+        let entropy = Rc::new(entropy);
+        let zero = Rc::new(ZeroShares::set_up(&channel, &entropy).await?);
+        let delta = Rc::new(Delta::from_random(entropy.block("Δ")));
+        Ok((channel, Self { mesh, params, id, delta, zero, entropy }))
+    }
+
+    /// The session, once everybody's Δ is known to be consistent.
+    async fn check(self, cots: Cots) -> Result<Session, Error> {
+        let Self { mesh, params, id, delta, zero, entropy } = self;
+        let parties = mesh.parties();
+        let (id, bound, cots) = (Cell::new(id), Cell::new(false), Rc::new(cots));
+        let state = State { mesh, params, id, bound, delta, zero, cots, entropy };
+        let session = Session { state: Rc::new(state) };
+        check_delta(&session.workbench(parties, Lane::SESSION)?).await?;
+        Ok(session)
     }
 }
 

@@ -4,12 +4,13 @@
 use crate::auth::AuthBits;
 use crate::coin::echo;
 use crate::error::{Error, Fault};
+use crate::join::try_join_all;
 use crate::mesh::Kind;
 use crate::open::to_block;
 use crate::pre::Preprocessing;
 use crate::stage::{Child, Run, Wires, child_sources, fresh_labels};
 use crate::wire::{BLOCK_BYTES, bit_bytes, to_bits};
-use futures_util::future::{try_join, try_join_all};
+use futures_util::future::try_join;
 use senate_block::{Block, Weights, mul};
 use senate_circuit::{Bits, PartyId, PartySet};
 use std::collections::BTreeMap;

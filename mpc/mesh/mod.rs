@@ -11,10 +11,10 @@ mod kind;
 pub use kind::Kind;
 
 use crate::error::{AbortClass, Error, Fault};
+use crate::join::try_join_all;
 use crate::party::ByParty;
 use futures_channel::mpsc;
 use futures_util::SinkExt;
-use futures_util::future::try_join_all;
 use inbox::Inbox;
 use senate_circuit::{PartyId, PartySet, StageId};
 use std::cell::Cell;

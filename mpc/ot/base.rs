@@ -121,6 +121,28 @@ pub(super) fn answer(
     Ok((Zeroizing::new(keys), answers.as_flattened().to_vec()))
 }
 
+/// Both keys of every OT as a dealer would hand them out, public to all. Tests only.
+#[cfg(any(test, feature = "sim"))]
+pub(super) fn dealt_keys(pair: &Pair) -> KeyPairs {
+    let oracle = pair.oracle("dealt base keys");
+    let key = |index: usize, slot: usize| {
+        let digest = blake3::keyed_hash(&oracle, &[index as u8, slot as u8]);
+        let (half, _) = digest.as_bytes().split_at(BLOCK_BYTES);
+        crate::open::to_block(half)
+    };
+    Zeroizing::new((0..COUNT).map(|index| [key(index, 0), key(index, 1)]).collect())
+}
+
+/// The dealt keys that the bits of `choices` choose. Tests only.
+#[cfg(any(test, feature = "sim"))]
+pub(super) fn dealt_choices(pair: &Pair, choices: Block) -> Zeroizing<Vec<Block>> {
+    let keys = dealt_keys(pair);
+    let chosen = keys.iter().enumerate();
+    let chosen = chosen
+        .map(|(index, [zero, one])| *zero ^ (*zero ^ *one).times(choices.0 >> index & 1 == 1));
+    Zeroizing::new(chosen.collect())
+}
+
 fn decode(bytes: &[u8; POINT_BYTES], from: PartyId) -> Result<RistrettoPoint, Error> {
     let point = CompressedRistretto(*bytes).decompress();
     point.filter(|point| !point.is_identity()).ok_or(Error::by(from, Fault::BasePoint))

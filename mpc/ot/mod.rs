@@ -20,9 +20,10 @@ use crate::auth::Delta;
 use crate::domain::SessionId;
 use crate::entropy::Entropy;
 use crate::error::Error;
+use crate::join::try_join_all;
 use crate::mesh::Channel;
 use crate::party::ByParty;
-use futures_util::future::{try_join, try_join_all};
+use futures_util::future::try_join;
 use senate_block::Block;
 use senate_circuit::{Bits, PartyId};
 use std::rc::Rc;
@@ -63,6 +64,34 @@ impl Cots {
             try_join(
                 CotSender::set_up(channel, sending, depth, delta.clone(), entropy),
                 CotReceiver::set_up(channel, receiving, depth, entropy),
+            )
+        };
+        let peers = channel.peers();
+        let mut instances = try_join_all(peers.iter().map(with)).await?.into_iter();
+        let next = |_| instances.next().ok_or(Error::Misuse("one instance per peer"));
+        Ok(Self { instances: ByParty::try_from_fn(peers, next)? })
+    }
+
+    /// As [`Cots::set_up`] after base OTs that a dealer has done; everything else is real. Tests
+    /// only: whoever knows the session id knows all keys.
+    ///
+    /// # Errors
+    /// As [`Cots::set_up`].
+    #[cfg(any(test, feature = "sim"))]
+    pub async fn set_up_dealt(
+        channel: &Channel,
+        session: SessionId,
+        depth: TreeDepth,
+        delta: &Rc<Delta>,
+        entropy: &Entropy,
+    ) -> Result<Self, Error> {
+        let me = channel.me();
+        let with = |peer: PartyId| {
+            let sending = Pair { session, sender: me, receiver: peer };
+            let receiving = Pair { session, sender: peer, receiver: me };
+            try_join(
+                CotSender::set_up_dealt(channel, sending, depth, delta.clone()),
+                CotReceiver::set_up_dealt(channel, receiving, depth, entropy),
             )
         };
         let peers = channel.peers();

@@ -75,9 +75,36 @@ impl CotSender {
         channel.send(peer, Kind::BaseReceiver, chooser.offer()).await?;
         let answer = channel.recv(peer, Kind::BaseSender, base::ANSWER_BYTES).await?;
         let keys = chooser.keys(&answer, peer)?;
+        Self::puncture(channel, pair, depth, delta, &keys).await
+    }
+
+    /// As [`CotSender::set_up`] after base OTs that a dealer has done.
+    ///
+    /// # Errors
+    /// As [`CotSender::set_up`].
+    #[cfg(any(test, feature = "sim"))]
+    pub async fn set_up_dealt(
+        channel: &Channel,
+        pair: Pair,
+        depth: TreeDepth,
+        delta: Rc<Delta>,
+    ) -> Result<Self, Error> {
+        let keys = base::dealt_choices(&pair, Block(!delta.block().0));
+        Self::puncture(channel, pair, depth, delta, &keys).await
+    }
+
+    /// The punctured trees and their check, given the chosen keys of the base OTs.
+    async fn puncture(
+        channel: &Channel,
+        pair: Pair,
+        depth: TreeDepth,
+        delta: Rc<Delta>,
+        keys: &[Block],
+    ) -> Result<Self, Error> {
+        let peer = pair.receiver;
         let corrections = channel.recv(peer, Kind::Ggm, ggm::CORRECTION_BYTES).await?;
         let check = channel.recv(peer, Kind::Pprf, ggm::check_bytes(depth)).await?;
-        let values = ggm::puncture(&pair, depth, delta.block(), &keys, &corrections, &check)?;
+        let values = ggm::puncture(&pair, depth, delta.block(), keys, &corrections, &check)?;
         let leaves = values.iter().map(|value| Prg::new(*value)).collect();
         Ok(Self { instance: Instance::new(pair, depth), delta, leaves })
     }
@@ -167,8 +194,34 @@ impl CotReceiver {
         let offer = channel.recv(peer, Kind::BaseReceiver, base::OFFER_BYTES).await?;
         let seed = Zeroizing::new(entropy.seed("base"));
         let (keys, answer) = base::answer(&pair, &offer, peer, &seed)?;
-        let grown = ggm::grow(&pair, depth, &keys, &Zeroizing::new(entropy.seed("tree roots")));
         channel.send(peer, Kind::BaseSender, answer).await?;
+        Self::grow(channel, pair, depth, &keys, entropy).await
+    }
+
+    /// As [`CotReceiver::set_up`] after base OTs that a dealer has done.
+    ///
+    /// # Errors
+    /// Those of the channel.
+    #[cfg(any(test, feature = "sim"))]
+    pub async fn set_up_dealt(
+        channel: &Channel,
+        pair: Pair,
+        depth: TreeDepth,
+        entropy: &Entropy,
+    ) -> Result<Self, Error> {
+        Self::grow(channel, pair, depth, &base::dealt_keys(&pair), entropy).await
+    }
+
+    /// The trees and their check, given both keys of the base OTs.
+    async fn grow(
+        channel: &Channel,
+        pair: Pair,
+        depth: TreeDepth,
+        keys: &[[Block; 2]],
+        entropy: &Entropy,
+    ) -> Result<Self, Error> {
+        let peer = pair.sender;
+        let grown = ggm::grow(&pair, depth, keys, &Zeroizing::new(entropy.seed("tree roots")));
         channel.send(peer, Kind::Ggm, grown.corrections).await?;
         channel.send(peer, Kind::Pprf, grown.check).await?;
         let leaves = grown.leaves.iter().map(|value| Prg::new(*value)).collect();

@@ -89,11 +89,14 @@ async fn check<C>(
     coins: &mut Coins,
 ) -> Result<(), Error> {
     let (channel, member) = (&bench.channel, &bench.member);
-    let weights = Weights::new(coins.toss(channel).await?);
+    let coin = coins.toss(channel).await?;
+    let weights = Weights::new(coin);
     let masks = bits.slice(len, MASK_ROWS).to_bytes();
     let w = weighted_bits(&weights, &bits.slice(0, len)) ^ to_block(&masks);
     let received = channel.exchange(Kind::ShareW, &w.to_bytes()).await?;
+    // The coin is echoed too: whoever equivocated it would make honest MACs look wrong.
     let mut tag = bench.domain.tag("combinations of shared bits").number(len as u64);
+    tag = tag.bytes(&coin.to_bytes());
     let mine = w.to_bytes();
     for party in member.set().iter() {
         tag = tag.bytes(received.at(party).map_or(&mine[..], Vec::as_slice));

@@ -3,11 +3,11 @@
 
 use super::{Child, FinishedStage, StageContext, child_sources, run_stage};
 use crate::error::Error;
+use crate::join::try_join_all;
 use crate::mesh::Mesh;
 use crate::pre::Preprocessing;
 use crate::release::{AllFinished, Outputs};
 use futures_channel::oneshot;
-use futures_util::future::try_join_all;
 use senate_circuit::{Bits, Source, Stage, StageId};
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};

@@ -3,9 +3,9 @@
 use super::Run;
 use crate::auth::AuthBits;
 use crate::error::Error;
+use crate::join::try_join_all;
 use crate::mesh::Kind;
 use crate::wire::{BLOCK_BYTES, from_blocks, to_blocks};
-use futures_util::future::try_join_all;
 use senate_block::{Block, Prg};
 use senate_circuit::Bits;
 use zeroize::Zeroize;

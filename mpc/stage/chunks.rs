@@ -8,6 +8,11 @@ use std::ops::Range;
 /// A chunk ends with the instruction that brings it to this many AND gates.
 const CHUNK_GATES: usize = 1 << 14;
 
+/// Most chunks that may be garbled but not yet evaluated.
+const WINDOW_CHUNKS: usize = 8;
+/// As many gates may be garbled but not yet evaluated, or one chunk if that has more.
+const WINDOW_GATES: usize = 1 << 17;
+
 /// A program with what walking it takes.
 pub(super) struct Layout<'a> {
     pub(super) program: &'a Program,
@@ -38,6 +43,12 @@ pub(super) enum Work {
 impl<'a> Layout<'a> {
     pub(super) fn new(program: &'a Program) -> Self {
         Self { program, drops: program.drops(), chunks: chunks(program, CHUNK_GATES) }
+    }
+
+    /// How many chunks garbling and authentication may run ahead of evaluation.
+    pub(super) fn window(&self) -> usize {
+        let largest = self.chunks.iter().map(|chunk| chunk.gates).max().unwrap_or(0);
+        (WINDOW_GATES / largest.max(1)).clamp(1, WINDOW_CHUNKS)
     }
 
     /// The instructions of `chunk`, in order.
@@ -71,4 +82,43 @@ fn chunks(program: &Program, gates_min: usize) -> Vec<Chunk> {
         }
     }
     chunks
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use senate_circuit::Builder;
+
+    fn ands(lanes: u32, count: usize) -> Program {
+        let mut b = Builder::new();
+        let inputs = b.input(&[lanes, lanes]);
+        let mut plane = inputs[0];
+        for _ in 0..count {
+            let sum = b.xor(plane, inputs[1]);
+            plane = b.and(sum, plane);
+        }
+        b.output(&[plane]);
+        b.finish().unwrap()
+    }
+
+    #[test]
+    fn chunks_cover_all_instructions_and_gates_in_order() {
+        let program = ands(10, 25);
+        let chunks = chunks(&program, 64);
+        assert_eq!(chunks.iter().map(|chunk| chunk.gates).collect::<Vec<_>>(), [70, 70, 70, 40]);
+        let (mut next, mut gate) = (0, 0);
+        for (number, chunk) in chunks.iter().enumerate() {
+            let at = (chunk.number, chunk.instructions.start, chunk.first_gate);
+            assert_eq!(at, (number as u64, next, gate));
+            (next, gate) = (chunk.instructions.end, gate + chunk.gates as u64);
+        }
+        assert_eq!((next, gate), (program.instructions.len(), 250));
+    }
+
+    #[test]
+    fn the_window_is_bounded_in_gates() {
+        assert_eq!(Layout::new(&ands(1, 3)).window(), WINDOW_CHUNKS);
+        assert_eq!(Layout::new(&ands(1 << 16, 2)).window(), 2);
+        assert_eq!(Layout::new(&ands(1 << 18, 2)).window(), 1);
+    }
 }

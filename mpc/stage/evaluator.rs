@@ -3,7 +3,7 @@
 
 use super::authenticate::Authenticator;
 use super::chunks::{Chunk, Layout, Work};
-use super::garbler::{WINDOW, add_selected};
+use super::garbler::add_selected;
 use super::run::label_hash;
 use super::{Labels, Run, Wires};
 use crate::auth::AuthBits;
@@ -32,7 +32,7 @@ pub(super) async fn run<P: Preprocessing>(
     pre: &mut P,
     openings: &mut Openings,
 ) -> Result<Vec<Wires>, Error> {
-    let (queue, authenticated) = mpsc::channel(WINDOW - 1);
+    let (queue, authenticated) = mpsc::channel(layout.window() - 1);
     let mut evaluation = Evaluation::new(run, layout, &inputs)?;
     let authenticator = Authenticator::new(run, layout, &inputs, pre, openings);
     drop(inputs);

@@ -20,9 +20,6 @@ use senate_circuit::{Bits, PlaneId};
 use std::rc::Rc;
 use subtle::ConstantTimeEq;
 
-/// Chunks that may be garbled but not yet evaluated.
-pub(super) const WINDOW: usize = 8;
-
 /// What judging the evaluator's answer to a chunk takes.
 struct Garbled {
     chunk: Chunk,
@@ -40,7 +37,7 @@ pub(super) async fn run<P: Preprocessing>(
     pre: &mut P,
     openings: &mut Openings,
 ) -> Result<Vec<Wires>, Error> {
-    let (queue, answers) = mpsc::channel(WINDOW - 1);
+    let (queue, answers) = mpsc::channel(layout.window() - 1);
     let mut verifier = Verifier::new(run, layout, &inputs)?;
     let authenticator = Authenticator::new(run, layout, &inputs, pre, openings);
     let mut zeros = Walk::new(ZeroLabels(run.member.delta()), layout.program);

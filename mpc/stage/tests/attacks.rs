@@ -227,3 +227,27 @@ fn a_new_evaluator_gets_labels_of_fresh_zero_labels() {
     assert!(active[0].iter().zip(new).all(|(l, zero)| *l == *zero || *l == *zero ^ delta));
     assert!(active[0].iter().zip(old).all(|(l, zero)| *l != *zero && *l != *zero ^ delta));
 }
+
+#[test]
+fn a_corrupted_child_can_only_substitute_its_result() {
+    // All of C agree on another Λ: the honest outsider computes on that value, which Ver binds.
+    let plan = tree(&[(&[0, 1], 0, &[0, 1], &[]), (&[0, 1, 2], 1, &[2], &[0])], 5);
+    let inputs = inputs_of(&plan, 3);
+    for lie in [false, true] {
+        let results = run_pair(3, &plan, |me, wires| {
+            let substituted = lie && me != party(2);
+            wires.masked.set(2, wires.masked.bit(2) ^ substituted);
+        });
+        let runs: Vec<_> = results.into_iter().map(Result::unwrap).collect();
+        let mut opened = runs[2].output(0).unwrap().masked.clone();
+        for run in &runs {
+            opened.xor_assign(&run.output(0).unwrap().masks.share_bits());
+        }
+        let mut carried = plan[0].program.evaluate(&[inputs[&0].clone(), inputs[&1].clone()]);
+        let carried = &mut carried.as_mut().unwrap()[0];
+        carried.set(2, carried.bit(2) ^ lie);
+        let own = inputs[&2].clone();
+        let expected = plan[1].program.evaluate(&[own, carried.clone()]).unwrap();
+        assert!(opened == expected[0], "lie: {lie}");
+    }
+}

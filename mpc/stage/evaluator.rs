@@ -23,6 +23,7 @@ use senate_block::{Block, Weights};
 use senate_circuit::{Bits, PartyId, PlaneId};
 use std::rc::Rc;
 use subtle::ConstantTimeEq;
+use zeroize::Zeroize;
 
 /// Evaluates every chunk and checks the garblers' answers.
 pub(super) async fn run<P: Preprocessing>(
@@ -76,6 +77,12 @@ struct Evaluated {
     masked: Bits,
     /// Λ_α and Λ_β.
     inputs: [Bits; 2],
+}
+
+impl Drop for Evaluated {
+    fn drop(&mut self) {
+        self.labels.iter_mut().for_each(Zeroize::zeroize);
+    }
 }
 
 impl<'a> Evaluation<'a> {

@@ -19,6 +19,7 @@ use senate_block::{Block, Weights};
 use senate_circuit::{Bits, PlaneId};
 use std::rc::Rc;
 use subtle::ConstantTimeEq;
+use zeroize::Zeroize;
 
 /// What judging the evaluator's answer to a chunk takes.
 struct Garbled {
@@ -27,6 +28,12 @@ struct Garbled {
     zeros: Vec<Block>,
     /// M_e[λ_α], M_e[λ_β] and M_e[λ_αλ_β ⊕ λ_γ].
     macs: [Vec<Block>; 3],
+}
+
+impl Drop for Garbled {
+    fn drop(&mut self) {
+        self.zeros.zeroize();
+    }
 }
 
 /// Garbles every chunk and checks every answer; sends z once at the end.

@@ -50,11 +50,21 @@ fn aes_128_has_its_known_answer() {
 
 #[test]
 fn preprocessing_by_the_parties_agrees_too() {
-    let program = random_circuit(3, 3, 20, 12);
-    let plan = [lone_stage(PartySet::first(3), party(0), program)];
+    // Stages of four party sets: fresh masks for what crosses, kept and new labels for what stays.
+    let all: &[usize] = &[0, 1, 2, 3];
+    let plan = tree(
+        &[
+            (&[0, 1], 0, &[0, 1], &[]),
+            (&[1, 2], 1, &[1, 2], &[]),
+            (&[0, 1, 2], 2, &[], &[0, 1]),
+            (all, 3, &[3], &[]),
+            (all, 0, &[], &[2, 3]),
+        ],
+        6,
+    );
     let inputs = inputs_of(&plan, 7);
     let expected = reference(&plan, &inputs);
-    let results = Federation::new(3, 5).run(|mesh, entropy| {
+    let results = Federation::new(4, 5).run(|mesh, entropy| {
         let (plan, inputs) = (&plan, &inputs);
         async move {
             let session = Session::open(mesh, Params::new([4; 32]), entropy).await?;

@@ -151,9 +151,11 @@ pub async fn execute<H: Host>(
     execution.release().await
 }
 
-/// Children come first and inside their parents; every output bundle has at most one use.
+/// Children come first and inside their parents; every output bundle has at most one use, and
+/// every clear input enters once, so that its owner cannot enter two values for it.
 fn check_plan(stages: &[Stage]) -> Result<(), Error> {
     let mut used = BTreeSet::new();
+    let mut entered = BTreeSet::new();
     let mut earlier: BTreeMap<StageId, &Stage> = BTreeMap::new();
     let mut claim = |stage: &Stage, bundle: usize| {
         let exists = bundle < stage.program.outputs.len();
@@ -164,10 +166,20 @@ fn check_plan(stages: &[Stage]) -> Result<(), Error> {
     };
     for stage in stages {
         for source in &stage.inputs {
-            if let Source::Child { stage: id, bundle } = source {
-                let child = earlier.get(id).copied();
-                let child = child.filter(|child| child.parties.is_subset(stage.parties));
-                claim(child.ok_or(Error::Misuse("a stage's child is not before it"))?, *bundle)?;
+            match source {
+                Source::Child { stage: id, bundle } => {
+                    let child = earlier.get(id).copied();
+                    let child = child.filter(|child| child.parties.is_subset(stage.parties));
+                    claim(
+                        child.ok_or(Error::Misuse("a stage's child is not before it"))?,
+                        *bundle,
+                    )?;
+                }
+                Source::Owner { slot, .. } => {
+                    if !entered.insert(*slot) {
+                        return Err(Error::Misuse("a clear input enters twice"));
+                    }
+                }
             }
         }
         for ver in &stage.ver {

@@ -52,6 +52,7 @@ fn malformed_plans_and_missing_inputs_are_refused() {
     refused(&|plan| plan.swap(0, 1));
     refused(&|plan| plan[0].ver[0].bundle = 0);
     refused(&|plan| plan[1].reveals[0].recipients = senate_circuit::PartySet::first(3));
+    refused(&|plan| plan[1].inputs[0] = plan[0].inputs[0]);
     let to_all = Reveal { bundle: 0, recipients: good[0].parties };
     refused(&|plan| plan[0].reveals.push(to_all.clone()));
     refused(&|plan| plan[1].id = StageId(0));

@@ -1,0 +1,8 @@
+//! Parties that deviate (PROTOCOL.md §§11, 12): every message kind under every mechanical change,
+//! and named strategies. Nobody honest ever accepts a wrong answer, waits for ever or panics.
+
+mod control;
+mod oracle;
+mod parallel;
+mod scenario;
+mod sweep;

@@ -1,0 +1,136 @@
+//! Every message kind × every change × every sender, to all receivers and to one (PROTOCOL.md §11).
+
+use super::oracle::{Verdict, expected, holds};
+use super::parallel::each;
+use super::scenario::{BaseOt, Census, Scenario, everybody};
+use senate_circuit::{PartyId, PartySet};
+use senate_mpc::Kind;
+use senate_mpc::sim::{Action, Tampering, Target};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// One run: a change and where it happens.
+type Cell = (Target, Action);
+
+/// Kinds that this build never sends: its backend evaluates garbled circuits only.
+const NOT_SENT: [Kind; 2] = [Kind::Layer, Kind::LayerMacs];
+/// Kinds that an honest run never sends; see [`super::control`].
+const ONLY_AFTER_A_FAULT: [Kind; 1] = [Kind::Abort];
+
+fn actions() -> impl Iterator<Item = Action> {
+    let flips = [77, 500, usize::MAX].map(Action::FlipBit);
+    Action::ALL.into_iter().chain(flips)
+}
+
+/// Every action on the messages of `kind` that the census found: each sender, to all receivers
+/// and to each one, the first message of a link, the middle one and the last.
+fn cells_of(kind: Kind, census: &Census) -> Vec<Cell> {
+    let mut cells = Vec::new();
+    for from in everybody() {
+        let gets = |to: &PartyId| census.contains_key(&(kind, from, *to));
+        let receivers: PartySet = everybody().filter(gets).collect();
+        let mut targets: Vec<_> = receivers.iter().map(PartySet::only).collect();
+        if receivers.len() > 1 {
+            targets.insert(0, receivers);
+        }
+        for (at, to) in targets.into_iter().enumerate() {
+            let most = to.iter().map(|to| census[&(kind, from, to)]).max().unwrap_or(0);
+            let mut skips = vec![0, most / 2, most - 1];
+            skips.dedup();
+            skips.truncate(if at < 2 { 3 } else { 1 });
+            let target = |skip| Target { from, to, kind, skip };
+            let targets = skips.into_iter().map(target);
+            cells.extend(targets.flat_map(|target| actions().map(move |action| (target, action))));
+        }
+    }
+    cells
+}
+
+/// What a cell ended with: `None` when the change changed nothing.
+type Outcome = Option<Verdict>;
+
+/// Runs all cells and returns their verdicts, or every cell that ended in a way it must not.
+fn sweep(scenario: &Scenario, base: BaseOt, cells: &[Cell]) -> Result<Vec<Outcome>, Vec<String>> {
+    let outcomes = each(cells, |(target, action)| {
+        let mut tamper = Tampering::new(*target, *action);
+        let ends = scenario.run(base, &mut tamper);
+        if tamper.hits == 0 {
+            return Ok(None);
+        }
+        let right = |party: PartyId| ends[party.index()].as_ref() == Ok(&scenario.reference(party));
+        let mut verdicts = expected(target, *action).into_iter();
+        let verdict = verdicts.find(|verdict| holds(*verdict, target, &ends, right));
+        verdict.map(Some).ok_or_else(|| format!("{ends:?}"))
+    });
+    let cells = cells.iter().zip(&outcomes);
+    let wrong = cells.filter_map(|(cell, outcome)| match outcome {
+        Ok(Ok(_)) => None,
+        Ok(Err(ends)) => Some(format!("{cell:?} ended in {ends}")),
+        Err(panic) => Some(format!("{cell:?} panicked: {panic}")),
+    });
+    let wrong: Vec<_> = wrong.collect();
+    match wrong.is_empty() {
+        true => Ok(outcomes.into_iter().flatten().flatten().collect()),
+        false => Err(wrong),
+    }
+}
+
+fn assert_swept(scenario: &Scenario, base: BaseOt, cells: &[Cell]) -> Vec<Outcome> {
+    sweep(scenario, base, cells).unwrap_or_else(|wrong| {
+        panic!("{} of {} cells:\n{}", wrong.len(), cells.len(), wrong.join("\n"))
+    })
+}
+
+#[test]
+fn every_changed_message_is_caught_by_its_check_or_harmless() {
+    let scenario = Scenario::sweep();
+    let census = scenario.census(BaseOt::Dealt);
+    let cells: Vec<_> = Kind::ALL.iter().flat_map(|kind| cells_of(*kind, &census)).collect();
+    let outcomes = assert_swept(&scenario, BaseOt::Dealt, &cells);
+    let mut endings: BTreeMap<Kind, BTreeSet<String>> = BTreeMap::new();
+    for ((target, _), verdict) in cells.iter().zip(outcomes) {
+        let name = verdict.map(|verdict| match verdict {
+            Verdict::Caught(error) => error.to_string(),
+            Verdict::Alone(fault) => format!("{fault} at the cheater"),
+            Verdict::Harmless => "harmless".to_owned(),
+        });
+        endings.entry(target.kind).or_default().extend(name);
+    }
+    for kind in Kind::ALL {
+        let base = matches!(kind, Kind::BaseReceiver | Kind::BaseSender);
+        let elsewhere = base || NOT_SENT.contains(kind) || ONLY_AFTER_A_FAULT.contains(kind);
+        // Lost, malformed and harmless are the least; all but DONE, which is empty, have a check.
+        let least = if *kind == Kind::Done { 3 } else { 4 };
+        let found = endings.get(kind).map_or(0, BTreeSet::len);
+        assert_eq!(found >= least, !elsewhere, "{kind:?}: {:?}", endings.get(kind));
+    }
+}
+
+#[test]
+fn changed_base_oblivious_transfers_are_caught_or_harmless() {
+    let scenario = Scenario::sweep();
+    let census = scenario.census(BaseOt::Real);
+    let kinds = [Kind::BaseReceiver, Kind::BaseSender];
+    let mut cells: Vec<_> = kinds.into_iter().flat_map(|kind| cells_of(kind, &census)).collect();
+    cells.retain(|(target, _)| target.to.len() > 1 || target.from.index() == 1);
+    let outcomes = assert_swept(&scenario, BaseOt::Real, &cells);
+    let caught = |outcome: &&Outcome| matches!(outcome, Some(Verdict::Caught(_)));
+    assert!(outcomes.iter().filter(caught).count() > cells.len() / 2);
+}
+
+/// The same with nothing dealt: one change of every kind.
+#[test]
+fn every_kind_is_caught_in_a_whole_real_run() {
+    let scenario = Scenario::sweep();
+    let census = scenario.census(BaseOt::Real);
+    let first = |kind: &Kind| {
+        let mut cells = cells_of(*kind, &census).into_iter();
+        cells.find(|(target, action)| {
+            let wanted = if target.kind == Kind::Done { Action::Extend } else { Action::Zero };
+            *action == wanted && (target.to.len() > 1 || target.kind.step() != Kind::Sid.step())
+        })
+    };
+    let cells: Vec<_> = Kind::ALL.iter().filter_map(first).collect();
+    assert_eq!(cells.len() + NOT_SENT.len() + ONLY_AFTER_A_FAULT.len(), Kind::ALL.len());
+    let outcomes = assert_swept(&scenario, BaseOt::Real, &cells);
+    assert!(outcomes.iter().all(Option::is_some));
+}

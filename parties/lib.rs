@@ -2,14 +2,26 @@
 // Denied, not forbidden: the dataflow generated into `life` reads its own state unchecked.
 #![deny(unsafe_code)]
 
+pub mod agreement;
+pub mod cli;
+pub mod client;
+pub mod commands;
 pub mod config;
+pub mod daemon;
 pub mod failure;
 pub mod format;
 pub mod identity;
+pub mod inputs;
 pub mod life;
 pub mod local;
+mod messages;
+pub mod progress;
 #[path = "../queries/generate.rs"]
 pub mod queries;
+pub mod query;
+pub mod reference;
+pub mod request;
+pub mod session;
 pub mod tables;
 pub mod tls;
 pub mod transport;

@@ -1,4 +1,10 @@
-//! The `senate` binary.
+//! The `senate` binary: arguments in, exit code out.
 #![forbid(unsafe_code)]
 
-fn main() {}
+use clap::Parser;
+use senate::cli::Cli;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    senate::cli::run(Cli::parse())
+}

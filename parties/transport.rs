@@ -11,9 +11,11 @@ mod pump;
 pub use links::{ControlLink, Links, in_memory};
 pub(crate) use pump::{control_link, protocol_link};
 
-use crate::failure::{Failure, Outcome};
+use crate::failure::{Cause, Failure, Outcome};
 use crate::identity::{Fingerprint, Identity};
 use crate::tls;
+use futures_util::future::BoxFuture;
+use futures_util::{Stream, StreamExt};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::time::Duration;
@@ -81,8 +83,15 @@ enum Broken {
 }
 
 async fn read_frame(stream: &mut (impl AsyncRead + Unpin)) -> Result<(Tag, Vec<u8>), Broken> {
+    read_frame_within(stream, SILENCE_MAX).await
+}
+
+async fn read_frame_within(
+    stream: &mut (impl AsyncRead + Unpin),
+    patience: Duration,
+) -> Result<(Tag, Vec<u8>), Broken> {
     let mut header = [0; 5];
-    read_all(stream, &mut header).await?;
+    read_all(stream, &mut header, patience).await?;
     let [length @ .., code] = header;
     let length = u32::from_le_bytes(length);
     let tag = Tag::from_code(code).ok_or(Broken::Malformed)?;
@@ -95,14 +104,18 @@ async fn read_frame(stream: &mut (impl AsyncRead + Unpin)) -> Result<(Tag, Vec<u
         let start = body.len();
         body.resize(start + step, 0);
         let fresh = body.get_mut(start..).ok_or(Broken::Malformed)?;
-        read_all(stream, fresh).await?;
+        read_all(stream, fresh, SILENCE_MAX).await?;
         missing -= step;
     }
     Ok((tag, body))
 }
 
-async fn read_all(stream: &mut (impl AsyncRead + Unpin), buffer: &mut [u8]) -> Result<(), Broken> {
-    match timeout(SILENCE_MAX, stream.read_exact(buffer)).await {
+async fn read_all(
+    stream: &mut (impl AsyncRead + Unpin),
+    buffer: &mut [u8],
+    patience: Duration,
+) -> Result<(), Broken> {
+    match timeout(patience, stream.read_exact(buffer)).await {
         Ok(Ok(_)) => Ok(()),
         Ok(Err(_)) => Err(Broken::Ended),
         Err(_) => Err(Broken::Silent),
@@ -136,27 +149,34 @@ impl Connection {
     ///
     /// # Errors
     /// Lost when nobody answers, or somebody else does.
-    pub async fn dial(identity: &Identity, address: &str, pinned: Fingerprint) -> Outcome<Self> {
-        let connector = tls::connector(identity, pinned)?;
-        let opening = async {
-            let tcp = TcpStream::connect(address).await?;
-            tcp.set_nodelay(true)?;
-            connector.connect(tls::placeholder_name(), tcp).await
-        };
-        match timeout(HANDSHAKE_MAX, opening).await {
-            Ok(Ok(stream)) => Ok(Self { stream: TlsStream::Client(stream), peer: pinned }),
-            Ok(Err(error)) => Err(Failure::lost(format!("{address}: {error}")).with_remedy(
-                "check that the party's daemon runs and that its fingerprint is the pinned one",
-            )),
-            Err(_) => Err(Failure::lost(format!("{address}: no answer"))),
-        }
+    pub fn dial(
+        identity: &Identity,
+        address: &str,
+        pinned: Fingerprint,
+    ) -> BoxFuture<'static, Outcome<Self>> {
+        let (connector, address) = (tls::connector(identity, pinned), address.to_owned());
+        Box::pin(async move {
+            let connector = connector?;
+            let opening = async {
+                let tcp = TcpStream::connect(address.as_str()).await?;
+                tcp.set_nodelay(true)?;
+                connector.connect(tls::placeholder_name(), tcp).await
+            };
+            match timeout(HANDSHAKE_MAX, opening).await {
+                Ok(Ok(stream)) => Ok(Self { stream: TlsStream::Client(stream), peer: pinned }),
+                Ok(Err(error)) => Err(Failure::lost(format!("{address}: {error}")).with_remedy(
+                    "check that the party's daemon runs and that its fingerprint is the pinned one",
+                )),
+                Err(_) => Err(Failure::lost(format!("{address}: no answer"))),
+            }
+        })
     }
 
     /// Completes the handshake of an incoming connection.
     ///
     /// # Errors
     /// Lost when the peer is not one of the pinned ones or does not finish in time.
-    pub async fn accept(acceptor: &TlsAcceptor, tcp: TcpStream) -> Outcome<Self> {
+    pub async fn accept(acceptor: TlsAcceptor, tcp: TcpStream) -> Outcome<Self> {
         let _ = tcp.set_nodelay(true);
         let stream = timeout(HANDSHAKE_MAX, acceptor.accept(tcp))
             .await
@@ -176,10 +196,13 @@ impl Connection {
     ///
     /// # Errors
     /// Lost when the connection is broken.
-    pub async fn send(&mut self, message: &impl Serialize) -> Outcome<()> {
-        let body = serde_json::to_vec(message)
-            .map_err(|error| Failure::unexpected(format!("encoding a message: {error}")))?;
-        self.write(Tag::Message, &body).await
+    pub fn send(&mut self, message: &impl Serialize) -> BoxFuture<'_, Outcome<()>> {
+        let body = serde_json::to_vec(message);
+        Box::pin(async move {
+            let body =
+                body.map_err(|error| Failure::unexpected(format!("encoding a message: {error}")))?;
+            self.write(Tag::Message, &body).await
+        })
     }
 
     /// Receives a message. Signs of life are skipped.
@@ -187,7 +210,15 @@ impl Connection {
     /// # Errors
     /// Lost when the connection breaks or the peer sends something else.
     pub async fn receive<M: DeserializeOwned>(&mut self) -> Outcome<M> {
-        match self.read().await? {
+        self.receive_within(SILENCE_MAX).await
+    }
+
+    /// Receives a message from a peer that shows no sign of life while it waits for others.
+    ///
+    /// # Errors
+    /// As [`Connection::receive`].
+    pub async fn receive_within<M: DeserializeOwned>(&mut self, patience: Duration) -> Outcome<M> {
+        match self.read(patience).await? {
             (Tag::Message, body) => serde_json::from_slice(&body)
                 .map_err(|_| Failure::lost("the peer sent a malformed message")),
             _ => Err(Failure::lost("the peer sent a frame out of order")),
@@ -212,7 +243,7 @@ impl Connection {
     pub async fn receive_bytes(&mut self, bytes_max: usize) -> Outcome<Vec<u8>> {
         let mut bytes = Vec::new();
         loop {
-            let (Tag::Chunk, chunk) = self.read().await? else {
+            let (Tag::Chunk, chunk) = self.read(SILENCE_MAX).await? else {
                 return Err(Failure::lost("the peer sent a frame out of order"));
             };
             if chunk.is_empty() {
@@ -233,28 +264,35 @@ impl Connection {
         self.write(Tag::Heartbeat, &[]).await
     }
 
-    /// Runs `work` while showing the peer that this end lives; gives up when the peer goes away.
+    /// Runs `work` while showing the peer that this end lives and passing on `news`; gives up when
+    /// the peer goes away.
     ///
     /// # Errors
-    /// Lost when the peer ends the connection first; whatever `work` returns otherwise.
-    pub async fn alive_while<T>(&mut self, work: impl Future<Output = T>) -> Outcome<T> {
+    /// Interrupted when the peer ends the connection first; lost when it breaks.
+    pub async fn alive_while<T, M: Serialize>(
+        &mut self,
+        work: impl Future<Output = T>,
+        mut news: impl Stream<Item = M> + Unpin,
+    ) -> Outcome<T> {
         tokio::pin!(work);
         let mut byte = [0; 1];
         loop {
             tokio::select! {
+                biased;
                 done = &mut work => return Ok(done),
+                Some(message) = news.next() => self.send(&message).await?,
                 () = tokio::time::sleep(HEARTBEAT) => self.heartbeat().await?,
                 // The peer has nothing to say now: whatever arrives is its end.
                 _ = self.stream.read(&mut byte) => {
-                    return Err(Failure::new(crate::failure::Cause::Interrupted, "the user left"));
+                    return Err(Failure::new(Cause::Interrupted, "the asking side went away"));
                 }
             }
         }
     }
 
-    async fn read(&mut self) -> Outcome<(Tag, Vec<u8>)> {
+    async fn read(&mut self, patience: Duration) -> Outcome<(Tag, Vec<u8>)> {
         loop {
-            match read_frame(&mut self.stream).await {
+            match read_frame_within(&mut self.stream, patience).await {
                 Ok((Tag::Heartbeat, _)) => {}
                 Ok(frame) => return Ok(frame),
                 Err(broken) => return Err(Failure::lost(broken.to_string())),

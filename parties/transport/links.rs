@@ -6,6 +6,8 @@ use senate_mpc::{ByParty, Link};
 
 /// Frames that may wait in one direction of one link before the sender has to.
 pub(super) const QUEUE_FRAMES: usize = 64;
+/// The same for control, whose messages are few and short: more than a plan can give rise to.
+pub(super) const QUEUE_MESSAGES: usize = 1 << 12;
 
 /// The two ends of a control lane to one peer. `incoming` ends when the peer is gone.
 #[derive(Debug)]
@@ -27,8 +29,10 @@ pub struct Links {
 
 /// Links among `parties` inside this process, one end for each.
 pub fn in_memory(parties: PartySet) -> ByParty<Links> {
-    let protocol = crosswise(parties, |outgoing, incoming| Link { outgoing, incoming });
-    let control = crosswise(parties, |outgoing, incoming| ControlLink { outgoing, incoming });
+    let protocol =
+        crosswise(parties, QUEUE_FRAMES, |outgoing, incoming| Link { outgoing, incoming });
+    let control =
+        crosswise(parties, QUEUE_MESSAGES, |outgoing, incoming| ControlLink { outgoing, incoming });
     let mut control = control.into_iter();
     protocol.map(|party, protocol| {
         let none = ByParty::from_fn(PartySet::EMPTY, |_| unreachable_link(party));
@@ -45,11 +49,12 @@ fn unreachable_link(_party: PartyId) -> ControlLink {
 /// For every ordered pair one queue; every party gets its sending and receiving ends.
 fn crosswise<T, L>(
     parties: PartySet,
+    queue: usize,
     link: impl Fn(mpsc::Sender<T>, mpsc::Receiver<T>) -> L,
 ) -> ByParty<ByParty<L>> {
     let mut queues = ByParty::from_fn(parties, |from| {
         ByParty::from_fn(parties.without(from), |_| {
-            let (sender, receiver) = mpsc::channel(QUEUE_FRAMES);
+            let (sender, receiver) = mpsc::channel(queue);
             (sender, Some(receiver))
         })
     });

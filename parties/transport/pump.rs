@@ -1,7 +1,7 @@
 //! Carries a session's lanes over TLS connections: two tasks per connection, on the daemon's
 //! threads, so that a party shows signs of life while its session computes.
 
-use super::links::{ControlLink, QUEUE_FRAMES};
+use super::links::{ControlLink, QUEUE_FRAMES, QUEUE_MESSAGES};
 use super::{Connection, HEARTBEAT, Tag, read_frame, write_frame};
 use futures_channel::mpsc;
 use futures_util::{SinkExt, StreamExt};
@@ -15,6 +15,8 @@ const FRAME_HEAD_BYTES: usize = 9;
 /// What a lane carries.
 trait Payload: Send + Sized + 'static {
     const TAG: Tag;
+    /// How many may wait in one direction.
+    const QUEUE: usize;
 
     /// Fixed part and contents.
     fn encode(self) -> (Vec<u8>, Vec<u8>);
@@ -25,6 +27,7 @@ trait Payload: Send + Sized + 'static {
 
 impl Payload for Frame {
     const TAG: Tag = Tag::Protocol;
+    const QUEUE: usize = QUEUE_FRAMES;
 
     fn encode(self) -> (Vec<u8>, Vec<u8>) {
         let mut head = self.lane.code().to_le_bytes().to_vec();
@@ -42,6 +45,7 @@ impl Payload for Frame {
 
 impl Payload for Vec<u8> {
     const TAG: Tag = Tag::Control;
+    const QUEUE: usize = QUEUE_MESSAGES;
 
     fn encode(self) -> (Vec<u8>, Vec<u8>) {
         (Vec::new(), self)
@@ -68,8 +72,8 @@ fn pump<P: Payload>(
     stream: impl AsyncRead + AsyncWrite + Send + 'static,
 ) -> (mpsc::Sender<P>, mpsc::Receiver<P>) {
     let (reading, writing) = tokio::io::split(stream);
-    let (to_peer, outgoing) = mpsc::channel(QUEUE_FRAMES);
-    let (incoming, from_peer) = mpsc::channel(QUEUE_FRAMES);
+    let (to_peer, outgoing) = mpsc::channel(P::QUEUE);
+    let (incoming, from_peer) = mpsc::channel(P::QUEUE);
     tokio::spawn(write(BufWriter::with_capacity(BUFFER_BYTES, writing), outgoing));
     tokio::spawn(read(tokio::io::BufReader::with_capacity(BUFFER_BYTES, reading), incoming));
     (to_peer, from_peer)

@@ -1,0 +1,68 @@
+//! What a party agrees to before anything joint happens: the plan that it makes by itself out of the
+//! request, whose digest must be the same at every participant.
+
+use crate::config::Workspace;
+use crate::failure::{Failure, Outcome};
+use crate::request::Request;
+use senate_circuit::{PartyId, PartySet, Stage};
+use senate_planner::cost::LinkSnapshot;
+use senate_planner::lower::LowerError;
+use senate_planner::plan::{Options, Plan, PlanError, plan};
+use senate_planner::sql::PlanOptions;
+use std::fmt::Write;
+
+/// A planned query.
+#[derive(Debug)]
+pub struct Agreement {
+    /// What was asked.
+    pub request: Request,
+    /// What every party does.
+    pub plan: Plan,
+}
+
+impl Agreement {
+    /// Plans the request. The same inputs give the same digest at every party.
+    ///
+    /// # Errors
+    /// Usage for SQL that is wrong or outside the supported set, and for wrong options.
+    pub fn reach(workspace: &Workspace, request: Request) -> Outcome<Self> {
+        let federation = &workspace.federation;
+        let recipients: PartySet =
+            request.recipients.iter().map(|name| workspace.party(name)).collect::<Outcome<_>>()?;
+        let mut bounds = PlanOptions::default();
+        for bound in &request.bounds {
+            bounds.bound(bound, federation).map_err(|error| Failure::usage(error.to_string()))?;
+        }
+        let options = Options {
+            recipients,
+            asker: workspace.party(&request.asker)?,
+            decompose: request.stages.into(),
+            bounds,
+            links: LinkSnapshot::default(),
+        };
+        let plan = plan(federation, &request.sql, &options).map_err(|error| failure(&error))?;
+        Ok(Self { request, plan })
+    }
+
+    /// The digest in hexadecimal.
+    pub fn digest_text(&self) -> String {
+        self.plan.digest.iter().fold(String::new(), |mut text, byte| {
+            let _ = write!(text, "{byte:02x}");
+            text
+        })
+    }
+
+    /// The stages in which `party` takes part.
+    pub fn stages_of(&self, party: PartyId) -> impl Iterator<Item = &Stage> {
+        self.plan.stages.iter().filter(move |stage| stage.parties.contains(party))
+    }
+}
+
+fn failure(error: &PlanError) -> Failure {
+    match error {
+        PlanError::Lower(LowerError::Malformed { .. } | LowerError::Circuit(_)) => {
+            Failure::unexpected(format!("planning: {error}"))
+        }
+        _ => Failure::usage(error.to_string()),
+    }
+}

@@ -1,0 +1,205 @@
+//! Arguments, logging, interruption, and how an outcome becomes an exit code.
+
+use crate::commands::{demo, explain, init, query, serve};
+use crate::failure::{Cause, Failure, Outcome};
+use clap::{ArgAction, Args, ColorChoice, Parser, Subcommand};
+use std::io::{IsTerminal, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// Several organisations ask one SQL question over their combined tables and learn the answer, and
+/// nothing else.
+#[derive(Parser, Debug)]
+#[command(name = "senate", version, propagate_version = true)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+    /// What is shown on the way.
+    #[command(flatten)]
+    pub verbosity: Verbosity,
+}
+
+/// Options of every command.
+#[derive(Args, Clone, Copy, Debug)]
+pub struct Verbosity {
+    /// Say more on stderr; repeat for more
+    #[arg(short, long, global = true, action = ArgAction::Count)]
+    pub verbose: u8,
+    /// Say nothing on stderr but errors
+    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    pub quiet: bool,
+    /// When to use colours
+    #[arg(long, global = true, default_value = "auto", value_name = "WHEN")]
+    pub color: ColorChoice,
+}
+
+/// The commands.
+#[derive(Subcommand, Debug)]
+pub enum Command {
+    /// Run a packaged question end to end: parties as separate processes over mutual TLS
+    Demo(demo::Options),
+    /// Ask a question
+    Query(query::Options),
+    /// Show the plan of a question, its cost, and what it reveals to whom, without running it
+    Explain(explain::Options),
+    /// Serve a party: other parties' sessions and this party's users
+    Serve(serve::Options),
+    /// Make a party's identity
+    Init(init::Options),
+}
+
+/// Which federation, and as whom.
+#[derive(Args, Clone, Debug)]
+pub struct Place {
+    /// Run all parties of the workspace DIR inside this process
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["workspace", "party"])]
+    pub local: Option<PathBuf>,
+    /// The workspace directory
+    #[arg(long, value_name = "DIR", requires = "party")]
+    pub workspace: Option<PathBuf>,
+    /// The party whose daemon is asked
+    #[arg(long = "as", id = "party", value_name = "PARTY")]
+    pub party: Option<String>,
+}
+
+/// A place that makes sense.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Where {
+    /// All parties in this process.
+    Embedded(PathBuf),
+    /// A party of a workspace.
+    AsParty(PathBuf, String),
+}
+
+impl Place {
+    /// One of the two ways.
+    ///
+    /// # Errors
+    /// Usage when neither is given.
+    pub fn resolve(&self) -> Outcome<Where> {
+        match (&self.local, &self.workspace, &self.party) {
+            (Some(folder), ..) => Ok(Where::Embedded(folder.clone())),
+            (None, Some(folder), Some(party)) => Ok(Where::AsParty(folder.clone(), party.clone())),
+            (None, None, Some(party)) => Ok(Where::AsParty(".".into(), party.clone())),
+            _ => Err(Failure::usage("no workspace given")
+                .with_remedy("use --local DIR, or --workspace DIR --as PARTY")),
+        }
+    }
+}
+
+/// Runs a command and says how it ended.
+pub fn run(cli: Cli) -> ExitCode {
+    let verbosity = cli.verbosity;
+    start_logging(verbosity, matches!(cli.command, Command::Serve(_)));
+    let outcome = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::unexpected(format!("starting: {error}")))
+        .and_then(|runtime| {
+            let outcome = runtime.block_on(interruptible(dispatch(cli.command, verbosity)));
+            // Blocking planner threads must not delay the end.
+            runtime.shutdown_background();
+            outcome
+        });
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            report(&failure, verbosity.color);
+            ExitCode::from(failure.cause.exit_code())
+        }
+    }
+}
+
+async fn dispatch(command: Command, verbosity: Verbosity) -> Outcome<()> {
+    match command {
+        Command::Demo(options) => demo::run(options, verbosity).await,
+        Command::Query(options) => query::run(options, verbosity).await,
+        Command::Explain(options) => explain::run(&options).await,
+        // A daemon drains on its own signals.
+        Command::Serve(options) => serve::run(options).await,
+        Command::Init(options) => init::run(&options),
+    }
+}
+
+/// Ctrl-C ends a command; a daemon handles it itself before this sees it.
+async fn interruptible(command: impl Future<Output = Outcome<()>>) -> Outcome<()> {
+    tokio::select! {
+        biased;
+        outcome = command => outcome,
+        Ok(()) = tokio::signal::ctrl_c() => Err(Failure::new(Cause::Interrupted, "interrupted")),
+    }
+}
+
+/// One line for what happened, one for what to do.
+fn report(failure: &Failure, color: ColorChoice) {
+    let mut stderr = std::io::stderr().lock();
+    let (red, plain) = if colored(color) { ("\x1b[31m", "\x1b[0m") } else { ("", "") };
+    let _ = writeln!(stderr, "{red}error{plain}: {failure}");
+    if let Some(remedy) = &failure.remedy {
+        let _ = writeln!(stderr, "  help: {remedy}");
+    }
+}
+
+/// Whether stderr gets colours.
+fn colored(color: ColorChoice) -> bool {
+    match color {
+        ColorChoice::Always => true,
+        ColorChoice::Never => false,
+        ColorChoice::Auto => {
+            std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none()
+        }
+    }
+}
+
+fn start_logging(verbosity: Verbosity, daemon: bool) {
+    use tracing::level_filters::LevelFilter;
+    let level = match (verbosity.quiet, verbosity.verbose, daemon) {
+        (true, ..) => LevelFilter::ERROR,
+        (false, 0, false) => LevelFilter::OFF,
+        (false, 0, true) => LevelFilter::INFO,
+        (false, 1, _) => LevelFilter::DEBUG,
+        _ => LevelFilter::TRACE,
+    };
+    // Only our own words: libraries log what they see of the tables.
+    let ours = tracing_subscriber::filter::Targets::new().with_target("senate", level);
+    use tracing_subscriber::layer::SubscriberExt;
+    let layer = tracing_subscriber::fmt::layer()
+        .with_writer(std::io::stderr)
+        .with_ansi(colored(verbosity.color))
+        .with_target(false);
+    let subscriber = tracing_subscriber::registry().with(ours).with(layer);
+    let _ = tracing::subscriber::set_global_default(subscriber);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn every_command_has_an_example() {
+        let mut cli = Cli::command();
+        cli.clone().debug_assert();
+        for command in cli.get_subcommands_mut() {
+            let help = command.render_long_help().to_string();
+            assert!(help.contains("Example"), "{}", command.get_name());
+        }
+    }
+
+    #[test]
+    fn a_place_is_local_or_a_party() {
+        let parse = |words: &[&str]| Cli::try_parse_from(words);
+        assert!(parse(&["senate", "query", "--local", "d", "SELECT 1"]).is_ok());
+        assert!(parse(&["senate", "query", "--workspace", "d", "SELECT 1"]).is_err());
+        assert!(parse(&["senate", "query", "--local", "d", "--as", "a", "SELECT 1"]).is_err());
+        let Command::Query(options) =
+            parse(&["senate", "query", "--as", "a", "SELECT 1"]).unwrap().command
+        else {
+            panic!("not a query");
+        };
+        assert_eq!(options.place.resolve().unwrap(), Where::AsParty(".".into(), "a".into()));
+        let none = Place { local: None, workspace: None, party: None };
+        assert_eq!(none.resolve().unwrap_err().cause.exit_code(), 2);
+    }
+}

@@ -1,0 +1,7 @@
+//! The commands of the binary, one per file.
+
+pub mod demo;
+pub mod explain;
+pub mod init;
+pub mod query;
+pub mod serve;

@@ -1,0 +1,154 @@
+//! `senate query`: one question, in this process or through a party's daemon.
+
+use crate::cli::{Place, Verbosity, Where};
+use crate::client;
+use crate::config::Workspace;
+use crate::failure::{Failure, Outcome};
+use crate::format::{self, Format};
+use crate::progress::Progress;
+use crate::query::{Answered, embedded, first_contributor};
+use crate::request::{Request, Stages};
+use clap::Args;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// Arguments of `senate query`.
+#[derive(Args, Debug)]
+#[command(after_help = "Examples:\n  \
+    senate query --local study \"SELECT diag, COUNT(*) AS n FROM diagnoses GROUP BY diag\"\n  \
+    senate query --workspace study --as hospital_a -f question.sql --format csv -o answer.csv")]
+pub struct Options {
+    /// The question and its public choices.
+    #[command(flatten)]
+    pub question: Question,
+    /// Where to run.
+    #[command(flatten)]
+    pub place: Place,
+    /// Give up after this many seconds
+    #[arg(long, value_name = "S", default_value_t = 600, value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    timeout: u64,
+    /// How to write the answer
+    #[arg(long, value_enum, default_value_t)]
+    format: Format,
+    /// Write the answer to FILE
+    #[arg(short, value_name = "FILE")]
+    output: Option<PathBuf>,
+    /// Write figures of the run to FILE as JSON
+    #[arg(long, value_name = "FILE")]
+    stats: Option<PathBuf>,
+}
+
+/// A question with its public choices.
+#[derive(Args, Clone, Debug)]
+pub struct Question {
+    /// The question in SQL
+    #[arg(value_name = "SQL", required_unless_present = "file", conflicts_with = "file")]
+    sql: Option<String>,
+    /// Read the question from FILE
+    #[arg(short, value_name = "FILE")]
+    file: Option<PathBuf>,
+    /// Who learns the answer; by default the party that asks
+    #[arg(long, value_name = "PARTIES", value_delimiter = ',')]
+    recipients: Vec<String>,
+    /// A tighter public bound on the rows of a holder's table that pass its local filter
+    #[arg(long = "bound", value_name = "PARTY.TABLE=N")]
+    bounds: Vec<String>,
+    /// One circuit among all parties instead of stages on subsets
+    #[arg(long)]
+    no_decompose: bool,
+}
+
+impl Question {
+    /// The request, before a recipient has been chosen.
+    ///
+    /// # Errors
+    /// Usage when the file cannot be read.
+    pub fn request(&self, timeout_s: u64) -> Outcome<Request> {
+        let sql = match (&self.sql, &self.file) {
+            (Some(sql), _) => sql.clone(),
+            (None, Some(path)) => std::fs::read_to_string(path)
+                .map_err(|error| Failure::usage(format!("{}: {error}", path.display())))?,
+            (None, None) => return Err(Failure::usage("no question given")),
+        };
+        let stages = if self.no_decompose { Stages::OneCircuit } else { Stages::Decomposed };
+        let (recipients, bounds) = (self.recipients.clone(), self.bounds.clone());
+        Ok(Request { sql, asker: String::new(), recipients, bounds, stages, timeout_s })
+    }
+
+    /// The request of a party, or of all parties in one process; without named recipients the
+    /// asking party learns the answer, or the first that contributes.
+    ///
+    /// # Errors
+    /// Usage for a wrong question or party.
+    pub fn complete(
+        &self,
+        workspace: &Workspace,
+        asker: Option<&str>,
+        timeout_s: u64,
+    ) -> Outcome<Request> {
+        let mut request = self.request(timeout_s)?;
+        request.asker = match (asker, request.recipients.first()) {
+            (Some(party), _) => party.to_owned(),
+            (None, Some(recipient)) => recipient.clone(),
+            (None, None) => {
+                workspace.federation.party_name(first_contributor(workspace, &request)?)
+            }
+        };
+        if request.recipients.is_empty() {
+            request.recipients.push(request.asker.clone());
+        }
+        // Order and repetition mean nothing.
+        request.recipients.sort();
+        request.recipients.dedup();
+        request.bounds.sort();
+        Ok(request)
+    }
+}
+
+/// Asks, writes the answer, and ends with one line on stderr.
+///
+/// # Errors
+/// As the query's.
+pub async fn run(options: Options, verbosity: Verbosity) -> Outcome<()> {
+    let progress = Progress::start(verbosity.quiet);
+    let answered = match options.place.resolve()? {
+        Where::Embedded(folder) => {
+            let workspace = Workspace::open(&folder)?;
+            let request = options.question.complete(&workspace, None, options.timeout)?;
+            embedded(&Arc::new(workspace), request, progress.sender()).await
+        }
+        Where::AsParty(folder, party) => {
+            let workspace = Workspace::open(&folder)?;
+            let request = options.question.complete(&workspace, Some(&party), options.timeout)?;
+            client::ask(&workspace, &party, request, &progress.sender()).await
+        }
+    };
+    progress.finish();
+    let Answered { rows, stats } = answered?;
+    match rows {
+        Some(rows) => write_answer(&rows, &options)?,
+        None if !verbosity.quiet => eprintln!("only the named recipients learn the answer"),
+        None => {}
+    }
+    if let Some(path) = &options.stats {
+        stats.write(path)?;
+    }
+    if !verbosity.quiet {
+        eprintln!("{}", stats.summary());
+    }
+    Ok(())
+}
+
+fn write_answer(
+    rows: &datafusion::arrow::record_batch::RecordBatch,
+    options: &Options,
+) -> Outcome<()> {
+    match &options.output {
+        Some(path) => {
+            let mut file = std::fs::File::create(path)
+                .map_err(|error| Failure::usage(format!("{}: {error}", path.display())))?;
+            format::write(rows, options.format, &mut file)
+        }
+        None => format::write(rows, options.format, &mut std::io::stdout()),
+    }
+}

@@ -1,0 +1,172 @@
+//! A party's daemon: one port for other parties' sessions and for the party's own users, told apart
+//! by their certificates.
+
+mod ask;
+mod join;
+mod lanes;
+
+use crate::config::{PartyConfig, Workspace};
+use crate::failure::{Failure, Outcome};
+use crate::identity::{Fingerprint, Identity};
+use crate::messages::{Hello, PublicReason, Purpose, Reply, VERSION, Verdict, position};
+use crate::tls;
+use crate::transport::Connection;
+use futures_util::future::BoxFuture;
+use lanes::Rendezvous;
+use senate_circuit::PartyId;
+use senate_planner::catalog::Federation;
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::runtime::Handle;
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+use tokio_rustls::TlsAcceptor;
+
+/// Connections served at once.
+const CONNECTIONS_MAX: usize = 256;
+
+/// A party that serves.
+pub struct Daemon {
+    workspace: Arc<Workspace>,
+    federation: Arc<Federation>,
+    me: PartyId,
+    config: PartyConfig,
+    identity: Identity,
+    pinned: Vec<Option<Fingerprint>>,
+    rendezvous: Rendezvous,
+}
+
+impl Daemon {
+    /// Reads the party's configuration and identity.
+    ///
+    /// # Errors
+    /// Usage when a file is missing or wrong, or a party has no pinned fingerprint.
+    pub fn new(workspace: Workspace, me: PartyId) -> Outcome<Self> {
+        let config = PartyConfig::read(&workspace, me)?;
+        let identity = config.identity(&workspace, me)?;
+        let parties = (0..workspace.federation.parties.len()).filter_map(PartyId::new);
+        let pinned = parties
+            .map(|party| workspace.fingerprint(party).map(Some))
+            .collect::<Outcome<Vec<_>>>()?;
+        let federation = Arc::new(workspace.federation.clone());
+        let (workspace, rendezvous) = (Arc::new(workspace), Rendezvous::default());
+        Ok(Self { workspace, federation, me, config, identity, pinned, rendezvous })
+    }
+
+    /// Serves until `stop` completes, then lets running queries end. `ready` is called once the
+    /// port is open.
+    ///
+    /// # Errors
+    /// Usage when the port cannot be opened.
+    pub async fn serve(
+        self: Arc<Self>,
+        stop: impl Future<Output = ()>,
+        ready: impl FnOnce(&str),
+    ) -> Outcome<()> {
+        let address = self.workspace.address(self.me)?;
+        let listener = TcpListener::bind(address).await.map_err(|error| {
+            Failure::usage(format!("{address}: {error}"))
+                .with_remedy("stop what uses the port, or change the address in federation.toml")
+        })?;
+        let pinned: BTreeSet<Fingerprint> = self.pinned.iter().copied().flatten().collect();
+        let acceptor = tls::acceptor(&self.identity, pinned)?;
+        ready(address);
+        let (slots, mut served) = (Arc::new(Semaphore::new(CONNECTIONS_MAX)), JoinSet::new());
+        tokio::pin!(stop);
+        loop {
+            tokio::select! {
+                () = &mut stop => break,
+                Some(_) = served.join_next() => {}
+                incoming = listener.accept() => {
+                    let (Ok((tcp, _)), Ok(slot)) = (incoming, Arc::clone(&slots).try_acquire_owned())
+                    else {
+                        continue;
+                    };
+                    let (daemon, acceptor) = (Arc::clone(&self), acceptor.clone());
+                    // A thread per conversation: reading tables and running local tasks is work.
+                    let runtime = Handle::current();
+                    served.spawn_blocking(move || {
+                        let _slot = slot;
+                        runtime.block_on(daemon.serve_one(acceptor, tcp));
+                    });
+                }
+            }
+        }
+        drop(listener);
+        tracing::info!("draining");
+        while served.join_next().await.is_some() {}
+        Ok(())
+    }
+
+    async fn serve_one(&self, acceptor: TlsAcceptor, tcp: TcpStream) {
+        let mut connection = match Connection::accept(acceptor, tcp).await {
+            Ok(connection) => connection,
+            Err(failure) => return tracing::warn!(%failure, "connection refused"),
+        };
+        let hello: Hello = match connection.receive().await {
+            Ok(hello) => hello,
+            Err(failure) => return tracing::debug!(%failure, "no greeting"),
+        };
+        let Some(peer) = position(&self.pinned, connection.peer()).and_then(PartyId::new) else {
+            return tracing::warn!("a peer that is no party");
+        };
+        if hello.version != VERSION || hello.federation != self.federation.digest {
+            return self.disagree(connection, hello).await;
+        }
+        match hello.purpose {
+            Purpose::Ask(request) if peer == self.me => self.ask(connection, request).await,
+            Purpose::Announce(announcement) if peer != self.me => {
+                self.join(connection, peer, announcement).await;
+            }
+            Purpose::Lane(session, lane) => {
+                self.rendezvous.arrived(session, peer, lane, connection);
+            }
+            _ => tracing::warn!(peer = %self.name(peer), "a greeting that the peer may not send"),
+        }
+    }
+
+    /// Another binary or another federation.toml at the other end.
+    async fn disagree(&self, mut connection: Connection, hello: Hello) {
+        let what = if hello.version == VERSION {
+            "another federation.toml".to_owned()
+        } else {
+            format!("version {} instead of {VERSION}", hello.version)
+        };
+        tracing::warn!("a peer has {what}");
+        let _ = match hello.purpose {
+            Purpose::Ask(_) => {
+                let failure = Failure::usage(format!("the daemon was started with {what}"))
+                    .with_remedy("restart it");
+                connection.send(&Reply::Failed(failure)).await
+            }
+            Purpose::Announce(_) => {
+                connection.send(&Verdict::Refused(PublicReason::Mismatch)).await
+            }
+            Purpose::Lane(..) => Ok(()),
+        };
+    }
+
+    fn dial(&self, party: PartyId, purpose: Purpose) -> BoxFuture<'static, Outcome<Connection>> {
+        let (name, hello) = (self.name(party), self.hello(purpose));
+        let opening = self.workspace.address(party).and_then(|address| {
+            Ok(Connection::dial(&self.identity, address, self.workspace.fingerprint(party)?))
+        });
+        Box::pin(async move {
+            let connected = async {
+                let mut connection = opening?.await?;
+                connection.send(&hello).await?;
+                Ok(connection)
+            };
+            connected.await.map_err(|failure: Failure| failure.at(format!("party {name}")))
+        })
+    }
+
+    fn hello(&self, purpose: Purpose) -> Hello {
+        Hello { version: VERSION.to_owned(), federation: self.federation.digest, purpose }
+    }
+
+    fn name(&self, party: PartyId) -> String {
+        self.federation.party_name(party)
+    }
+}

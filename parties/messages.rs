@@ -1,0 +1,145 @@
+//! What is said on a connection before a session's lanes are up.
+
+use crate::failure::{Cause, Failure};
+use crate::identity::Fingerprint;
+use crate::request::{Request, Stats};
+use serde::{Deserialize, Serialize};
+
+/// Version of these messages and of the plans: parties of different versions refuse each other.
+pub(crate) const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// Names a query's session among all parties; chosen at random by the party that asks.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+pub(crate) struct SessionId(pub(crate) [u8; 16]);
+
+impl std::fmt::Display for SessionId {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0.iter().take(6).try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+/// First message of whoever connects.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Hello {
+    /// [`VERSION`] of the sender.
+    pub(crate) version: String,
+    /// Digest of the sender's federation.toml.
+    pub(crate) federation: [u8; 32],
+    /// What the connection is for.
+    pub(crate) purpose: Purpose,
+}
+
+/// What a connection is for.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) enum Purpose {
+    /// A user of this very party asks. Answered by [`Reply`]s.
+    Ask(Request),
+    /// Another party proposes a query. Answered by a [`Verdict`]; then [`Go`]; at the end [`Report`].
+    Announce(Announcement),
+    /// A lane of a session that was announced. Not answered.
+    Lane(SessionId, LaneKind),
+}
+
+/// A proposed query.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Announcement {
+    /// The session to be.
+    pub(crate) session: SessionId,
+    /// The question.
+    pub(crate) request: Request,
+    /// Digest of what the announcing party planned.
+    pub(crate) digest: [u8; 32],
+}
+
+/// Lanes of a session between two parties, each a connection of its own.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
+pub(crate) enum LaneKind {
+    /// Frames of the protocol.
+    Protocol,
+    /// Messages of control.
+    Control,
+}
+
+/// Whether a party takes part.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) enum Verdict {
+    /// It does.
+    Accepted,
+    /// It does not; only a public class is told.
+    Refused(PublicReason),
+}
+
+/// All have accepted: open the lanes.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub(crate) struct Go;
+
+/// What a participant tells the announcing party at the end.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Report(pub(crate) Option<Stats>);
+
+/// What a daemon tells its user.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) enum Reply {
+    /// What happens now.
+    Progress(String),
+    /// It worked; if true, an Arrow IPC stream with the rows follows.
+    Done(Box<Stats>, Rows),
+    /// It did not.
+    Failed(Failure),
+}
+
+/// Whether rows follow.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub(crate) enum Rows {
+    /// This party is a recipient.
+    Follow,
+    /// Only others learn the answer.
+    Elsewhere,
+}
+
+/// Why a party refuses, as far as others may know.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub(crate) enum PublicReason {
+    /// Its policy, or an unknown party asked.
+    Policy,
+    /// It planned something else, runs another version, or has another federation.toml.
+    Mismatch,
+    /// Its rows violate the declared schema or capacity.
+    Input,
+    /// It is shutting down, or something failed there.
+    Internal,
+}
+
+impl From<&Failure> for PublicReason {
+    fn from(failure: &Failure) -> Self {
+        match failure.cause {
+            Cause::Input => Self::Input,
+            Cause::Refused => Self::Policy,
+            Cause::Usage => Self::Mismatch,
+            _ => Self::Internal,
+        }
+    }
+}
+
+impl PublicReason {
+    /// The failure that a refusal by `party` is to the one who asked.
+    pub(crate) fn failure(self, party: &str) -> Failure {
+        match self {
+            Self::Policy => Failure::refused(format!("party {party}: refused by its policy"))
+                .with_remedy("ask it to add you to [accept] in its party.toml"),
+            Self::Mismatch => Failure::refused(format!(
+                "party {party}: does not agree on the plan (another federation.toml or version)"
+            ))
+            .with_remedy("compare federation.toml and `senate --version` at both parties"),
+            Self::Input => Failure::input(format!("party {party}: input refused"))
+                .with_remedy("its operator sees which row violates the declared schema"),
+            Self::Internal => Failure::lost(format!("party {party}: cannot take part now"))
+                .with_remedy("try again, or ask its operator"),
+        }
+    }
+}
+
+/// The party with this certificate among the pinned ones.
+pub(crate) fn position(pinned: &[Option<Fingerprint>], peer: Fingerprint) -> Option<usize> {
+    pinned.iter().position(|fingerprint| *fingerprint == Some(peer))
+}

@@ -1,0 +1,153 @@
+//! What a query needs at a party before and around its joint part, the same in a daemon and when
+//! all parties run in one process.
+
+use crate::agreement::Agreement;
+use crate::config::{PartyConfig, Workspace};
+use crate::failure::{Failure, Outcome};
+use crate::inputs::{self, Inputs};
+use crate::reference::sorted;
+use crate::request::{Request, Stats, peak_rss_bytes};
+use crate::session::{Played, Running, Seat};
+use crate::transport::in_memory;
+use datafusion::arrow::compute::cast;
+use datafusion::arrow::datatypes::{Field, Schema};
+use datafusion::arrow::record_batch::RecordBatch;
+use futures_util::future::join_all;
+use senate_circuit::{PartyId, PartySet};
+use senate_planner::lower::Ordering;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tokio::sync::watch;
+
+/// Rows and figures.
+pub struct Answered {
+    /// The answer, where this side is a recipient.
+    pub rows: Option<RecordBatch>,
+    /// What was measured.
+    pub stats: Stats,
+}
+
+/// Plans off the async threads: circuits can be large.
+///
+/// # Errors
+/// As [`Agreement::reach`].
+pub async fn agree(workspace: &Arc<Workspace>, request: Request) -> Outcome<Arc<Agreement>> {
+    let workspace = Arc::clone(workspace);
+    tokio::task::spawn_blocking(move || Agreement::reach(&workspace, request).map(Arc::new))
+        .await
+        .map_err(|error| Failure::unexpected(format!("planning: {error}")))?
+}
+
+/// Runs all parties of a workspace inside this process, with links in memory.
+///
+/// # Errors
+/// The most telling failure among the parties.
+pub async fn embedded(
+    workspace: &Arc<Workspace>,
+    request: Request,
+    progress: watch::Sender<String>,
+) -> Outcome<Answered> {
+    let started = Instant::now();
+    let deadline = started + Duration::from_secs(request.timeout_s);
+    let _ = progress.send("planning".to_owned());
+    let agreement = agree(workspace, request).await?;
+    let _ = progress.send("reading tables".to_owned());
+    let mut contributions = Vec::new();
+    for party in agreement.plan.participants.iter() {
+        let config = PartyConfig::read(workspace, party)?;
+        let inputs = inputs::compute(workspace, &config, party, &agreement).await?;
+        contributions.push((party, inputs));
+    }
+    if let (true, Some((_, inputs))) = (agreement.plan.stages.is_empty(), contributions.first()) {
+        return alone(&agreement, inputs, started);
+    }
+    let federation = Arc::new(workspace.federation.clone());
+    let links = in_memory(agreement.plan.participants);
+    let mut sessions = Vec::new();
+    for ((me, inputs), (_, links)) in contributions.into_iter().zip(links) {
+        sessions.push(Running::start(Seat {
+            me,
+            federation: Arc::clone(&federation),
+            agreement: Arc::clone(&agreement),
+            own: inputs.bits,
+            links,
+            deadline,
+            progress: progress.clone(),
+        })?);
+    }
+    let outcomes = join_all(sessions.into_iter().map(Running::wait)).await;
+    gather(outcomes, started)
+}
+
+/// The answer of a query that one party answers for itself.
+///
+/// # Errors
+/// Unexpected when the plan and the rows do not fit.
+pub fn alone(agreement: &Agreement, inputs: &Inputs, started: Instant) -> Outcome<Answered> {
+    let failed = |why: String| Failure::unexpected(format!("the answer: {why}"));
+    let rows = inputs.plain.get(&0).ok_or_else(|| failed("no local result".to_owned()))?;
+    let result = &agreement.plan.result;
+    let (mut fields, mut columns) = (Vec::new(), Vec::new());
+    for ((name, kind), column) in result.columns.iter().zip(rows.columns()) {
+        fields.push(Field::new(name, kind.clone(), true));
+        columns.push(cast(column, kind).map_err(|error| failed(error.to_string()))?);
+    }
+    let rows = RecordBatch::try_new(Arc::new(Schema::new(fields)), columns)
+        .and_then(|rows| match result.ordering {
+            Ordering::ByQuery => Ok(rows),
+            Ordering::Free => sorted(&rows),
+        })
+        .map_err(|error| failed(error.to_string()))?;
+    let stats = Stats {
+        rows: rows.num_rows(),
+        seconds: started.elapsed().as_secs_f64(),
+        peak_rss_bytes: peak_rss_bytes(),
+        plan_digest: agreement.digest_text(),
+        ..Stats::default()
+    };
+    Ok(Answered { rows: Some(rows), stats })
+}
+
+/// One answer out of the parties' outcomes.
+fn gather(outcomes: Vec<Outcome<Played>>, started: Instant) -> Outcome<Answered> {
+    let mut answered: Option<Answered> = None;
+    let mut failures = Vec::new();
+    for outcome in outcomes {
+        match (outcome, &mut answered) {
+            (Ok(played), Some(answered)) => {
+                answered.stats.merge(&played.stats);
+                answered.rows = answered.rows.take().or(played.answer);
+            }
+            (Ok(played), none) => {
+                *none = Some(Answered { rows: played.answer, stats: played.stats });
+            }
+            (Err(failure), _) => failures.push(failure),
+        }
+    }
+    // What one party found out itself says more than that others lost it.
+    let telling = |failure: &Failure| std::cmp::Reverse(failure.cause.exit_code());
+    failures.sort_by_key(telling);
+    if let Some(failure) = failures.into_iter().next() {
+        return Err(failure);
+    }
+    let mut answered = answered.ok_or_else(|| Failure::unexpected("nobody took part"))?;
+    answered.stats.seconds = started.elapsed().as_secs_f64();
+    answered.stats.rows = answered.rows.as_ref().map_or(0, RecordBatch::num_rows);
+    Ok(answered)
+}
+
+/// The party with the lowest number that contributes data to a query: who learns the answer when
+/// everybody runs here and nobody was named.
+///
+/// # Errors
+/// As [`Agreement::reach`].
+pub fn first_contributor(workspace: &Workspace, request: &Request) -> Outcome<PartyId> {
+    let sql = &request.sql;
+    let options = senate_planner::sql::PlanOptions::default();
+    let query = senate_planner::sql::plan(sql, &workspace.federation, &options)
+        .map_err(|error| Failure::usage(error.to_string()))?;
+    let parties: PartySet = query.locals.iter().map(|local| local.party).collect();
+    parties.leader().ok_or_else(|| {
+        Failure::usage("the query reads no table").with_remedy("name a recipient: --recipients P")
+    })
+}

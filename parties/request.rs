@@ -1,0 +1,129 @@
+//! A question with its public choices, and what comes back besides the rows.
+
+use crate::failure::{Failure, Outcome};
+use senate_planner::lower::Decompose;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// A query as its user asks it. Everything in it is told to all participants.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Request {
+    /// The question.
+    pub sql: String,
+    /// Who asks.
+    pub asker: String,
+    /// Names of the parties that learn the answer.
+    pub recipients: Vec<String>,
+    /// Tighter bounds on holders' rows, as `party.table=N`.
+    pub bounds: Vec<String>,
+    /// Whether operators run among as few parties as they can.
+    pub stages: Stages,
+    /// Seconds after which the query is given up.
+    pub timeout_s: u64,
+}
+
+/// How a plan is divided.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Stages {
+    /// Stages on the smallest party sets.
+    #[default]
+    Decomposed,
+    /// One circuit among all.
+    OneCircuit,
+}
+
+impl From<Stages> for Decompose {
+    fn from(stages: Stages) -> Self {
+        match stages {
+            Stages::Decomposed => Self::Yes,
+            Stages::OneCircuit => Self::No,
+        }
+    }
+}
+
+/// What `--stats` writes. Counters of other parties are there when they could be asked.
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
+pub struct Stats {
+    /// Rows of the answer.
+    pub rows: usize,
+    /// From the request to the answer.
+    pub seconds: f64,
+    /// Of all stages.
+    pub and_gates: u64,
+    /// In the plan's order.
+    pub stages: Vec<StageStats>,
+    /// Payload bytes by sending party.
+    pub bytes_sent: BTreeMap<String, u64>,
+    /// Peak memory of this process.
+    pub peak_rss_bytes: u64,
+    /// Seconds by phase.
+    pub phases: BTreeMap<String, f64>,
+    /// Digest of everything that the participants agreed on.
+    pub plan_digest: String,
+}
+
+/// Figures of one stage.
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
+pub struct StageStats {
+    /// Position in the plan.
+    pub id: u32,
+    /// Who ran it.
+    pub parties: Vec<String>,
+    /// Who evaluated the circuit.
+    pub evaluator: String,
+    /// AND gates.
+    pub and_gates: u64,
+    /// Longest chain of AND gates.
+    pub depth: u64,
+    /// Payload bytes that the reporting parties sent while it ran.
+    pub bytes_sent: u64,
+    /// The slowest reporting party's time.
+    pub seconds: f64,
+}
+
+impl Stats {
+    /// Adds what another participant measured in the same query.
+    pub fn merge(&mut self, other: &Self) {
+        self.bytes_sent
+            .extend(other.bytes_sent.iter().map(|(party, bytes)| (party.clone(), *bytes)));
+        for (mine, theirs) in self.stages.iter_mut().zip(&other.stages) {
+            mine.bytes_sent += theirs.bytes_sent;
+            mine.seconds = mine.seconds.max(theirs.seconds);
+        }
+    }
+
+    /// The line at the end of stderr.
+    pub fn summary(&self) -> String {
+        let sent: u64 = self.bytes_sent.values().sum();
+        format!(
+            "rows={} time={:.2}s sent={} gates={} stages={} plan={}",
+            self.rows,
+            self.seconds,
+            sent,
+            self.and_gates,
+            self.stages.len(),
+            self.plan_digest.get(..16).unwrap_or(&self.plan_digest)
+        )
+    }
+
+    /// Writes the figures as JSON.
+    ///
+    /// # Errors
+    /// Usage when the file cannot be written.
+    pub fn write(&self, path: &std::path::Path) -> Outcome<()> {
+        let text = serde_json::to_string_pretty(self)
+            .map_err(|error| Failure::unexpected(error.to_string()))?;
+        std::fs::write(path, text + "\n")
+            .map_err(|error| Failure::usage(format!("{}: {error}", path.display())))
+    }
+}
+
+/// Peak resident memory of this process; 0 where the system does not tell.
+pub fn peak_rss_bytes() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    let kilobytes = line.and_then(|line| line.trim().trim_end_matches("kB").trim().parse().ok());
+    kilobytes.map_or(0, |kilobytes: u64| kilobytes * 1024)
+}

@@ -1,0 +1,279 @@
+//! The joint part itself: opening and binding the session, the stages that control starts, the
+//! release of the answer.
+
+use super::{Ended, Played, verdict};
+use crate::agreement::Agreement;
+use crate::failure::Failure;
+use crate::request::{StageStats, Stats, peak_rss_bytes};
+use datafusion::arrow::record_batch::RecordBatch;
+use futures_channel::mpsc;
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
+use senate_circuit::{Bits, PartyId, PartySet, Stage, StageId};
+use senate_control::{AbortClass, Action, Command, Digest};
+use senate_mpc::release::Outputs;
+use senate_mpc::session::{Params, Session};
+use senate_mpc::stage::{Execution, SessionHost};
+use senate_mpc::{Entropy, Error, Mesh};
+use senate_planner::catalog::Federation;
+use senate_planner::encode::batch_of;
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tokio::sync::watch;
+
+/// After a lost link, how long to wait for somebody's word on the reason.
+const REASON_MAX: Duration = Duration::from_secs(1);
+
+pub(super) type Actions = mpsc::UnboundedReceiver<Action>;
+
+/// One party's joint part.
+pub(super) struct Joint {
+    me: PartyId,
+    federation: Arc<Federation>,
+    agreement: Arc<Agreement>,
+    own: BTreeMap<usize, Bits>,
+    tell: mpsc::UnboundedSender<Command>,
+    progress: watch::Sender<String>,
+    measured: RefCell<Measured>,
+    started: Instant,
+}
+
+#[derive(Default)]
+struct Measured {
+    phases: BTreeMap<String, f64>,
+    stages: BTreeMap<StageId, f64>,
+}
+
+impl Joint {
+    pub(super) fn new(
+        me: PartyId,
+        federation: Arc<Federation>,
+        agreement: Arc<Agreement>,
+        own: BTreeMap<usize, Bits>,
+        tell: mpsc::UnboundedSender<Command>,
+        progress: watch::Sender<String>,
+    ) -> Self {
+        let (measured, started) = (RefCell::default(), Instant::now());
+        Self { me, federation, agreement, own, tell, progress, measured, started }
+    }
+
+    /// Runs to the end, or to the first reason for none.
+    pub(super) async fn run(&self, mesh: &Mesh, mut actions: Actions) -> Result<Played, Ended> {
+        let ended = self.compute(mesh, &mut actions).await;
+        match ended {
+            // A lost link has a reason, which control may know.
+            Err(Ended { class: AbortClass::Lost, failure }) => {
+                let reason = tokio::time::timeout(REASON_MAX, self.reason(&mut actions)).await;
+                Err(reason.ok().flatten().unwrap_or(Ended { class: AbortClass::Lost, failure }))
+            }
+            other => other,
+        }
+    }
+
+    /// The deadline has passed.
+    pub(super) fn timed_out(&self) -> Ended {
+        let failure = Failure::lost(format!("timed out during {}", self.phase()))
+            .with_remedy("allow more with --timeout, or look for the party that hangs");
+        Ended { class: AbortClass::Lost, failure }
+    }
+
+    async fn compute(&self, mesh: &Mesh, actions: &mut Actions) -> Result<Played, Ended> {
+        self.enter("session set-up");
+        let set_up = async {
+            let params = Params::new(self.federation.digest);
+            let session = Session::open(mesh.clone(), params, fresh_entropy()?).await?;
+            session.bind(&self.agreement.plan.digest).await?;
+            Ok(session)
+        };
+        let session = self.unless_aborted(actions, set_up).await?;
+        let digest = Digest(self.agreement.plan.digest);
+        let _ = self.tell.unbounded_send(Command::Approve { digest });
+        let outputs = self.stages(&session, actions).await?;
+        let answer = self.answer(&outputs)?;
+        Ok(Played { answer, stats: self.stats(mesh) })
+    }
+
+    /// Runs stages as control starts them; after this party's last one releases what is opened, and
+    /// returns when control says that everybody has finished.
+    async fn stages(&self, session: &Session, actions: &mut Actions) -> Result<Outputs, Ended> {
+        let stages = &self.agreement.plan.stages;
+        let host = SessionHost::new(session.clone(), stages).map_err(|error| self.blame(&error))?;
+        let execution = Execution::new(&host, stages).map_err(|error| self.blame(&error))?;
+        let mut left: BTreeSet<StageId> =
+            self.agreement.stages_of(self.me).map(|stage| stage.id).collect();
+        let total = left.len();
+        let mut last = None;
+        {
+            let mut running = FuturesUnordered::new();
+            while !left.is_empty() {
+                tokio::select! {
+                    action = actions.next() => match action {
+                        Some(Action::Start { stage }) => {
+                            let done = total - left.len();
+                            self.enter(&self.stage_phase(stage, done, total));
+                            running.push(self.timed(stage, execution.run(stage, &self.own)));
+                        }
+                        other => return Err(self.over(other)),
+                    },
+                    Some((stage, ran)) = running.next() => {
+                        ran.map_err(|error| self.blame(&error))?;
+                        left.remove(&stage);
+                        match left.is_empty() {
+                            true => last = Some(stage),
+                            false => self.done(stage),
+                        }
+                    }
+                }
+            }
+        }
+        self.enter("release");
+        let outputs = self.unless_aborted(actions, execution.release()).await?;
+        // The last stage counts as done only now, so nobody finishes before the release.
+        last.into_iter().for_each(|stage| self.done(stage));
+        match actions.next().await {
+            Some(Action::Finished) => Ok(outputs),
+            other => Err(self.over(other)),
+        }
+    }
+
+    fn done(&self, stage: StageId) {
+        let _ = self.tell.unbounded_send(Command::Done { stage });
+    }
+
+    async fn timed(
+        &self,
+        stage: StageId,
+        run: impl Future<Output = Result<(), Error>>,
+    ) -> (StageId, Result<(), Error>) {
+        let start = Instant::now();
+        let ran = run.await;
+        self.measured.borrow_mut().stages.insert(stage, start.elapsed().as_secs_f64());
+        (stage, ran)
+    }
+
+    /// Protocol work during which control starts nothing, only perhaps aborts.
+    async fn unless_aborted<T>(
+        &self,
+        actions: &mut Actions,
+        work: impl Future<Output = Result<T, Error>>,
+    ) -> Result<T, Ended> {
+        tokio::select! {
+            done = work => done.map_err(|error| self.blame(&error)),
+            action = actions.next() => Err(self.over(action)),
+        }
+    }
+
+    /// The first abort that control reports with more than "lost" to say.
+    async fn reason(&self, actions: &mut Actions) -> Option<Ended> {
+        while let Some(action) = actions.next().await {
+            match action {
+                Action::Aborted { class: AbortClass::Lost, .. } => return None,
+                Action::Aborted { .. } => return Some(self.over(Some(action))),
+                _ => {}
+            }
+        }
+        None
+    }
+
+    /// An action that ends the query early.
+    fn over(&self, action: Option<Action>) -> Ended {
+        match action {
+            Some(Action::Aborted { class, by }) => {
+                verdict::of_control(&self.federation, &self.phase(), class, by)
+            }
+            _ => Ended {
+                class: AbortClass::Internal,
+                failure: Failure::unexpected(format!("{}: control went wrong", self.phase())),
+            },
+        }
+    }
+
+    fn blame(&self, error: &Error) -> Ended {
+        verdict::of_protocol(&self.federation, &self.phase(), error)
+    }
+
+    /// The rows, if this party is a recipient.
+    fn answer(&self, outputs: &Outputs) -> Result<Option<RecordBatch>, Ended> {
+        let plan = &self.agreement.plan;
+        let Some(root) = plan.root().filter(|_| plan.recipients.contains(self.me)) else {
+            return Ok(None);
+        };
+        let opened = |reveal: usize| {
+            let bundle = root.reveals.get(reveal).map(|reveal| reveal.bundle);
+            bundle.and_then(|bundle| outputs.get(&(root.id, bundle))).ok_or_else(|| {
+                let failure = Failure::unexpected("the answer was not opened (a bug)");
+                Ended { class: AbortClass::Internal, failure }
+            })
+        };
+        if plan.reveals_overflow && opened(1)?.bit(0) {
+            let failure = Failure::usage("numeric overflow: a result does not fit its type")
+                .with_remedy("cast to a wider type in the query");
+            return Err(Ended { class: AbortClass::Internal, failure });
+        }
+        batch_of(&plan.result, opened(0)?).map(Some).map_err(|error| {
+            let failure = Failure::aborted(format!("decoding the answer: {error}"));
+            Ended { class: AbortClass::CheckFailed, failure }
+        })
+    }
+
+    fn enter(&self, phase: &str) {
+        let seconds = self.started.elapsed().as_secs_f64();
+        self.measured.borrow_mut().phases.entry(phase.to_owned()).or_insert(seconds);
+        tracing::debug!(party = %self.federation.party_name(self.me), phase, "phase");
+        let _ = self.progress.send(phase.to_owned());
+    }
+
+    fn phase(&self) -> String {
+        self.progress.borrow().clone()
+    }
+
+    fn names(&self, parties: PartySet) -> Vec<String> {
+        parties.iter().map(|party| self.federation.party_name(party)).collect()
+    }
+
+    fn stage_phase(&self, id: StageId, done: usize, total: usize) -> String {
+        let stage = self.agreement.plan.stages.iter().find(|stage| stage.id == id);
+        let parties = stage.map_or(PartySet::EMPTY, |stage| stage.parties);
+        format!("stage {} among {} ({done} of {total} done)", id.0, self.names(parties).join(", "))
+    }
+
+    fn stats(&self, mesh: &Mesh) -> Stats {
+        let sent: u64 = mesh.bytes_sent().values().iter().sum();
+        let measured = self.measured.borrow();
+        let stage = |stage: &Stage| {
+            let statistics = stage.program.stats();
+            StageStats {
+                id: stage.id.0,
+                parties: self.names(stage.parties),
+                evaluator: self.federation.party_name(stage.evaluator),
+                and_gates: statistics.ands,
+                depth: u64::from(statistics.and_depth),
+                bytes_sent: 0,
+                seconds: measured.stages.get(&stage.id).copied().unwrap_or(0.0),
+            }
+        };
+        let stages: Vec<StageStats> = self.agreement.plan.stages.iter().map(stage).collect();
+        Stats {
+            rows: 0,
+            seconds: self.started.elapsed().as_secs_f64(),
+            and_gates: stages.iter().map(|stage| stage.and_gates).sum(),
+            stages,
+            bytes_sent: BTreeMap::from([(self.federation.party_name(self.me), sent)]),
+            peak_rss_bytes: peak_rss_bytes(),
+            phases: measured.phases.clone(),
+            plan_digest: self.agreement.digest_text(),
+        }
+    }
+}
+
+/// A seed from the operating system, for this session only.
+fn fresh_entropy() -> Result<Entropy, Error> {
+    use rand::TryRngCore;
+    let mut seed = [0; 32];
+    rand::rngs::OsRng
+        .try_fill_bytes(&mut seed)
+        .map_err(|_| Error::Misuse("the operating system gives no randomness"))?;
+    Ok(Entropy::from_os_seed(seed))
+}

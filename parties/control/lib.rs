@@ -20,7 +20,7 @@ mod properties;
 #[cfg(test)]
 mod sim;
 
-pub use life::{Action, Command, Effect, Event, Life, step};
+pub use life::{Action, Command, Effect, Event, Input, Life, step, take_in};
 pub use message::{AbortClass, Digest, Frame, Malformed, Message};
 pub use program::{CHANNEL, Party, life_of_query};
 pub use spec::{LifeSpec, SpecError, StageSpec};

@@ -81,6 +81,15 @@ pub enum Event {
     },
 }
 
+/// What a party's control takes in: its plan, then events.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Input {
+    /// The party's view of the plan. The first item, and only the first.
+    Plan(Arc<LifeSpec>),
+    /// Something happened.
+    Event(Event),
+}
+
 /// One output of a party's control.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Effect {
@@ -132,6 +141,16 @@ impl Life {
             phase: Phase::Live,
         }
     }
+}
+
+/// Takes in the plan, or one event. Nothing has an effect before the plan; a second plan has none.
+pub fn take_in(life: &mut Option<Life>, input: Input) -> Vec<Effect> {
+    match (life, input) {
+        (unplanned @ None, Input::Plan(spec)) => *unplanned = Some(Life::new(spec)),
+        (Some(life), Input::Event(event)) => return step(life, event),
+        (None, Input::Event(_)) | (Some(_), Input::Plan(_)) => {}
+    }
+    Vec::new()
 }
 
 /// Takes in one event: records the facts it brings, and draws every conclusion from all facts.

@@ -9,7 +9,7 @@ use hydro_lang::networking::NetworkFor;
 use hydro_lang::prelude::*;
 use stageleft::IntoQuotedMut;
 
-use crate::life::{self, Action, Command, Effect, Event, Life};
+use crate::life::{self, Action, Command, Effect, Event, Input, Life};
 use crate::message::Frame;
 use crate::spec::LifeSpec;
 
@@ -29,15 +29,7 @@ pub fn life_of_query<'a, O: Ordering, N: NetworkFor<Frame>>(
 where
     TotalOrder: MinOrder<N::OrderingGuarantee>,
 {
-    looped(
-        spec,
-        commands,
-        network,
-        q!(|state, (event, spec)| Some(life::step(
-            state.get_or_insert_with(|| Life::new(spec)),
-            event
-        ))),
-    )
+    looped(spec, commands, network, q!(|life, input| Some(life::take_in(life, input))))
 }
 
 /// The dataflow around a transition.
@@ -49,7 +41,7 @@ pub(crate) fn looped<'a, O: Ordering, N: NetworkFor<Frame>, F>(
 ) -> Stream<Action, Cluster<'a, Party>, Unbounded, TotalOrder>
 where
     TotalOrder: MinOrder<N::OrderingGuarantee>,
-    F: Fn(&mut Option<Life>, (Event, Arc<LifeSpec>)) -> Option<Vec<Effect>> + 'a,
+    F: Fn(&mut Option<Life>, Input) -> Option<Vec<Effect>> + 'a,
 {
     let parties = commands.location().clone();
     let (peers, from_peers) = parties.forward_ref::<Stream<
@@ -61,14 +53,7 @@ where
     let events = from_peers
         .map(q!(|(from, frame)| Event::Peer { from: from.get_raw_id(), frame }))
         .merge_unordered(commands.weaken_ordering::<NoOrder>().map(q!(|c| Event::Local(c))));
-    let effects = events
-        .assume_ordering::<TotalOrder>(nondet!(
-            /// Facts only grow and every conclusion is drawn from all of them, so any order ends
-            /// in the same outcome. An abort is the one event whose order may show.
-        ))
-        .cross_singleton(spec)
-        .scan(q!(|| None), transition)
-        .flatten_ordered();
+    let effects = effects_of(spec, events, transition);
     let messages = effects.clone().filter_map(q!(|effect| match effect {
         Effect::Send { to, message } =>
             Some((MemberId::<Party>::from_raw_id(to.index() as u32), Frame::Message(message))),
@@ -79,4 +64,26 @@ where
         Effect::Act(action) => Some(action),
         Effect::Send { .. } => None,
     }))
+}
+
+/// A transition over the plan and then every event, in some order.
+fn effects_of<'a, F>(
+    spec: Singleton<Arc<LifeSpec>, Cluster<'a, Party>, Bounded>,
+    events: Stream<Event, Cluster<'a, Party>, Unbounded, NoOrder>,
+    transition: impl IntoQuotedMut<'a, F, Cluster<'a, Party>>,
+) -> Stream<Effect, Cluster<'a, Party>, Unbounded, TotalOrder>
+where
+    F: Fn(&mut Option<Life>, Input) -> Option<Vec<Effect>> + 'a,
+{
+    let events = events.assume_ordering::<TotalOrder>(nondet!(
+        /// Facts only grow and every conclusion is drawn from all of them, so any order ends in the
+        /// same outcome. An abort is the one event whose order may show.
+    ));
+    // The plan goes first in the stream itself. A `cross_singleton` with it would have work in
+    // every tick, and the simulator waits for a tick without any.
+    spec.into_stream()
+        .map(q!(|spec| Input::Plan(spec)))
+        .chain(events.map(q!(|event| Input::Event(event))))
+        .scan(q!(|| None), transition)
+        .flatten_ordered()
 }

@@ -97,9 +97,12 @@ fn encoded(inbound: &Inbound) -> BytesMut {
     BytesMut::from(frame.to_bytes().as_slice())
 }
 
-/// The dataflow that parties/build.rs generates.
+/// The dataflow that parties/build.rs generates. What it unwraps of a frame is what [`encoded`]
+/// wrote; it never parses bytes of a peer.
 #[expect(
     clippy::allow_attributes,
+    clippy::panic,
+    clippy::unwrap_used,
     unreachable_pub,
     unsafe_code,
     unused_imports,

@@ -4,4 +4,9 @@
 
 mod adversary;
 mod agreement;
+mod determinism;
+mod leakage;
 mod plans;
+mod runs;
+mod transcript;
+mod vectors;

@@ -2,7 +2,10 @@
 //! and named strategies. Nobody honest ever accepts a wrong answer, waits for ever or panics.
 
 mod control;
+mod equivocation;
 mod oracle;
 mod parallel;
+mod rewrite;
 mod scenario;
+mod strategies;
 mod sweep;

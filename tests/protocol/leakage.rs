@@ -43,7 +43,7 @@ fn balanced(ones: usize, total: usize) -> bool {
 #[test]
 fn opened_and_masked_bits_are_balanced_whatever_the_inputs() {
     let plan = sweep_plan();
-    // Bits per byte that carry a lane: what is left over is zero.
+    // Bundles of the plan fill whole bytes, so that every bit is somebody's.
     let kinds = [Kind::Masked, Kind::InputBits, Kind::SolderBits, Kind::Lambda, Kind::OutputBits];
     for bit in [false, true] {
         let mut counts: BTreeMap<(Kind, PartyId), (usize, usize)> = BTreeMap::new();

@@ -43,6 +43,7 @@ struct State {
     queued_bytes: usize,
     waiting: BTreeMap<(Lane, Kind), Waker>,
     ended: Option<Error>,
+    queued_bytes_max: usize,
 }
 
 impl std::fmt::Debug for Inbox {
@@ -59,6 +60,7 @@ impl Inbox {
             queued_bytes: 0,
             waiting: BTreeMap::new(),
             ended: None,
+            queued_bytes_max: QUEUED_BYTES_MAX,
         };
         Self { party, state: RefCell::new(state) }
     }
@@ -140,7 +142,7 @@ impl State {
         let key = (frame.lane, frame.kind);
         self.queued_bytes += frame.payload.len();
         self.queues.entry(key).or_default().push_back(frame.payload);
-        if self.queued_bytes > QUEUED_BYTES_MAX {
+        if self.queued_bytes > self.queued_bytes_max {
             self.ended = Some(Error::by(party, Fault::Flood));
             self.wake_all();
         } else if let Some(waker) = self.waiting.remove(&key) {
@@ -151,5 +153,27 @@ impl State {
     /// Somebody must poll the link again: the one who did last may have got what it wanted.
     fn wake_all(&mut self) {
         std::mem::take(&mut self.waiting).into_values().for_each(Waker::wake);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use futures_util::FutureExt;
+
+    #[test]
+    fn a_peer_that_sends_without_end_is_cut_off() {
+        let party = PartyId::new(1).unwrap();
+        let (mut link, incoming) = mpsc::channel(8);
+        let inbox = Inbox::new(party, incoming);
+        inbox.state.borrow_mut().queued_bytes_max = 100;
+        let frame = |kind| Frame { lane: Lane::SESSION, kind, payload: vec![0; 60] };
+        let next = |kind| inbox.next(Lane::SESSION, kind).now_or_never();
+        link.try_send(frame(Kind::Hello)).unwrap();
+        assert_eq!(next(Kind::Hello), Some(Ok(vec![0; 60])));
+        link.try_send(frame(Kind::Sid)).unwrap();
+        assert_eq!(next(Kind::Hello), None);
+        link.try_send(frame(Kind::Bind)).unwrap();
+        assert_eq!(next(Kind::Hello), Some(Err(Error::by(party, Fault::Flood))));
     }
 }

@@ -82,6 +82,12 @@ pub(crate) fn expected(target: &Target, action: Action) -> Vec<Verdict> {
             if selected(kind) {
                 verdicts.push(Harmless);
             }
+            // Another valid element only spoils the keys, as the tree check shows.
+            match kind {
+                Kind::BaseReceiver => verdicts.push(Alone(Fault::Pprf)),
+                Kind::BaseSender => verdicts.push(Caught(Error::by(from, Fault::Pprf))),
+                _ => {}
+            }
             if kind == Kind::Hello {
                 // A flip in the nonce instead of the parameters.
                 verdicts.push(Caught(Error::unattributed(Fault::Echo(Step::Session))));
@@ -108,9 +114,7 @@ fn content(kind: Kind, from: PartyId) -> Vec<Verdict> {
         Kind::Zseed => somebody(Fault::DeltaConsistency),
         Kind::Coins | Kind::DeltaCommit | Kind::ZeroCommit => by(Fault::Commitment(step)),
         Kind::CoinOpen | Kind::DeltaOpen | Kind::ZeroOpen => by(Fault::Commitment(step)),
-        // Another valid element only spoils the keys, as the tree check shows.
-        Kind::BaseReceiver => [by(Fault::BasePoint), vec![Alone(Fault::Pprf)]].concat(),
-        Kind::BaseSender => [by(Fault::BasePoint), by(Fault::Pprf)].concat(),
+        Kind::BaseReceiver | Kind::BaseSender => by(Fault::BasePoint),
         Kind::Ggm | Kind::Pprf => by(Fault::Pprf),
         Kind::Corr | Kind::Resp => by(Fault::CotConsistency),
         Kind::Chal => vec![Alone(Fault::CotConsistency)],

@@ -2,10 +2,11 @@
 
 use super::oracle::{Verdict, expected, holds};
 use super::parallel::each;
+use super::rewrite::Rewrite;
 use super::scenario::{BaseOt, Census, Scenario, everybody};
 use senate_circuit::{PartyId, PartySet};
-use senate_mpc::Kind;
 use senate_mpc::sim::{Action, Tampering, Target};
+use senate_mpc::{Frame, Kind};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// One run: a change and where it happens.
@@ -133,4 +134,42 @@ fn every_kind_is_caught_in_a_whole_real_run() {
     assert_eq!(cells.len() + NOT_SENT.len() + ONLY_AFTER_A_FAULT.len(), Kind::ALL.len());
     let outcomes = assert_swept(&scenario, BaseOt::Real, &cells);
     assert!(outcomes.iter().all(Option::is_some));
+}
+
+/// Everything that depends on a session is bound to it.
+#[test]
+fn messages_of_another_session_are_caught_like_any_other_change() {
+    let scenario = Scenario::sweep();
+    let mut foreign: BTreeMap<(Kind, PartyId, PartyId), Vec<u8>> = BTreeMap::new();
+    let listen = |from: PartyId, to: PartyId, frame: &mut Frame| {
+        foreign.entry((frame.kind, from, to)).or_insert_with(|| frame.payload.clone());
+    };
+    Scenario { seed: 6, ..Scenario::sweep() }.run(BaseOt::Dealt, &mut Rewrite(listen));
+    let links = foreign.keys().map(|(kind, from, _)| (*kind, *from)).collect::<BTreeSet<_>>();
+    let cells: Vec<_> = links.into_iter().collect();
+    let hits = each(&cells, |(kind, from)| {
+        let mut replaced = PartySet::EMPTY;
+        let mut changed = false;
+        let replace = |sender: PartyId, to: PartyId, frame: &mut Frame| {
+            if (frame.kind, sender) == (*kind, *from) && !replaced.contains(to) {
+                replaced = replaced.union(PartySet::only(to));
+                changed |= frame.payload != foreign[&(*kind, sender, to)];
+                frame.payload.clone_from(&foreign[&(*kind, sender, to)]);
+            }
+        };
+        let ends = scenario.run(BaseOt::Dealt, &mut Rewrite(replace));
+        let target = Target { from: *from, to: replaced, kind: *kind, skip: 0 };
+        // Another session's nonce is a nonce like any other until the session id is compared.
+        let like = if *kind == Kind::Hello { Action::FlipBit(0) } else { Action::Random };
+        let right = |party: PartyId| ends[party.index()].as_ref() == Ok(&scenario.reference(party));
+        let mut verdicts = expected(&target, like).into_iter();
+        let held = verdicts.any(|verdict| holds(verdict, &target, &ends, right));
+        assert!(!changed || held, "{kind:?} of {from}: {ends:?}");
+        changed
+    });
+    let unchanged = cells.iter().zip(hits).filter(|(_, hit)| hit != &Ok(true));
+    let unchanged: Vec<_> = unchanged.collect();
+    // DONE is empty; one bit may happen to be the same.
+    let same = |kind| matches!(kind, Kind::Done | Kind::VerBits);
+    assert!(unchanged.iter().all(|((kind, _), _)| same(*kind)), "{unchanged:?}");
 }

@@ -8,5 +8,6 @@ mod oracle;
 mod parallel;
 mod rewrite;
 mod scenario;
+mod shares;
 mod strategies;
 mod sweep;

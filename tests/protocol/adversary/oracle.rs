@@ -159,10 +159,12 @@ fn packed_bits(kind: Kind) -> bool {
 }
 
 /// Kinds of which a receiver uses only what its secret bits select: one side of each level of a
-/// tree, U of the triples with a^j = 1, the products with α_t = 1, rows with Λ = 1. A change of
-/// what it does not use is harmless, and these bits are masked by the protocol (PROTOCOL.md §5).
+/// tree, corrections of trees with Δ_b ≠ 0, U of the triples with a^j = 1, the products with
+/// α_t = 1, rows with Λ = 1. A change of what it does not use is harmless. What a cheater learns
+/// by not being caught is accounted for: a guess of a few bits of Δ ([Roy22]), of a ([WRK17],
+/// which is why triples are bucketed), of bits that are masked anyway.
 fn selected(kind: Kind) -> bool {
-    matches!(kind, Kind::Ggm | Kind::LaandU | Kind::ZeroOle | Kind::Table)
+    matches!(kind, Kind::Ggm | Kind::Corr | Kind::LaandU | Kind::ZeroOle | Kind::Table)
 }
 
 /// Kinds that one conversation sends several times in the scenario.

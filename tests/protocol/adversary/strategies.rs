@@ -88,6 +88,25 @@ fn consistent_lies_about_choice_bits_are_caught_where_the_bits_matter() {
     }
 }
 
+#[test]
+fn choice_bits_that_differ_between_trees_fail_the_extensions_check() {
+    let scenario = Scenario::sweep();
+    let (cheater, victim, trees) = (party(1), party(2), TreeDepth::Four.trees());
+    for trees in [0..1, 0..trees / 2, 1..trees] {
+        // One block of the extension at a time, the mask rows' last.
+        for block in 0..2 {
+            let lie = |from: PartyId, to: PartyId, frame: &mut Frame| {
+                if (from, to, frame.kind) == (cheater, victim, Kind::Corr) {
+                    let blocks = frame.payload.len() / 16 / TreeDepth::Four.trees();
+                    trees.clone().for_each(|tree| frame.payload[(tree * blocks + block) * 16] ^= 1);
+                }
+            };
+            let ends = scenario.run(BaseOt::Dealt, &mut Rewrite(lie));
+            assert_eq!(ends[victim.index()], Err(Error::by(cheater, Fault::CotConsistency)));
+        }
+    }
+}
+
 /// Correlated OT whose holder of Δ uses another one toward one peer.
 struct TwoFaced(ByParty<(CotSender, CotReceiver)>);
 

@@ -4,6 +4,7 @@ use super::oracle::{Verdict, expected, holds};
 use super::parallel::each;
 use super::rewrite::Rewrite;
 use super::scenario::{BaseOt, Census, Scenario, everybody};
+use crate::plans::Noise;
 use senate_circuit::{PartyId, PartySet};
 use senate_mpc::sim::{Action, Tampering, Target};
 use senate_mpc::{Frame, Kind};
@@ -104,6 +105,24 @@ fn every_changed_message_is_caught_by_its_check_or_harmless() {
         let found = endings.get(kind).map_or(0, BTreeSet::len);
         assert_eq!(found >= least, !elsewhere, "{kind:?}: {:?}", endings.get(kind));
     }
+}
+
+/// Flips of any bit of any message, on each link alone.
+#[test]
+fn a_flipped_bit_anywhere_is_caught_by_its_check_or_harmless() {
+    let scenario = Scenario::sweep();
+    let mut noise = Noise::new(1);
+    let mut cells = Vec::new();
+    for ((kind, from, to), count) in scenario.census(BaseOt::Dealt) {
+        for _ in 0..5 {
+            let skip = noise.below(count);
+            let target = Target { from, to: PartySet::only(to), kind, skip };
+            cells.push((target, Action::FlipBit(noise.below(1 << 40))));
+        }
+    }
+    let outcomes = assert_swept(&scenario, BaseOt::Dealt, &cells);
+    let harmless = outcomes.iter().filter(|outcome| **outcome == Some(Verdict::Harmless)).count();
+    assert!(harmless > 0 && harmless * 4 < cells.len(), "{harmless} of {}", cells.len());
 }
 
 #[test]

@@ -1,0 +1,126 @@
+//! A party that lies about its own share of a bit, to everybody and in everything it does: its
+//! MACs do not follow (PROTOCOL.md §4).
+
+use super::scenario::{Ends, PARTIES, Scenario, everybody, honest};
+use crate::plans::own_inputs;
+use senate_block::Block;
+use senate_circuit::{PartyId, Stage};
+use senate_mpc::pre::{Preprocessing, Triples};
+use senate_mpc::sim::Federation;
+use senate_mpc::stage::{Host, StageContext};
+use senate_mpc::{AuthBits, Error, Fault, Mesh, Params, Session, SessionHost, Step, execute};
+use std::cell::Cell;
+use std::rc::Rc;
+
+/// Which share of the stage's preprocessing the liar flips.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Lie {
+    /// The first mask of the first request: a mask of an input or of a wire that crosses.
+    EnteringMask,
+    /// The first mask of the second request: of an AND gate's output.
+    GateMask,
+    /// The left factor of the first triple.
+    Left,
+    /// The right factor of the first triple.
+    Right,
+    /// The product of the first triple.
+    Product,
+}
+
+/// A host that lies in the last stage.
+struct Liar {
+    honest: SessionHost,
+    lie: Option<Lie>,
+}
+
+/// Preprocessing of one stage with a lie in it.
+struct Lying<P> {
+    honest: P,
+    lie: Option<Lie>,
+    requests: Rc<Cell<usize>>,
+}
+
+impl Host for Liar {
+    type Preprocessing = Lying<<SessionHost as Host>::Preprocessing>;
+
+    fn mesh(&self) -> &Mesh {
+        self.honest.mesh()
+    }
+
+    fn context(&self, stage: &Stage) -> Result<StageContext, Error> {
+        self.honest.context(stage)
+    }
+
+    fn preprocessing(&self, stage: &Stage) -> Result<Self::Preprocessing, Error> {
+        let lie = self.lie.filter(|_| stage.id.0 == 2);
+        Ok(Lying { honest: self.honest.preprocessing(stage)?, lie, requests: Rc::default() })
+    }
+}
+
+impl<P: Preprocessing> Preprocessing for Lying<P> {
+    async fn masks(&mut self, count: usize) -> Result<AuthBits, Error> {
+        let masks = self.honest.masks(count).await?;
+        let request = self.requests.replace(self.requests.get() + 1);
+        Ok(match (self.lie, request) {
+            (Some(Lie::EnteringMask), 0) | (Some(Lie::GateMask), 1) => flipped(&masks),
+            _ => masks,
+        })
+    }
+
+    async fn triples(&mut self, count: usize) -> Result<Triples, Error> {
+        let mut triples = self.honest.triples(count).await?;
+        match self.lie {
+            Some(Lie::Left) => triples.a = flipped(&triples.a),
+            Some(Lie::Right) => triples.b = flipped(&triples.b),
+            Some(Lie::Product) => triples.c = flipped(&triples.c),
+            _ => {}
+        }
+        Ok(triples)
+    }
+}
+
+/// The same shares with the first share bit flipped: the liar does not know the MACs of the other.
+fn flipped(shares: &AuthBits) -> AuthBits {
+    let lie = |plane: &[Block]| -> Vec<Block> {
+        let first = plane.first().map(|block| *block ^ Block::ONE);
+        first.into_iter().chain(plane.iter().skip(1).copied()).collect()
+    };
+    let macs = shares.mac_planes().iter().map(|plane| lie(plane)).collect();
+    AuthBits::from_planes(lie(shares.d()), macs).unwrap()
+}
+
+fn run(scenario: &Scenario, liar: PartyId, lie: Lie) -> Ends {
+    Federation::new(PARTIES, scenario.seed).run(async |mesh, entropy| {
+        let session = Session::open_dealt(mesh, Params::new([4; 32]), entropy).await?;
+        session.bind(&[5; 32]).await?;
+        let own = own_inputs(&scenario.plan, &scenario.inputs, session.me());
+        let lie = (session.me() == liar).then_some(lie);
+        let host = Liar { honest: SessionHost::new(session, &scenario.plan)?, lie };
+        execute(&host, &scenario.plan, &own).await
+    })
+}
+
+#[test]
+fn a_lie_about_an_own_share_is_caught_by_its_mac() {
+    let scenario = Scenario::sweep();
+    let lies = [
+        (Lie::EnteringMask, Fault::OpenMac(Step::Input)),
+        // Tables and labels are made from shares: labels no longer follow Λ.
+        (Lie::GateMask, Fault::LabelHash),
+        // A wrong factor shifts the opened bit, and tables agree with what was opened.
+        (Lie::Left, Fault::OpenMac(Step::Beaver)),
+        (Lie::Right, Fault::LabelHash),
+        (Lie::Product, Fault::LabelHash),
+    ];
+    for (lie, fault) in lies {
+        for liar in everybody() {
+            let ends = run(&scenario, liar, lie);
+            let honest: Vec<_> = honest(liar).iter().map(|party| &ends[party.index()]).collect();
+            let caught = Err(Error::unattributed(fault));
+            // The owner of the input is the one that checks its mask; it may be the liar itself.
+            let own = lie == Lie::EnteringMask && ends[liar.index()] == caught;
+            assert!(own || honest.contains(&&caught), "{lie:?} of {liar}: {ends:?}");
+            assert!(honest.iter().all(|end| end.is_err()), "{lie:?} of {liar}: {ends:?}");
+        }
+    }
+}

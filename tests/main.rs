@@ -1,0 +1,3 @@
+//! The specification of Senate as tests: one module per claim.
+
+mod tidy;

@@ -1,0 +1,68 @@
+//! What this machine can do at most: the rates that every other figure is held against.
+
+use senate_block::{Block, FixedKey, Tccr, Tweak, gf128, transpose};
+use serde::Serialize;
+use std::hint::black_box;
+use std::time::{Duration, Instant};
+
+/// Blocks per pass: one tile that stays in the second-level cache.
+const TILE: usize = 1 << 13;
+/// How long each kernel is measured.
+const WINDOW: Duration = Duration::from_millis(250);
+
+/// Rates of one core, measured one after the other.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct Limits {
+    /// AES-128 blocks per second under one key.
+    pub aes_blocks_per_second: f64,
+    /// TCCR hashes per second, both permutations counted.
+    pub tccr_hashes_per_second: f64,
+    /// GF(2^128) multiply-accumulate operations per second.
+    pub gf128_products_per_second: f64,
+    /// Columns of 128 bits transposed per second.
+    pub transposed_columns_per_second: f64,
+    /// Bytes copied per second between buffers larger than the caches.
+    pub memcpy_bytes_per_second: f64,
+    /// Cores this process may use.
+    pub cores: usize,
+}
+
+/// Measures all kernels on this core.
+pub fn measure() -> Limits {
+    let mut blocks: Vec<Block> = (0..TILE as u128).map(Block).collect();
+    let other = blocks.clone();
+    let key = FixedKey::new(Block(1));
+    let hash = Tccr::new(Block(2));
+    let mut big = vec![0u8; 64 << 20];
+    let source = vec![1u8; 64 << 20];
+    Limits {
+        aes_blocks_per_second: rate(TILE, || key.permute(black_box(&mut blocks))),
+        tccr_hashes_per_second: rate(TILE, || {
+            hash.hash(black_box(&mut blocks), |r| {
+                Tweak { purpose: 1, index: r as u64, i: 0, j: 0, half: 0 }.block()
+            });
+        }),
+        gf128_products_per_second: rate(TILE, || {
+            black_box(gf128::dot(black_box(&other), black_box(&other)));
+        }),
+        transposed_columns_per_second: rate(TILE, || {
+            transpose(black_box(&other), black_box(&mut blocks));
+        }),
+        memcpy_bytes_per_second: rate(big.len(), || {
+            black_box(&mut big).copy_from_slice(black_box(&source));
+        }),
+        cores: std::thread::available_parallelism().map_or(1, usize::from),
+    }
+}
+
+/// Items per second of `work`, which handles `items` per call.
+fn rate(items: usize, mut work: impl FnMut()) -> f64 {
+    work();
+    let start = Instant::now();
+    let mut calls = 0u64;
+    while start.elapsed() < WINDOW {
+        work();
+        calls += 1;
+    }
+    calls as f64 * items as f64 / start.elapsed().as_secs_f64()
+}

@@ -1,3 +1,5 @@
 //! The specification of Senate as tests: one module per claim.
 
+mod answers;
+mod support;
 mod tidy;

@@ -1,0 +1,132 @@
+//! A federation in one process, one thread per party, links in memory: what the figures are
+//! measured on. Shared by the benches and by `senate bench`.
+
+use futures_channel::mpsc;
+use senate_circuit::{Bits, Builder, PartyId, PartySet, Source, Stage, StageId};
+use senate_mpc::{
+    ByParty, Entropy, Error, Link, Mesh, Outputs, Params, Session, SessionHost, execute,
+};
+use std::collections::BTreeMap;
+
+/// Frames that one link holds before its sender waits.
+const LINK_FRAMES: usize = 64;
+
+/// What one party did.
+pub(crate) struct Run {
+    /// What it learnt.
+    pub(crate) outputs: Outputs,
+    /// Payload bytes it sent, to all peers.
+    pub(crate) bytes_sent: u64,
+}
+
+/// Runs `stages` among `parties` with everything that a query does after planning: session
+/// set-up, binding, preprocessing, garbling, evaluation, all checks, release. `own` gives each
+/// party's clear inputs by slot.
+///
+/// # Errors
+/// The first party's error.
+pub(crate) fn run(
+    parties: PartySet,
+    stages: &[Stage],
+    own: &(dyn Fn(PartyId) -> BTreeMap<usize, Bits> + Sync),
+) -> Result<ByParty<Run>, Error> {
+    let links = in_memory(parties);
+    std::thread::scope(|scope| {
+        let threads: Vec<_> = links
+            .into_iter()
+            .map(|(me, links)| {
+                scope.spawn(move || {
+                    let inputs = own(me);
+                    futures_executor::block_on(play(me, links, stages, inputs))
+                })
+            })
+            .collect();
+        let mut runs = Vec::new();
+        for thread in threads {
+            runs.push(thread.join().map_err(|_| Error::Misuse("a party's thread panicked"))??);
+        }
+        let mut runs = runs.into_iter();
+        ByParty::try_from_fn(parties, |_| runs.next().ok_or(Error::Misuse("one run per party")))
+    })
+}
+
+async fn play(
+    me: PartyId,
+    links: ByParty<Link>,
+    stages: &[Stage],
+    own: BTreeMap<usize, Bits>,
+) -> Result<Run, Error> {
+    let mesh = Mesh::new(me, links)?;
+    let mut seed = [0; 32];
+    rand::TryRngCore::try_fill_bytes(&mut rand::rngs::OsRng, &mut seed)
+        .map_err(|_| Error::Misuse("the operating system gives no randomness"))?;
+    let entropy = Entropy::from_os_seed(seed);
+    let session = Session::open(mesh.clone(), Params::new([0; 32]), entropy).await?;
+    session.bind(&digest(stages)).await?;
+    let host = SessionHost::new(session, stages)?;
+    let outputs = execute(&host, stages, &own).await?;
+    let bytes_sent = mesh.bytes_sent().values().iter().sum();
+    Ok(Run { outputs, bytes_sent })
+}
+
+fn digest(stages: &[Stage]) -> [u8; 32] {
+    let mut hasher = blake3::Hasher::new();
+    for stage in stages {
+        hasher.update(&stage.program.digest_bytes());
+    }
+    *hasher.finalize().as_bytes()
+}
+
+/// For each party its ends of links to all others.
+fn in_memory(parties: PartySet) -> ByParty<ByParty<Link>> {
+    let mut senders = BTreeMap::new();
+    let mut receivers = BTreeMap::new();
+    for from in parties.iter() {
+        for to in parties.without(from).iter() {
+            let (sender, receiver) = mpsc::channel(LINK_FRAMES);
+            senders.insert((from, to), sender);
+            receivers.insert((from, to), receiver);
+        }
+    }
+    let closed = || mpsc::channel(1);
+    ByParty::from_fn(parties, |me| {
+        ByParty::from_fn(parties.without(me), |peer| Link {
+            outgoing: senders.remove(&(me, peer)).unwrap_or_else(|| closed().0),
+            incoming: receivers.remove(&(peer, me)).unwrap_or_else(|| closed().1),
+        })
+    })
+}
+
+/// Lanes of a plane of [`and_gates`].
+const LANES: u32 = 1 << 12;
+
+/// One stage of `parties` with `gates` AND gates in layers of 4 096 lanes, inputs from the first
+/// party, output to it.
+pub(crate) fn and_gates(parties: PartySet, gates: u64) -> Option<Stage> {
+    let owner = parties.leader()?;
+    let mut builder = Builder::new();
+    let inputs = builder.input(&[LANES, LANES]);
+    let (mut left, mut right) = (*inputs.first()?, *inputs.get(1)?);
+    let shift = builder.map((0..LANES).map(|lane| (lane * 5 + 1) % LANES).collect());
+    let mut rest = gates;
+    while rest > 0 {
+        let lanes = rest.min(u64::from(LANES)) as u32;
+        let (a, b) = (builder.slice(left, 0, lanes), builder.slice(right, 0, lanes));
+        let product = builder.and(a, b);
+        let kept = builder.slice(left, lanes, LANES - lanes);
+        let product = builder.concat(&[product, kept]);
+        let mixed = builder.gather(product, shift);
+        (left, right) = (right, builder.xor(mixed, left));
+        rest -= u64::from(lanes);
+    }
+    builder.output(&[left, right]);
+    Some(Stage {
+        id: StageId(0),
+        parties,
+        evaluator: owner,
+        program: builder.finish().ok()?,
+        inputs: vec![Source::Owner { party: owner, slot: 0 }],
+        ver: vec![],
+        reveals: vec![senate_circuit::Reveal { bundle: 0, recipients: PartySet::only(owner) }],
+    })
+}

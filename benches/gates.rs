@@ -1,0 +1,33 @@
+//! `cargo bench -p senate-mpc --bench gates`: AND gates per second at n = 2, 3, 4, everything
+//! included. `senate bench gates` prints the same with more detail.
+
+mod federation;
+
+use senate_circuit::{Bits, PartySet};
+use std::collections::BTreeMap;
+use std::time::Instant;
+
+/// Gates of each circuit: past the size from which three leaky triples make one.
+const GATES: u64 = 400_000;
+
+fn main() {
+    for parties in [2, 3, 4] {
+        let set = PartySet::first(parties);
+        let stage = federation::and_gates(set, GATES).unwrap();
+        let wires = stage.program.wires_of(&stage.program.inputs[0]);
+        let own = |party| match Some(party) == set.leader() {
+            true => BTreeMap::from([(0, Bits::repeat(true, wires))]),
+            false => BTreeMap::new(),
+        };
+        let start = Instant::now();
+        let runs = federation::run(set, &[stage], &own);
+        let seconds = start.elapsed().as_secs_f64();
+        let runs = runs.unwrap();
+        let sent = runs.values().iter().map(|run| run.bytes_sent).max().unwrap_or(0);
+        println!(
+            "n={parties} ands={GATES} seconds={seconds:.2} ands/s={:.0} bytes/and/party={:.1}",
+            GATES as f64 / seconds,
+            sent as f64 / GATES as f64
+        );
+    }
+}

@@ -1,5 +1,6 @@
 //! The specification of Senate as tests: one module per claim.
 
 mod answers;
+mod daemon;
 mod support;
 mod tidy;

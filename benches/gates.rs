@@ -15,14 +15,17 @@ fn main() {
         let set = PartySet::first(parties);
         let stage = federation::and_gates(set, GATES).unwrap();
         let wires = stage.program.wires_of(&stage.program.inputs[0]);
+        let input = Bits::repeat(true, wires);
+        let expected = stage.program.evaluate(std::slice::from_ref(&input)).unwrap();
         let own = |party| match Some(party) == set.leader() {
-            true => BTreeMap::from([(0, Bits::repeat(true, wires))]),
+            true => BTreeMap::from([(0, input.clone())]),
             false => BTreeMap::new(),
         };
         let start = Instant::now();
         let runs = federation::run(set, &[stage], &own);
         let seconds = start.elapsed().as_secs_f64();
         let runs = runs.unwrap();
+        assert!(runs.values()[0].outputs.values().eq(&expected), "the answer is wrong");
         let sent = runs.values().iter().map(|run| run.bytes_sent).max().unwrap_or(0);
         println!(
             "n={parties} ands={GATES} seconds={seconds:.2} ands/s={:.0} bytes/and/party={:.1}",

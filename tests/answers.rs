@@ -138,7 +138,8 @@ fn a_join_inside_one_party_runs_there_and_meets_the_others_results() {
 #[test]
 fn averages_are_exact_quotients() {
     let workspace = shops(3, 4);
-    let exact = workspace.expected("SELECT shelf, SUM(units), COUNT(units) FROM sales GROUP BY shelf");
+    let exact =
+        workspace.expected("SELECT shelf, SUM(units), COUNT(units) FROM sales GROUP BY shelf");
     let mut expected: Vec<Vec<String>> = exact
         .iter()
         .map(|row| {

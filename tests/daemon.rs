@@ -45,7 +45,8 @@ impl Hosts {
             write!(text, "[[party]]\nname = \"{name}\"\naddress = \"{address}\"\n").unwrap();
             text += &fingerprint;
             holders.push(format!("{{ party = \"{name}\", capacity = {capacity} }}"));
-            let everybody: Vec<_> = (0..parties).map(|p| format!("\"{}\"", party_name(p))).collect();
+            let everybody: Vec<_> =
+                (0..parties).map(|p| format!("\"{}\"", party_name(p))).collect();
             let accept = format!("[accept]\nfrom = [{}]\n", everybody.join(", "));
             fs::write(hosts.home(party).join(&name).join("party.toml"), accept).unwrap();
             let lines = rows(party).iter().map(|(p, d)| format!("{p},{d}\n")).collect::<String>();

@@ -150,9 +150,8 @@ fn table_toml(table: &Table) -> String {
 }
 
 fn batch_of(table: &Table, rows: &[Vec<String>]) -> RecordBatch {
-    let fields = table.columns.iter().map(|(name, kind, _)| {
-        Field::new(*name, arrow_type(kind), false)
-    });
+    let fields =
+        table.columns.iter().map(|(name, kind, _)| Field::new(*name, arrow_type(kind), false));
     let schema = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
     let columns = schema.fields().iter().enumerate().map(|(column, field)| {
         let text: ArrayRef =

@@ -1,7 +1,6 @@
-//! Parties as real processes with pinned mutual TLS: agreement, refusals, crashes, recovery. The
-//! binary is built without the tests' features.
+//! Parties as real processes with pinned mutual TLS: agreement, refusals, crashes, recovery.
 
-use crate::support::{party_name, plain_binary};
+use crate::support::party_name;
 use std::fmt::Write as _;
 use std::fs;
 use std::io::{BufRead, BufReader};
@@ -76,7 +75,7 @@ impl Hosts {
     }
 
     fn senate(&self, party: usize, words: &[&str]) -> Command {
-        let mut command = Command::new(plain_binary());
+        let mut command = Command::new(env!("CARGO_BIN_EXE_senate"));
         command.args(words).arg("--workspace").arg(self.home(party));
         command.args(["--as", &party_name(party)]);
         command

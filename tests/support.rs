@@ -8,7 +8,7 @@ use datafusion::datasource::MemTable;
 use datafusion::prelude::{SessionConfig, SessionContext};
 use std::fmt::Write as _;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Output};
 use std::sync::Arc;
 use tempfile::TempDir;
@@ -183,23 +183,4 @@ pub(crate) fn rows_of(batch: &RecordBatch) -> Vec<Vec<String>> {
         .collect();
     let row = |index: usize| columns.iter().map(|column| column.value(index).to_string()).collect();
     (0..batch.num_rows()).map(row).collect()
-}
-
-/// A release-like binary for tests of real daemons: built without this test's features.
-pub(crate) fn plain_binary() -> PathBuf {
-    static BUILT: std::sync::OnceLock<PathBuf> = std::sync::OnceLock::new();
-    BUILT
-        .get_or_init(|| {
-            let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned());
-            let mut build = Command::new(cargo);
-            build.args(["build", "--workspace", "--bin", "senate"]);
-            build.current_dir(env!("CARGO_MANIFEST_DIR"));
-            assert!(build.status().unwrap().success());
-            let test_binary = std::env::current_exe().unwrap();
-            let profile = test_binary.ancestors().nth(2).unwrap().to_owned();
-            let copy = profile.join("senate-plain");
-            fs::copy(profile.join("senate"), &copy).unwrap();
-            copy
-        })
-        .clone()
 }

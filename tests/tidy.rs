@@ -100,9 +100,16 @@ fn no_file_is_longer_than_500_lines() {
 
 #[test]
 fn only_the_block_crate_has_unsafe_code() {
-    for library in ["mpc/circuit", "mpc", "planner", "parties/control"] {
+    // Hydro generates code with allowances of its own: denied there, forbidden elsewhere.
+    for (library, lint) in [
+        ("mpc/circuit", "forbid"),
+        ("mpc", "forbid"),
+        ("planner", "forbid"),
+        ("parties/control", "deny"),
+        ("parties", "deny"),
+    ] {
         let text = fs::read_to_string(root().join(library).join("lib.rs")).unwrap();
-        assert!(text.contains("#![forbid(unsafe_code)]"), "{library}");
+        assert!(text.contains(&format!("#![{lint}(unsafe_code)]")), "{library}");
     }
     let found: Vec<String> = violations(&["mpc", "planner", "parties", "queries"], &["unsafe {"])
         .into_iter()

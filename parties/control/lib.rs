@@ -7,6 +7,9 @@
 //! [`life`] is the pure transition it runs. Facts only grow, so the order in which messages arrive
 //! cannot change the outcome; the one exception is an abort.
 
+// Denied, not forbidden: generated constructors that register the program allow it.
+#![deny(unsafe_code)]
+
 #[cfg(stageleft_runtime)]
 hydro_lang::setup!();
 

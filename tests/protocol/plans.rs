@@ -94,27 +94,54 @@ pub(crate) fn lone_stage(set: PartySet, evaluator: PartyId, program: Program) ->
 /// masks; then the same three go on with another evaluator, P2 enters another byte, and one bundle
 /// goes to everybody, one to P3 alone. Every stage has a range check that holds.
 pub(crate) fn sweep_plan() -> Vec<Stage> {
-    let owner = |index: usize, slot: usize| Source::Owner { party: party(index), slot };
-    let child = |stage: u32| Source::Child { stage: StageId(stage), bundle: 0 };
-    let stage = |id: u32, members: &[usize], e: usize, inputs: Vec<Source>| Stage {
-        id: StageId(id),
-        parties: set_of(members),
-        evaluator: party(e),
-        program: mixing_circuit(),
-        inputs,
-        ver: vec![VerBit { bundle: 1 }],
-        reveals: vec![],
-    };
-    let mut last = stage(2, &[0, 1, 2], 2, vec![child(1), owner(1, 3)]);
+    let mut last = mixing_stage(2, &[0, 1, 2], 2, [carried(1), owner(1, 3)]);
     last.reveals = vec![
         Reveal { bundle: 0, recipients: set_of(&[0, 1, 2]) },
         Reveal { bundle: 2, recipients: set_of(&[2]) },
     ];
     vec![
-        stage(0, &[0, 1], 1, vec![owner(0, 0), owner(1, 1)]),
-        stage(1, &[0, 1, 2], 0, vec![child(0), owner(2, 2)]),
+        mixing_stage(0, &[0, 1], 1, [owner(0, 0), owner(1, 1)]),
+        mixing_stage(1, &[0, 1, 2], 0, [carried(0), owner(2, 2)]),
         last,
     ]
+}
+
+/// Two parties, two stages, each evaluated by another one.
+pub(crate) fn plan_of_two() -> Vec<Stage> {
+    let mut last = mixing_stage(1, &[0, 1], 0, [carried(0), owner(0, 2)]);
+    last.reveals = vec![Reveal { bundle: 0, recipients: set_of(&[0, 1]) }];
+    vec![mixing_stage(0, &[0, 1], 1, [owner(0, 0), owner(1, 1)]), last]
+}
+
+/// Two pairs whose results four parties join.
+pub(crate) fn plan_of_four() -> Vec<Stage> {
+    let mut last = mixing_stage(2, &[0, 1, 2, 3], 3, [carried(0), carried(1)]);
+    last.reveals = vec![Reveal { bundle: 0, recipients: set_of(&[0, 1, 2, 3]) }];
+    vec![
+        mixing_stage(0, &[0, 1], 1, [owner(0, 0), owner(1, 1)]),
+        mixing_stage(1, &[2, 3], 2, [owner(2, 2), owner(3, 3)]),
+        last,
+    ]
+}
+
+fn owner(index: usize, slot: usize) -> Source {
+    Source::Owner { party: party(index), slot }
+}
+
+fn carried(stage: u32) -> Source {
+    Source::Child { stage: StageId(stage), bundle: 0 }
+}
+
+fn mixing_stage(id: u32, members: &[usize], e: usize, inputs: [Source; 2]) -> Stage {
+    Stage {
+        id: StageId(id),
+        parties: set_of(members),
+        evaluator: party(e),
+        program: mixing_circuit(),
+        inputs: inputs.to_vec(),
+        ver: vec![VerBit { bundle: 1 }],
+        reveals: vec![],
+    }
 }
 
 /// Two bytes x and y: x ⊕ turned(x∧y); a bit that is always 1 (two more ANDs); x∧y.

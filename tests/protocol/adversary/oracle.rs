@@ -1,7 +1,7 @@
 //! What a changed message must lead to, by kind and action.
 
-use super::scenario::{Ends, honest};
-use senate_circuit::PartyId;
+use super::scenario::Ends;
+use senate_circuit::{PartyId, PartySet};
 use senate_mpc::sim::{Action, Target};
 use senate_mpc::{AbortClass, Error, Fault, Kind, Step};
 
@@ -27,7 +27,7 @@ pub(crate) fn holds(
     ends: &Ends,
     right: impl Fn(PartyId) -> bool,
 ) -> bool {
-    let honest = honest(target.from);
+    let honest = PartySet::first(ends.len()).without(target.from);
     let end = |party: PartyId| &ends[party.index()];
     // A script that the passing deadline does not wake, or a defect on this side.
     if honest.iter().any(|party| matches!(end(party), Err(Error::Misuse(_)))) {

@@ -6,7 +6,7 @@ use senate_mpc::sim::{Federation, Honest, Tamper};
 use senate_mpc::{Error, Frame, Kind, Outputs, Params, Session, SessionHost, execute};
 use std::collections::BTreeMap;
 
-/// Parties of the scenario.
+/// Parties of the sweep's scenario.
 pub(crate) const PARTIES: usize = 3;
 
 /// How the base oblivious transfers are made. Everything else is the real protocol in both cases.
@@ -21,6 +21,7 @@ pub(crate) enum BaseOt {
 /// A plan with inputs, run from session set-up to release.
 #[derive(Debug)]
 pub(crate) struct Scenario {
+    pub(crate) parties: usize,
     pub(crate) plan: Vec<Stage>,
     pub(crate) inputs: Inputs,
     pub(crate) seed: u64,
@@ -32,14 +33,18 @@ pub(crate) type Ends = Vec<Result<Outputs, Error>>;
 impl Scenario {
     /// The scenario of the sweep: three stages, two party sets, a change of evaluator.
     pub(crate) fn sweep() -> Self {
-        let plan = sweep_plan();
+        Self::of(PARTIES, sweep_plan())
+    }
+
+    /// `plan` among so many parties.
+    pub(crate) fn of(parties: usize, plan: Vec<Stage>) -> Self {
         let inputs = inputs_of(&plan, 3);
-        Self { plan, inputs, seed: 5 }
+        Self { parties, plan, inputs, seed: 5 }
     }
 
     /// Runs with `tamper` between the parties.
     pub(crate) fn run(&self, base: BaseOt, tamper: &mut dyn Tamper) -> Ends {
-        Federation::new(PARTIES, self.seed).run_tampered(tamper, async |mesh, entropy| {
+        Federation::new(self.parties, self.seed).run_tampered(tamper, async |mesh, entropy| {
             let params = Params::new([4; 32]);
             let session = match base {
                 BaseOt::Real => Session::open(mesh, params, entropy).await?,
@@ -66,7 +71,7 @@ impl Scenario {
     pub(crate) fn census(&self, base: BaseOt) -> Census {
         let mut counter = Counter(Census::new(), Honest);
         let ends = self.run(base, &mut counter);
-        assert!(self.right(&ends, PartySet::first(PARTIES)), "{ends:?}");
+        assert!(self.right(&ends, PartySet::first(self.parties)), "{ends:?}");
         counter.0
     }
 }

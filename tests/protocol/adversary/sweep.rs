@@ -4,7 +4,7 @@ use super::oracle::{Verdict, expected, holds};
 use super::parallel::each;
 use super::rewrite::Rewrite;
 use super::scenario::{BaseOt, Census, Scenario, everybody};
-use crate::plans::Noise;
+use crate::plans::{Noise, plan_of_four, plan_of_two};
 use senate_circuit::{PartyId, PartySet};
 use senate_mpc::sim::{Action, Tampering, Target};
 use senate_mpc::{Frame, Kind};
@@ -104,6 +104,29 @@ fn every_changed_message_is_caught_by_its_check_or_harmless() {
         let least = if *kind == Kind::Done { 3 } else { 4 };
         let found = endings.get(kind).map_or(0, BTreeSet::len);
         assert_eq!(found >= least, !elsewhere, "{kind:?}: {:?}", endings.get(kind));
+    }
+}
+
+/// The first message of every kind from every sender to all, among two and among four parties.
+#[test]
+fn changes_are_caught_among_two_and_among_four_as_well() {
+    let actions =
+        [Action::FlipBit(0), Action::Zero, Action::Random, Action::Truncate, Action::Drop];
+    for (parties, plan) in [(2, plan_of_two()), (4, plan_of_four())] {
+        let scenario = Scenario::of(parties, plan);
+        let census = scenario.census(BaseOt::Dealt);
+        let mut targets: BTreeMap<(Kind, PartyId), PartySet> = BTreeMap::new();
+        for (kind, from, to) in census.keys() {
+            let receivers = targets.entry((*kind, *from)).or_default();
+            *receivers = receivers.union(PartySet::only(*to));
+        }
+        let targets = targets.into_iter();
+        let targets = targets.map(|((kind, from), to)| Target { from, to, kind, skip: 0 });
+        let cells = targets.flat_map(|target| actions.map(|action| (target, action)));
+        let cells: Vec<_> = cells.collect();
+        let outcomes = assert_swept(&scenario, BaseOt::Dealt, &cells);
+        let caught = |outcome: &&Outcome| matches!(outcome, Some(Verdict::Caught(_)));
+        assert!(outcomes.iter().filter(caught).count() * 4 > cells.len() * 3);
     }
 }
 

@@ -1,6 +1,6 @@
 //! Arguments, logging, interruption, and how an outcome becomes an exit code.
 
-use crate::commands::{demo, explain, init, query, serve};
+use crate::commands::{bench, demo, explain, init, query, serve};
 use crate::failure::{Cause, Failure, Outcome};
 use clap::{ArgAction, Args, ColorChoice, Parser, Subcommand};
 use std::io::{IsTerminal, Write};
@@ -47,6 +47,8 @@ pub enum Command {
     Serve(serve::Options),
     /// Make a party's identity
     Init(init::Options),
+    /// Measure the published figures
+    Bench(bench::Options),
 }
 
 /// Which federation, and as whom.
@@ -119,6 +121,7 @@ async fn dispatch(command: Command, verbosity: Verbosity) -> Outcome<()> {
         // A daemon drains on its own signals.
         Command::Serve(options) => serve::run(options).await,
         Command::Init(options) => init::run(&options),
+        Command::Bench(options) => bench::run(&options).await,
     }
 }
 

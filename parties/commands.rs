@@ -1,5 +1,6 @@
 //! The commands of the binary, one per file.
 
+pub mod bench;
 pub mod demo;
 pub mod explain;
 pub mod init;

@@ -3,6 +3,7 @@
 #![deny(unsafe_code)]
 
 pub mod agreement;
+pub mod bench;
 pub mod cli;
 pub mod client;
 pub mod commands;

@@ -3,6 +3,7 @@
 use super::federation::{and_gates, run};
 use super::{limits, usage};
 use crate::failure::{Failure, Outcome};
+use crate::request::peak_rss_bytes;
 use senate_circuit::{Bits, PartySet};
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -66,7 +67,7 @@ pub fn measure(parties: usize, gates: u64) -> Outcome<Gates> {
         ands_per_second: gates as f64 / seconds,
         bytes_per_and_and_party: sent as f64 / gates as f64,
         cpu_seconds: usage::cpu_seconds() - cpu,
-        peak_rss_bytes: usage::peak_rss_bytes(),
+        peak_rss_bytes: peak_rss_bytes(),
         aes_blocks_per_second: limits.aes_blocks_per_second,
         aes_blocks_per_and: limits.aes_blocks_per_second * limits.cores as f64 * seconds
             / gates as f64,

@@ -2,6 +2,7 @@
 
 pub mod gates;
 pub mod limits;
+pub mod questions;
 pub mod usage;
 
 #[path = "../../benches/federation.rs"]

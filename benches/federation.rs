@@ -30,43 +30,51 @@ pub(crate) fn run(
     stages: &[Stage],
     own: &(dyn Fn(PartyId) -> BTreeMap<usize, Bits> + Sync),
 ) -> Result<ByParty<Run>, Error> {
-    let links = in_memory(parties);
-    std::thread::scope(|scope| {
-        let threads: Vec<_> = links
-            .into_iter()
-            .map(|(me, links)| {
-                scope.spawn(move || {
-                    let inputs = own(me);
-                    futures_executor::block_on(play(me, links, stages, inputs))
-                })
-            })
-            .collect();
-        let mut runs = Vec::new();
-        for thread in threads {
-            runs.push(thread.join().map_err(|_| Error::Misuse("a party's thread panicked"))??);
-        }
-        let mut runs = runs.into_iter();
-        ByParty::try_from_fn(parties, |_| runs.next().ok_or(Error::Misuse("one run per party")))
+    each(parties, async |mesh| {
+        let inputs = own(mesh.me());
+        let session = open(&mesh, digest(stages)).await?;
+        let host = SessionHost::new(session, stages)?;
+        let outputs = execute(&host, stages, &inputs).await?;
+        let bytes_sent = mesh.bytes_sent().values().iter().sum();
+        Ok(Run { outputs, bytes_sent })
     })
 }
 
-async fn play(
-    me: PartyId,
-    links: ByParty<Link>,
-    stages: &[Stage],
-    own: BTreeMap<usize, Bits>,
-) -> Result<Run, Error> {
-    let mesh = Mesh::new(me, links)?;
+/// Runs `script` at every party, each on its own thread.
+///
+/// # Errors
+/// The first party's error.
+pub(crate) fn each<T: Send>(
+    parties: PartySet,
+    script: impl AsyncFn(Mesh) -> Result<T, Error> + Sync,
+) -> Result<ByParty<T>, Error> {
+    let links = in_memory(parties);
+    let script = &script;
+    std::thread::scope(|scope| {
+        let play = |(me, links)| move || futures_executor::block_on(script(Mesh::new(me, links)?));
+        let threads: Vec<_> = links.into_iter().map(|seat| scope.spawn(play(seat))).collect();
+        let mut results = Vec::new();
+        for thread in threads {
+            results.push(thread.join().map_err(|_| Error::Misuse("a party's thread panicked"))??);
+        }
+        let mut results = results.into_iter();
+        let next = |_| results.next().ok_or(Error::Misuse("one result per party"));
+        ByParty::try_from_fn(parties, next)
+    })
+}
+
+/// A session with fresh randomness, bound to `digest`.
+///
+/// # Errors
+/// Those of [`Session::open`] and [`Session::bind`].
+pub(crate) async fn open(mesh: &Mesh, digest: [u8; 32]) -> Result<Session, Error> {
     let mut seed = [0; 32];
     rand::TryRngCore::try_fill_bytes(&mut rand::rngs::OsRng, &mut seed)
         .map_err(|_| Error::Misuse("the operating system gives no randomness"))?;
     let entropy = Entropy::from_os_seed(seed);
     let session = Session::open(mesh.clone(), Params::new([0; 32]), entropy).await?;
-    session.bind(&digest(stages)).await?;
-    let host = SessionHost::new(session, stages)?;
-    let outputs = execute(&host, stages, &own).await?;
-    let bytes_sent = mesh.bytes_sent().values().iter().sum();
-    Ok(Run { outputs, bytes_sent })
+    session.bind(&digest).await?;
+    Ok(session)
 }
 
 fn digest(stages: &[Stage]) -> [u8; 32] {

@@ -1,5 +1,6 @@
 //! `cargo bench -p senate-mpc --bench gates`: AND gates per second at n = 2, 3, 4, everything
 //! included. `senate bench gates` prints the same with more detail.
+#![expect(clippy::unwrap_used, reason = "a bench stops at the first failure")]
 
 mod federation;
 

@@ -1,5 +1,6 @@
 //! `cargo bench -p senate-mpc --bench preprocessing`: session set-up, correlated OTs and triples per
 //! second, all checks included, all parties on this machine.
+#![expect(clippy::unwrap_used, reason = "a bench stops at the first failure")]
 
 #[expect(dead_code, reason = "shared with the gates bench")]
 mod federation;

@@ -29,6 +29,13 @@ pub mod zero;
 #[cfg(any(test, feature = "sim"))]
 pub mod sim;
 
+// Part of this crate's own tests, so that no build of anything else ever has the simulator.
+#[cfg(test)]
+extern crate self as senate_mpc;
+#[cfg(test)]
+#[path = "../tests/protocol/mod.rs"]
+mod protocol;
+
 pub use auth::{AuthBits, Delta, Member};
 pub use domain::{Domain, SessionId, Tag};
 pub use entropy::Entropy;

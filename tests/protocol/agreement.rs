@@ -1,7 +1,7 @@
 //! The protocol computes what the circuit computes in the clear (PROTOCOL.md §12.1): any number of
 //! parties, any evaluator, any tree of party sets, with preprocessing made by the parties.
 
-use crate::plans::{
+use crate::protocol::plans::{
     Inputs, Noise, inputs_of, lone_stage, own_inputs, party, random_circuit, reference, set_of,
     tree,
 };

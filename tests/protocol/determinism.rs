@@ -1,7 +1,7 @@
 //! A seed fixes every byte that is sent, whatever the number of threads; nothing else does.
 
-use crate::plans::{inputs_of, lone_stage, party, random_circuit, sweep_plan};
-use crate::runs::record;
+use crate::protocol::plans::{inputs_of, lone_stage, party, random_circuit, sweep_plan};
+use crate::protocol::runs::record;
 use senate_circuit::{PartySet, Stage};
 use senate_mpc::sim::Federation;
 use senate_mpc::{Params, Session};

@@ -1,8 +1,8 @@
 //! What can be seen does not depend on what is secret: the shape of a transcript is that of the
 //! plan, opened bits are coin flips, and a failing zero test shows nothing but its failure.
 
-use crate::plans::{Inputs, inputs_of, party, sweep_plan};
-use crate::runs::record;
+use crate::protocol::plans::{Inputs, inputs_of, party, sweep_plan};
+use crate::protocol::runs::record;
 use senate_circuit::{Bits, PartyId, Stage};
 use senate_mpc::pre::batch::triple_batch;
 use senate_mpc::pre::bucket::BatchShape;

@@ -1,7 +1,7 @@
 //! Honest runs of whole plans, recorded.
 
-use crate::plans::{Inputs, own_inputs};
-use crate::transcript::Transcript;
+use crate::protocol::plans::{Inputs, own_inputs};
+use crate::protocol::transcript::Transcript;
 use senate_circuit::Stage;
 use senate_mpc::sim::Federation;
 use senate_mpc::{Outputs, Params, Session, SessionHost, execute};

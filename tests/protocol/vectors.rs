@@ -2,8 +2,8 @@
 //! Hash and field values come from an independent implementation (AES-128 of a cryptography
 //! library, carry-less multiplication by hand); encodings are spelled out once more here.
 
-use crate::plans::{party, set_of};
-use crate::transcript::Transcript;
+use crate::protocol::plans::{party, set_of};
+use crate::protocol::transcript::Transcript;
 use senate_block::{Block, FixedKey, Prg, Tccr, Tweak, Weights, mul};
 use senate_circuit::StageId;
 use senate_mpc::coin::commitment;

@@ -3,7 +3,7 @@
 use super::oracle::{Verdict, expected, holds};
 use super::parallel::each;
 use super::scenario::{Ends, PARTIES, everybody};
-use crate::plans::{Inputs, inputs_of, lone_stage, own_inputs, party, reference};
+use crate::protocol::plans::{Inputs, inputs_of, lone_stage, own_inputs, party, reference};
 use senate_circuit::{Builder, PartyId, PartySet, Program, Stage};
 use senate_mpc::pre::ideal::Dealer;
 use senate_mpc::sim::{Action, Federation, Honest, Tamper, Tampering, Target};

@@ -1,7 +1,7 @@
 //! ABORT, which an honest run never sends: whatever happens to it, nobody goes on.
 
 use super::scenario::PARTIES;
-use crate::plans::party;
+use crate::protocol::plans::party;
 use senate_circuit::PartySet;
 use senate_mpc::sim::{Action, Federation, Tampering, Target};
 use senate_mpc::{AbortClass, Error, Kind, Lane};

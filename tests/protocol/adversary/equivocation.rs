@@ -2,7 +2,7 @@
 
 use super::rewrite::Rewrite;
 use super::scenario::{BaseOt, Ends, PARTIES, Scenario, honest};
-use crate::plans::{party, set_of};
+use crate::protocol::plans::{party, set_of};
 use senate_circuit::PartyId;
 use senate_mpc::coin::commitment;
 use senate_mpc::sim::Federation;

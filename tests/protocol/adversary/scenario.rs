@@ -1,6 +1,6 @@
 //! The run that is tampered with, and what a run consists of.
 
-use crate::plans::{Inputs, inputs_of, own_inputs, party, reference, sweep_plan};
+use crate::protocol::plans::{Inputs, inputs_of, own_inputs, party, reference, sweep_plan};
 use senate_circuit::{PartyId, PartySet, Stage};
 use senate_mpc::sim::{Federation, Honest, Tamper};
 use senate_mpc::{Error, Frame, Kind, Outputs, Params, Session, SessionHost, execute};

@@ -2,7 +2,7 @@
 //! MACs do not follow (PROTOCOL.md §4).
 
 use super::scenario::{Ends, PARTIES, Scenario, everybody, honest};
-use crate::plans::own_inputs;
+use crate::protocol::plans::own_inputs;
 use senate_block::Block;
 use senate_circuit::{PartyId, Stage};
 use senate_mpc::pre::{Preprocessing, Triples};

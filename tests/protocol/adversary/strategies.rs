@@ -4,7 +4,7 @@
 use super::parallel::each;
 use super::rewrite::Rewrite;
 use super::scenario::{BaseOt, Census, PARTIES, Scenario, everybody, honest};
-use crate::plans::{Inputs, own_inputs, party, reference, set_of};
+use crate::protocol::plans::{Inputs, own_inputs, party, reference, set_of};
 use senate_block::{Block, Weights, mul};
 use senate_circuit::{
     Bits, Builder, PartyId, PartySet, Program, Reveal, Source, Stage, StageId, VerBit,

@@ -4,7 +4,7 @@ use super::oracle::{Verdict, expected, holds};
 use super::parallel::each;
 use super::rewrite::Rewrite;
 use super::scenario::{BaseOt, Census, Scenario, everybody};
-use crate::plans::{Noise, plan_of_four, plan_of_two};
+use crate::protocol::plans::{Noise, plan_of_four, plan_of_two};
 use senate_circuit::{PartyId, PartySet};
 use senate_mpc::sim::{Action, Tampering, Target};
 use senate_mpc::{Frame, Kind};

@@ -1,6 +1,5 @@
 //! The protocol's specification as tests: one module per claim. They run the real protocol in the
 //! one-thread simulator and never link the planner or the daemon.
-#![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod adversary;
 mod agreement;

@@ -4,6 +4,7 @@
 mod ask;
 mod join;
 mod lanes;
+mod reports;
 
 use crate::config::{PartyConfig, Workspace};
 use crate::failure::{Failure, Outcome};
@@ -158,7 +159,10 @@ impl Daemon {
                 connection.send(&hello).await?;
                 Ok(connection)
             };
-            connected.await.map_err(|failure: Failure| failure.at(format!("party {name}")))
+            connected.await.map_err(|failure: Failure| Failure {
+                lost: Some(name.clone()),
+                ..failure.at(format!("party {name}"))
+            })
         })
     }
 

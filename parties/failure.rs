@@ -47,6 +47,8 @@ pub struct Failure {
     pub message: String,
     /// What to do about it.
     pub remedy: Option<String>,
+    /// Whose loss it was, where one party is gone.
+    pub lost: Option<String>,
 }
 
 /// What the functions of this crate return.
@@ -55,7 +57,7 @@ pub type Outcome<T> = Result<T, Failure>;
 impl Failure {
     /// A failure of this cause.
     pub fn new(cause: Cause, message: impl Into<String>) -> Self {
-        Self { cause, message: message.into(), remedy: None }
+        Self { cause, message: message.into(), remedy: None, lost: None }
     }
 
     /// A bug or an uncooperative machine.
@@ -76,6 +78,11 @@ impl Failure {
     /// An unreachable, dead or silent peer.
     pub fn lost(message: impl Into<String>) -> Self {
         Self::new(Cause::Lost, message)
+    }
+
+    /// The loss of one party, in a message that names it.
+    pub fn lost_party(party: &str, message: impl Into<String>) -> Self {
+        Self { lost: Some(party.to_owned()), ..Self::lost(message) }
     }
 
     /// A refusal.

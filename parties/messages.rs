@@ -75,7 +75,12 @@ pub(crate) struct Go;
 
 /// What a participant tells the announcing party at the end.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub(crate) struct Report(pub(crate) Option<Stats>);
+pub(crate) enum Report {
+    /// It worked.
+    Done(Box<Stats>),
+    /// It did not; the cause, and the party whose loss it was.
+    Failed(Cause, Option<String>),
+}
 
 /// What a daemon tells its user.
 #[derive(Clone, Debug, Serialize, Deserialize)]

@@ -62,7 +62,7 @@ pub async fn embedded(
         return alone(&agreement, inputs, started);
     }
     let federation = Arc::new(workspace.federation.clone());
-    let links = in_memory(agreement.plan.participants);
+    let links = in_memory(agreement.plan.participants)?;
     let mut sessions = Vec::new();
     for ((me, inputs), (_, links)) in contributions.into_iter().zip(links) {
         sessions.push(Running::start(Seat {

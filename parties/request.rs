@@ -4,6 +4,7 @@ use crate::failure::{Failure, Outcome};
 use senate_planner::lower::Decompose;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use std::time::Instant;
 
 /// A query as its user asks it. Everything in it is told to all participants.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -58,7 +59,7 @@ pub struct Stats {
     pub bytes_sent: BTreeMap<String, u64>,
     /// Peak memory of this process.
     pub peak_rss_bytes: u64,
-    /// Seconds by phase.
+    /// Seconds by phase, at the reporting party.
     pub phases: BTreeMap<String, f64>,
     /// Digest of everything that the participants agreed on.
     pub plan_digest: String,
@@ -77,7 +78,8 @@ pub struct StageStats {
     pub and_gates: u64,
     /// Longest chain of AND gates.
     pub depth: u64,
-    /// Payload bytes that the reporting parties sent while it ran.
+    /// Payload bytes that the reporting parties sent for it, preprocessing not included: that is made
+    /// per party set, for several stages at once.
     pub bytes_sent: u64,
     /// The slowest reporting party's time.
     pub seconds: f64,
@@ -92,6 +94,12 @@ impl Stats {
             mine.bytes_sent += theirs.bytes_sent;
             mine.seconds = mine.seconds.max(theirs.seconds);
         }
+    }
+
+    /// Puts the phases of `watch` beside those that are there, which were parts of its phase
+    /// `parts_of`.
+    pub fn add_phases(&mut self, watch: Stopwatch, parts_of: &str) {
+        self.phases.extend(watch.stop().into_iter().filter(|(phase, _)| phase != parts_of));
     }
 
     /// The line at the end of stderr.
@@ -117,6 +125,33 @@ impl Stats {
             .map_err(|error| Failure::unexpected(error.to_string()))?;
         std::fs::write(path, text + "\n")
             .map_err(|error| Failure::usage(format!("{}: {error}", path.display())))
+    }
+}
+
+/// Measures phases that follow each other: one ends when the next begins.
+#[derive(Clone, Debug, Default)]
+pub struct Stopwatch {
+    present: Option<(String, Instant)>,
+    seconds: BTreeMap<String, f64>,
+}
+
+impl Stopwatch {
+    /// The present phase ends and this one begins.
+    pub fn enter(&mut self, phase: &str) {
+        self.leave();
+        self.present = Some((phase.to_owned(), Instant::now()));
+    }
+
+    /// Seconds by phase.
+    pub fn stop(mut self) -> BTreeMap<String, f64> {
+        self.leave();
+        self.seconds
+    }
+
+    fn leave(&mut self) {
+        if let Some((phase, start)) = self.present.take() {
+            *self.seconds.entry(phase).or_default() += start.elapsed().as_secs_f64();
+        }
     }
 }
 

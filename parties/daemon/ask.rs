@@ -2,12 +2,13 @@
 //! and answered.
 
 use super::Daemon;
+use super::reports::Reports;
 use crate::agreement::Agreement;
 use crate::failure::{Failure, Outcome};
 use crate::inputs;
-use crate::messages::{Announcement, Go, Purpose, Reply, Report, Rows, SessionId, Verdict};
+use crate::messages::{Announcement, Go, Purpose, Reply, Rows, SessionId, Verdict};
 use crate::query::{Answered, agree};
-use crate::request::{Request, Stats};
+use crate::request::{Request, Stats, Stopwatch};
 use crate::transport::Connection;
 use datafusion::arrow::ipc::writer::StreamWriter;
 use datafusion::arrow::record_batch::RecordBatch;
@@ -16,10 +17,10 @@ use futures_util::{FutureExt, StreamExt, stream};
 use senate_circuit::PartyId;
 use std::time::{Duration, Instant};
 use tokio::sync::watch;
-use tokio::time::timeout;
+use tokio::time::{timeout, timeout_at};
 
-/// How long the others may take to report their figures after the answer is there.
-const REPORT_MAX: Duration = Duration::from_secs(3);
+/// How long after its deadline a query may take to end everywhere.
+const ENDING_MAX: Duration = Duration::from_secs(8);
 
 impl Daemon {
     pub(super) async fn ask(&self, mut connection: Connection, request: Request) {
@@ -29,7 +30,11 @@ impl Daemon {
             let phase = phases.borrow_and_update().clone();
             Some((Reply::Progress(phase), phases))
         });
-        let work = self.coordinate(request, progress);
+        let patience = Duration::from_secs(request.timeout_s) + ENDING_MAX;
+        let work = async {
+            let answered = timeout(patience, self.coordinate(request, &progress)).await;
+            answered.unwrap_or_else(|_| Err(timed_out(&progress.borrow())))
+        };
         let outcome = connection.alive_while(work, news.boxed()).await;
         let told = match outcome.and_then(|outcome| outcome) {
             Ok(Answered { rows, stats }) => answer(&mut connection, rows, stats).await,
@@ -46,44 +51,69 @@ impl Daemon {
     async fn coordinate(
         &self,
         request: Request,
-        progress: watch::Sender<String>,
+        progress: &watch::Sender<String>,
     ) -> Outcome<Answered> {
+        let mut watch = Stopwatch::default();
         let started = Instant::now();
-        let _ = progress.send("planning".to_owned());
+        let mut enter = |phase: &str| {
+            watch.enter(phase);
+            let _ = progress.send(phase.to_owned());
+        };
+        enter("planning");
         tracing::info!(sql = %request.sql, "query asked");
         let agreement = agree(&self.workspace, request).await?;
         if agreement.plan.asker != self.me {
             return Err(Failure::usage("a query is asked by the party whose daemon is asked"));
         }
-        let _ = progress.send("reading tables".to_owned());
+        enter("reading tables");
         let inputs = inputs::compute(&self.workspace, &self.config, self.me, &agreement).await?;
         let session = fresh_session()?;
         let registration = self.rendezvous.register(session);
         let registration = registration.ok_or_else(|| Failure::unexpected("a session id twice"))?;
-        let _ = progress.send("asking the other parties".to_owned());
-        let others = agreement.plan.participants.without(self.me);
-        let mut invitations = Vec::new();
-        for party in others.iter() {
-            invitations.push(self.invite(party, session, &agreement).boxed());
-        }
-        let mut invited = try_join_all(invitations).await?;
-        for (_, connection) in &mut invited {
-            connection.send(&Go).await?;
-        }
+        enter("asking the other parties");
+        let reports = self.invite_all(session, &agreement, started).await?;
+        enter("joint part");
         let mut answered = if agreement.plan.participants.contains(self.me) {
-            self.sit(&agreement, inputs, registration, started, progress).await?
+            let own = progress.clone();
+            let sitting = self.sit(&agreement, inputs, registration, started, own);
+            reports.beside(sitting, || progress.borrow().clone()).await?
         } else {
-            self.follow(&agreement, &mut invited).await?
+            Answered { rows: None, stats: reports.alone().await? }
         };
-        if agreement.plan.participants.contains(self.me) {
-            for (_, peer) in &mut invited {
-                if let Ok(Ok(Report(Some(stats)))) = timeout(REPORT_MAX, peer.receive()).await {
-                    answered.stats.merge(&stats);
-                }
-            }
-        }
         answered.stats.seconds = started.elapsed().as_secs_f64();
+        answered.stats.add_phases(watch, "joint part");
         Ok(answered)
+    }
+
+    /// Every other participant accepts, and is told to go on.
+    async fn invite_all(
+        &self,
+        session: SessionId,
+        agreement: &Agreement,
+        started: Instant,
+    ) -> Outcome<Reports<'_>> {
+        let deadline = started + Duration::from_secs(agreement.request.timeout_s);
+        let others = agreement.plan.participants.without(self.me);
+        let invitations = others.iter().map(|party| {
+            let invited = timeout_at(deadline.into(), self.invite(party, session, agreement));
+            async move {
+                invited.await.unwrap_or_else(|_| {
+                    let name = self.name(party);
+                    let why = format!("party {name} did not answer in time");
+                    Err(Failure::lost_party(&name, why))
+                })
+            }
+            .boxed()
+        });
+        let mut invited = try_join_all(invitations).await?;
+        for (party, connection) in &mut invited {
+            let name = self.name(*party);
+            connection.send(&Go).await.map_err(|failure| {
+                let failure = failure.at(format!("party {name}"));
+                Failure { lost: Some(name), ..failure }
+            })?;
+        }
+        Ok(Reports::of(self, invited))
     }
 
     /// Proposes the query to `party`; returns the connection on which it accepted.
@@ -102,27 +132,11 @@ impl Daemon {
             Verdict::Refused(reason) => Err(reason.failure(&name)),
         }
     }
+}
 
-    /// Waits for participants to finish a query in which this party has no part.
-    async fn follow(
-        &self,
-        agreement: &Agreement,
-        invited: &mut [(PartyId, Connection)],
-    ) -> Outcome<Answered> {
-        let mut all: Option<Stats> = None;
-        for (party, connection) in invited {
-            let name = self.name(*party);
-            let patience = Duration::from_secs(agreement.request.timeout_s);
-            let Report(Some(stats)) = connection.receive_within(patience).await? else {
-                return Err(Failure::lost(format!("party {name} could not finish")));
-            };
-            match &mut all {
-                Some(all) => all.merge(&stats),
-                none => *none = Some(stats),
-            }
-        }
-        Ok(Answered { rows: None, stats: all.unwrap_or_default() })
-    }
+fn timed_out(phase: &str) -> Failure {
+    Failure::lost(format!("timed out during {phase}"))
+        .with_remedy("allow more with --timeout, or look for the party that hangs")
 }
 
 async fn answer(

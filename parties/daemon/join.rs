@@ -47,7 +47,7 @@ impl Daemon {
             connection.receive_within::<Go>(patience).await
         };
         if let Err(failure) = agreed.await {
-            return tracing::info!(%session, %failure, "query withdrawn");
+            return tracing::info!(%session, %party, %failure, "query withdrawn");
         }
         let (progress, _) = watch::channel(String::new());
         let sitting = self.sit(&agreement, inputs, registration, started, progress);
@@ -59,11 +59,11 @@ impl Daemon {
             Ok(answered) => {
                 tracing::info!(%session, "query answered: {}", answered.stats.summary());
                 self.keep(session, answered.rows.as_ref());
-                Report(Some(answered.stats))
+                Report::Done(Box::new(answered.stats))
             }
             Err(failure) => {
-                tracing::warn!(%session, %failure, "query failed");
-                Report(None)
+                tracing::warn!(%session, %party, %failure, "query failed");
+                Report::Failed(failure.cause, failure.lost)
             }
         };
         let _ = connection.send(&report).await;
@@ -106,6 +106,7 @@ impl Daemon {
         if agreement.plan.stages.is_empty() {
             return alone(agreement, &inputs, started);
         }
+        let _ = progress.send("opening links".to_owned());
         let links = self.open_lanes(&mut registration, agreement.plan.participants).await?;
         drop(registration);
         let seat = Seat {

@@ -60,8 +60,11 @@ impl Rendezvous {
         connection: Connection,
     ) {
         let waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-        let kept = waiting.get(&session).map(|session| session.try_send((peer, lane, connection)));
-        if !matches!(kept, Some(Ok(()))) {
+        let kept = match waiting.get(&session) {
+            Some(session) => session.try_send((peer, lane, connection)).is_ok(),
+            None => false,
+        };
+        if !kept {
             tracing::warn!(%session, "a lane that nobody waits for");
         }
     }
@@ -112,7 +115,8 @@ impl Daemon {
             let arrival = timeout(LANES_MAX, arrivals.recv()).await.ok().flatten();
             let Some((from, lane, connection)) = arrival else {
                 let name = self.name(peer);
-                return Err(Failure::lost(format!("party {name} did not open its links")));
+                let why = format!("party {name} did not open its links");
+                return Err(Failure::lost_party(&name, why));
             };
             // Whoever is not expected, or comes twice, is dropped.
             if let Some(at) = missing.iter().position(|wanted| *wanted == (from, lane)) {

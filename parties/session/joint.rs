@@ -4,7 +4,7 @@
 use super::{Ended, Played, verdict};
 use crate::agreement::Agreement;
 use crate::failure::Failure;
-use crate::request::{StageStats, Stats, peak_rss_bytes};
+use crate::request::{StageStats, Stats, Stopwatch, peak_rss_bytes};
 use datafusion::arrow::record_batch::RecordBatch;
 use futures_channel::mpsc;
 use futures_util::StreamExt;
@@ -42,8 +42,9 @@ pub(super) struct Joint {
 
 #[derive(Default)]
 struct Measured {
-    phases: BTreeMap<String, f64>,
-    stages: BTreeMap<StageId, f64>,
+    watch: Stopwatch,
+    seconds: BTreeMap<StageId, f64>,
+    bytes_sent: BTreeMap<StageId, u64>,
 }
 
 impl Joint {
@@ -80,7 +81,7 @@ impl Joint {
     }
 
     async fn compute(&self, mesh: &Mesh, actions: &mut Actions) -> Result<Played, Ended> {
-        self.enter("session set-up");
+        self.enter("session set-up", "session set-up");
         let set_up = async {
             let params = Params::new(self.federation.digest);
             let session = Session::open(mesh.clone(), params, fresh_entropy()?).await?;
@@ -112,7 +113,7 @@ impl Joint {
                     action = actions.next() => match action {
                         Some(Action::Start { stage }) => {
                             let done = total - left.len();
-                            self.enter(&self.stage_phase(stage, done, total));
+                            self.enter("stages", &self.stage_phase(stage, done, total));
                             running.push(self.timed(stage, execution.run(stage, &self.own)));
                         }
                         other => return Err(self.over(other)),
@@ -128,7 +129,8 @@ impl Joint {
                 }
             }
         }
-        self.enter("release");
+        self.measured.borrow_mut().bytes_sent = execution.bytes_sent();
+        self.enter("release", "release");
         let outputs = self.unless_aborted(actions, execution.release()).await?;
         // The last stage counts as done only now, so nobody finishes before the release.
         last.into_iter().for_each(|stage| self.done(stage));
@@ -149,7 +151,7 @@ impl Joint {
     ) -> (StageId, Result<(), Error>) {
         let start = Instant::now();
         let ran = run.await;
-        self.measured.borrow_mut().stages.insert(stage, start.elapsed().as_secs_f64());
+        self.measured.borrow_mut().seconds.insert(stage, start.elapsed().as_secs_f64());
         (stage, ran)
     }
 
@@ -218,11 +220,11 @@ impl Joint {
         })
     }
 
-    fn enter(&self, phase: &str) {
-        let seconds = self.started.elapsed().as_secs_f64();
-        self.measured.borrow_mut().phases.entry(phase.to_owned()).or_insert(seconds);
-        tracing::debug!(party = %self.federation.party_name(self.me), phase, "phase");
-        let _ = self.progress.send(phase.to_owned());
+    /// `phase` begins; people see `what`.
+    fn enter(&self, phase: &str, what: &str) {
+        self.measured.borrow_mut().watch.enter(phase);
+        tracing::debug!(party = %self.federation.party_name(self.me), phase = what, "phase");
+        let _ = self.progress.send(what.to_owned());
     }
 
     fn phase(&self) -> String {
@@ -250,8 +252,8 @@ impl Joint {
                 evaluator: self.federation.party_name(stage.evaluator),
                 and_gates: statistics.ands,
                 depth: u64::from(statistics.and_depth),
-                bytes_sent: 0,
-                seconds: measured.stages.get(&stage.id).copied().unwrap_or(0.0),
+                bytes_sent: measured.bytes_sent.get(&stage.id).copied().unwrap_or(0),
+                seconds: measured.seconds.get(&stage.id).copied().unwrap_or(0.0),
             }
         };
         let stages: Vec<StageStats> = self.agreement.plan.stages.iter().map(stage).collect();
@@ -262,7 +264,7 @@ impl Joint {
             stages,
             bytes_sent: BTreeMap::from([(self.federation.party_name(self.me), sent)]),
             peak_rss_bytes: peak_rss_bytes(),
-            phases: measured.phases.clone(),
+            phases: measured.watch.clone().stop(),
             plan_digest: self.agreement.digest_text(),
         }
     }

@@ -21,7 +21,8 @@ pub(super) fn of_protocol(federation: &Federation, phase: &str, error: &Error) -
         }
         Error::Lost { party } => {
             let name = federation.party_name(*party);
-            (AbortClass::Lost, Failure::lost(format!("{phase}: party {name} was lost")))
+            let failure = format!("{phase}: party {name} was lost");
+            (AbortClass::Lost, Failure::lost_party(&name, failure))
         }
         Error::Aborted { by, class } => {
             return of_control(federation, phase, control_class(*class), *by);

@@ -1,8 +1,10 @@
 //! The ends of a session's links as the protocol and control see them, whatever carries them.
 
+use crate::failure::{Failure, Outcome};
 use futures_channel::mpsc;
 use senate_circuit::{PartyId, PartySet};
 use senate_mpc::{ByParty, Link};
+use std::collections::BTreeMap;
 
 /// Frames that may wait in one direction of one link before the sender has to.
 pub(super) const QUEUE_FRAMES: usize = 64;
@@ -28,50 +30,46 @@ pub struct Links {
 }
 
 /// Links among `parties` inside this process, one end for each.
-pub fn in_memory(parties: PartySet) -> ByParty<Links> {
-    let protocol =
-        crosswise(parties, QUEUE_FRAMES, |outgoing, incoming| Link { outgoing, incoming });
-    let control =
-        crosswise(parties, QUEUE_MESSAGES, |outgoing, incoming| ControlLink { outgoing, incoming });
-    let mut control = control.into_iter();
-    protocol.map(|party, protocol| {
-        let none = ByParty::from_fn(PartySet::EMPTY, |_| unreachable_link(party));
-        let control = control.next().map_or(none, |(_, control)| control);
-        Links { protocol, control }
-    })
-}
-
-/// A link that is closed from the start; stands in for a link that does not exist.
-fn unreachable_link(_party: PartyId) -> ControlLink {
-    ControlLink { outgoing: mpsc::channel(1).0, incoming: mpsc::channel(1).1 }
-}
-
-/// For every ordered pair one queue; every party gets its sending and receiving ends.
-fn crosswise<T, L>(
-    parties: PartySet,
-    queue: usize,
-    link: impl Fn(mpsc::Sender<T>, mpsc::Receiver<T>) -> L,
-) -> ByParty<ByParty<L>> {
-    let mut queues = ByParty::from_fn(parties, |from| {
-        ByParty::from_fn(parties.without(from), |_| {
-            let (sender, receiver) = mpsc::channel(queue);
-            (sender, Some(receiver))
-        })
+///
+/// # Errors
+/// None in practice: every pair of parties has two ends.
+pub fn in_memory(parties: PartySet) -> Outcome<ByParty<Links>> {
+    let mut protocol = ends(parties, || {
+        let (there, back) = (mpsc::channel(QUEUE_FRAMES), mpsc::channel(QUEUE_FRAMES));
+        let near = Link { outgoing: there.0, incoming: back.1 };
+        (near, Link { outgoing: back.0, incoming: there.1 })
     });
-    ByParty::from_fn(parties, |me| {
-        ByParty::from_fn(parties.without(me), |peer| {
-            let incoming = queues
-                .at_mut(peer)
-                .and_then(|row| row.at_mut(me))
-                .and_then(|queue| queue.1.take())
-                .unwrap_or_else(|| mpsc::channel(1).1);
-            let outgoing = queues
-                .at(me)
-                .and_then(|row| row.at(peer))
-                .map_or_else(|| mpsc::channel(1).0, |queue| queue.0.clone());
-            link(outgoing, incoming)
-        })
+    let mut control = ends(parties, || {
+        let (there, back) = (mpsc::channel(QUEUE_MESSAGES), mpsc::channel(QUEUE_MESSAGES));
+        let near = ControlLink { outgoing: there.0, incoming: back.1 };
+        (near, ControlLink { outgoing: back.0, incoming: there.1 })
+    });
+    ByParty::try_from_fn(parties, |me| {
+        let peers = parties.without(me);
+        let protocol = ByParty::try_from_fn(peers, |peer| take(&mut protocol, me, peer))?;
+        let control = ByParty::try_from_fn(peers, |peer| take(&mut control, me, peer))?;
+        Ok(Links { protocol, control })
     })
+}
+
+/// A party's end of its link to another.
+type Ends<L> = BTreeMap<(PartyId, PartyId), L>;
+
+/// For every pair of parties both ends of one link.
+fn ends<L>(parties: PartySet, link: impl Fn() -> (L, L)) -> Ends<L> {
+    let mut ends = BTreeMap::new();
+    for low in parties.iter() {
+        for high in parties.iter().filter(|high| *high > low) {
+            let (near, far) = link();
+            ends.insert((low, high), near);
+            ends.insert((high, low), far);
+        }
+    }
+    ends
+}
+
+fn take<L>(ends: &mut Ends<L>, me: PartyId, peer: PartyId) -> Outcome<L> {
+    ends.remove(&(me, peer)).ok_or_else(|| Failure::unexpected("a link without an end"))
 }
 
 #[cfg(test)]
@@ -82,7 +80,7 @@ mod tests {
     #[tokio::test]
     async fn every_message_arrives_at_its_addressee_only_and_links_close_with_their_owner() {
         let parties = PartySet::first(3);
-        let mut links = in_memory(parties);
+        let mut links = in_memory(parties).unwrap();
         for me in parties.iter() {
             for peer in parties.without(me).iter() {
                 let link = links.at_mut(me).unwrap().control.at_mut(peer).unwrap();

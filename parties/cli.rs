@@ -93,13 +93,19 @@ impl Place {
 /// Runs a command and says how it ended.
 pub fn run(cli: Cli) -> ExitCode {
     let verbosity = cli.verbosity;
-    start_logging(verbosity, matches!(cli.command, Command::Serve(_)));
+    let daemon = matches!(cli.command, Command::Serve(_));
+    start_logging(verbosity, daemon);
     let outcome = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
         .map_err(|error| Failure::unexpected(format!("starting: {error}")))
         .and_then(|runtime| {
-            let outcome = runtime.block_on(interruptible(dispatch(cli.command, verbosity)));
+            let command = dispatch(cli.command, verbosity);
+            let outcome = match daemon {
+                // It drains on its own signals.
+                true => runtime.block_on(command),
+                false => runtime.block_on(interruptible(command)),
+            };
             // Blocking planner threads must not delay the end.
             runtime.shutdown_background();
             outcome
@@ -118,14 +124,13 @@ async fn dispatch(command: Command, verbosity: Verbosity) -> Outcome<()> {
         Command::Demo(options) => demo::run(options, verbosity).await,
         Command::Query(options) => query::run(options, verbosity).await,
         Command::Explain(options) => explain::run(&options).await,
-        // A daemon drains on its own signals.
         Command::Serve(options) => serve::run(options).await,
         Command::Init(options) => init::run(&options),
         Command::Bench(options) => bench::run(&options).await,
     }
 }
 
-/// Ctrl-C ends a command; a daemon handles it itself before this sees it.
+/// Ctrl-C ends a command.
 async fn interruptible(command: impl Future<Output = Outcome<()>>) -> Outcome<()> {
     tokio::select! {
         biased;

@@ -18,6 +18,8 @@ use senate_circuit::PartyId;
 use senate_planner::catalog::Federation;
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
@@ -26,6 +28,10 @@ use tokio_rustls::TlsAcceptor;
 
 /// Connections served at once.
 const CONNECTIONS_MAX: usize = 256;
+/// After a connection that could not be taken, before the next.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+/// What the last sessions still have to send leaves within this time.
+const LINGER: Duration = Duration::from_millis(300);
 
 /// A party that serves.
 pub struct Daemon {
@@ -36,6 +42,7 @@ pub struct Daemon {
     identity: Identity,
     pinned: Vec<Option<Fingerprint>>,
     rendezvous: Rendezvous,
+    draining: AtomicBool,
 }
 
 impl Daemon {
@@ -52,11 +59,12 @@ impl Daemon {
             .collect::<Outcome<Vec<_>>>()?;
         let federation = Arc::new(workspace.federation.clone());
         let (workspace, rendezvous) = (Arc::new(workspace), Rendezvous::default());
-        Ok(Self { workspace, federation, me, config, identity, pinned, rendezvous })
+        let draining = AtomicBool::new(false);
+        Ok(Self { workspace, federation, me, config, identity, pinned, rendezvous, draining })
     }
 
-    /// Serves until `stop` completes, then lets running queries end. `ready` is called once the
-    /// port is open.
+    /// Serves until `stop` completes, then refuses new queries and lets running ones end. `ready` is
+    /// called once the port is open.
     ///
     /// # Errors
     /// Usage when the port cannot be opened.
@@ -75,13 +83,19 @@ impl Daemon {
         ready(address);
         let (slots, mut served) = (Arc::new(Semaphore::new(CONNECTIONS_MAX)), JoinSet::new());
         tokio::pin!(stop);
-        loop {
+        // Queries that run when the daemon drains may still have to open their links.
+        while !(self.draining() && served.is_empty()) {
             tokio::select! {
-                () = &mut stop => break,
+                () = &mut stop, if !self.draining() => {
+                    self.draining.store(true, Ordering::Relaxed);
+                    tracing::info!("draining: running queries end, new ones are refused");
+                }
                 Some(_) = served.join_next() => {}
                 incoming = listener.accept() => {
                     let (Ok((tcp, _)), Ok(slot)) = (incoming, Arc::clone(&slots).try_acquire_owned())
                     else {
+                        tracing::warn!("a connection could not be taken");
+                        tokio::time::sleep(ACCEPT_PAUSE).await;
                         continue;
                     };
                     let (daemon, acceptor) = (Arc::clone(&self), acceptor.clone());
@@ -95,9 +109,12 @@ impl Daemon {
             }
         }
         drop(listener);
-        tracing::info!("draining");
-        while served.join_next().await.is_some() {}
+        tokio::time::sleep(LINGER).await;
         Ok(())
+    }
+
+    fn draining(&self) -> bool {
+        self.draining.load(Ordering::Relaxed)
     }
 
     async fn serve_one(&self, acceptor: TlsAcceptor, tcp: TcpStream) {
@@ -115,6 +132,9 @@ impl Daemon {
         if hello.version != VERSION || hello.federation != self.federation.digest {
             return self.disagree(connection, hello).await;
         }
+        if self.draining() && !matches!(hello.purpose, Purpose::Lane(..)) {
+            return self.decline(connection, &hello.purpose).await;
+        }
         match hello.purpose {
             Purpose::Ask(request) if peer == self.me => self.ask(connection, request).await,
             Purpose::Announce(announcement) if peer != self.me => {
@@ -125,6 +145,18 @@ impl Daemon {
             }
             _ => tracing::warn!(peer = %self.name(peer), "a greeting that the peer may not send"),
         }
+    }
+
+    /// Nothing new is begun while the daemon drains.
+    async fn decline(&self, mut connection: Connection, purpose: &Purpose) {
+        let _ = if matches!(purpose, Purpose::Ask(_)) {
+            let name = self.name(self.me);
+            let why = format!("the daemon of {name} is shutting down");
+            let failure = Failure::lost_party(&name, why);
+            connection.send(&Reply::Failed(failure.with_remedy("ask again when it is back"))).await
+        } else {
+            connection.send(&Verdict::Refused(PublicReason::Internal)).await
+        };
     }
 
     /// Another binary or another federation.toml at the other end.

@@ -8,7 +8,7 @@ use crate::agreement::Agreement;
 use crate::failure::{Cause, Failure, Outcome};
 use crate::life::{self, Inbound};
 use crate::request::Stats;
-use crate::transport::{ControlLink, Links};
+use crate::transport::{ControlLink, Heard, Links};
 use datafusion::arrow::record_batch::RecordBatch;
 use futures_channel::mpsc;
 use futures_util::{Stream, StreamExt};
@@ -100,6 +100,8 @@ async fn play(seat: Seat, cancelled: oneshot::Receiver<()>) -> Outcome<Played> {
         .map_err(|error| Failure::unexpected(format!("links of the session: {error}")))?;
     let (tell, commands) = mpsc::unbounded();
     let (act, actions) = mpsc::unbounded();
+    let signs: Vec<(PartyId, Heard)> =
+        links.control.iter().map(|(party, link)| (party, link.heard.clone())).collect();
     let (mut outgoing, incoming) = halves(links.control);
     let control = life::drive(
         spec,
@@ -117,7 +119,10 @@ async fn play(seat: Seat, cancelled: oneshot::Receiver<()>) -> Outcome<Played> {
     let session = async {
         let ended = tokio::select! {
             ended = joint.run(&mesh, actions) => ended,
-            () = tokio::time::sleep_until(deadline.into()) => Err(joint.timed_out()),
+            () = tokio::time::sleep_until(deadline.into()) => {
+                let silent = signs.iter().find(|(_, heard)| heard.is_silent());
+                Err(joint.timed_out(silent.map(|(party, _)| *party)))
+            }
             _ = cancelled => Err(Ended {
                 class: AbortClass::Cancelled,
                 failure: Failure::new(Cause::Interrupted, "cancelled by its user"),

@@ -8,7 +8,7 @@
 mod links;
 mod pump;
 
-pub use links::{ControlLink, Links, in_memory};
+pub use links::{ControlLink, Heard, Links, in_memory};
 pub(crate) use pump::{control_link, protocol_link};
 
 use crate::failure::{Cause, Failure, Outcome};

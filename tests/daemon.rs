@@ -1,12 +1,16 @@
 //! Parties as real processes with pinned mutual TLS: agreement, refusals, crashes, recovery.
 
 use crate::support::party_name;
+use senate::config::{PartyConfig, Workspace};
+use senate::transport::Connection;
+use senate_circuit::PartyId;
 use std::fmt::Write as _;
 use std::fs;
-use std::io::{BufRead, BufReader};
-use std::net::TcpListener;
+use std::io::{BufRead, BufReader, Write as _};
+use std::net::{TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
@@ -17,13 +21,50 @@ struct Hosts {
     federation: String,
 }
 
-struct Daemon(Child);
+struct Daemon {
+    process: Child,
+    log: Arc<Mutex<String>>,
+}
+
+impl Daemon {
+    /// Collects what it says, so that the pipe never fills up.
+    fn new(process: Child, mut lines: impl BufRead + Send + 'static) -> Self {
+        let log = Arc::new(Mutex::new(String::new()));
+        let kept = Arc::clone(&log);
+        std::thread::spawn(move || {
+            let mut line = String::new();
+            while lines.read_line(&mut line).is_ok_and(|bytes| bytes > 0) {
+                kept.lock().unwrap().push_str(&std::mem::take(&mut line));
+            }
+        });
+        Self { process, log }
+    }
+
+    fn signal(&self, signal: &str) {
+        send(signal, &self.process);
+    }
+
+    /// Waits until it has said this.
+    fn says(&self, words: &str) {
+        let start = Instant::now();
+        while !self.log.lock().unwrap().contains(words) {
+            let log = self.log.lock().unwrap().clone();
+            assert!(start.elapsed() < Duration::from_secs(20), "no `{words}` in\n{log}");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+}
 
 impl Drop for Daemon {
     fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
+        let _ = self.process.kill();
+        let _ = self.process.wait();
     }
+}
+
+fn send(signal: &str, process: &Child) {
+    let pid = process.id().to_string();
+    assert!(Command::new("kill").args([signal, &pid]).status().unwrap().success());
 }
 
 impl Hosts {
@@ -85,15 +126,12 @@ impl Hosts {
         let mut command = self.senate(party, &["serve"]);
         let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
         let mut lines = BufReader::new(child.stderr.take().unwrap());
-        let daemon = Daemon(child);
         let mut line = String::new();
         while !line.contains("listening on") {
             line.clear();
             assert!(lines.read_line(&mut line).unwrap() > 0, "{} did not start", party_name(party));
         }
-        // Keep the pipe from filling up.
-        std::thread::spawn(move || lines.lines().map_while(Result::ok).for_each(drop));
-        daemon
+        Daemon::new(child, lines)
     }
 
     fn serve_all(&self) -> Vec<Daemon> {
@@ -109,6 +147,11 @@ impl Hosts {
         command.args(more).arg(sql);
         command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
     }
+}
+
+/// Rows that keep a query running for seconds.
+fn many(party: usize) -> Vec<(i64, i64)> {
+    (0..400).map(|row| (row, (row * 7 + party as i64) % 500)).collect()
 }
 
 fn few(party: usize) -> Vec<(i64, i64)> {
@@ -143,7 +186,6 @@ fn any_party_asks_and_the_answer_is_that_of_the_union() {
 
 #[test]
 fn a_killed_party_ends_the_query_at_the_others_and_they_keep_serving() {
-    let many = |party: usize| (0..400).map(|row| (row, (row * 7 + party as i64) % 500)).collect();
     let hosts = Hosts::new(3, 400, &many);
     let mut daemons = hosts.serve_all();
     for wait_ms in [0, 150, 600, 1500] {
@@ -199,8 +241,7 @@ impl Hosts {
             let mut lines = BufReader::new(child.stderr.take().unwrap());
             let mut line = String::new();
             let _ = lines.read_line(&mut line);
-            std::thread::spawn(move || lines.lines().map_while(Result::ok).for_each(drop));
-            Daemon(child)
+            Daemon::new(child, lines)
         };
         (0..self.parties).map(start).collect()
     }
@@ -252,4 +293,116 @@ fn a_port_in_use_is_an_error_of_its_own() {
     let second = hosts.senate(0, &["serve"]).output().unwrap();
     let stderr = refusal(&second, 2);
     assert!(stderr.contains("127.0.0.1"), "{stderr}");
+}
+
+#[test]
+fn a_terminated_daemon_ends_its_query_first_and_begins_no_other() {
+    let hosts = Hosts::new(3, 400, &many);
+    let daemons = hosts.serve_all();
+    let query = hosts.start(0, GROUPS, &[]);
+    daemons[1].says("query proposed");
+    daemons[1].signal("-TERM");
+    daemons[1].says("draining");
+    let stderr = refusal(&hosts.query(1, GROUPS, &["--timeout", "10"]), 4);
+    assert!(stderr.contains("org_b"), "{stderr}");
+    let stderr = refusal(&hosts.query(2, GROUPS, &["--timeout", "10"]), 4);
+    assert!(stderr.contains("org_b"), "{stderr}");
+    let rows = answer(&query.wait_with_output().unwrap());
+    let counts = rows.lines().skip(1).map(|line| line.split(',').nth(1).unwrap());
+    assert_eq!(counts.map(|count| count.parse::<u32>().unwrap()).sum::<u32>(), 1200);
+    let Daemon { process, .. } = &mut { daemons }[1];
+    assert_eq!(process.wait().unwrap().code(), Some(0));
+}
+
+#[test]
+fn an_interrupted_client_ends_its_query_at_every_party() {
+    let hosts = Hosts::new(3, 400, &many);
+    let daemons = hosts.serve_all();
+    for phase in ["query asked", "query proposed"] {
+        let query = hosts.start(0, GROUPS, &[]);
+        daemons[usize::from(phase == "query proposed")].says(phase);
+        send("-INT", &query);
+        refusal(&query.wait_with_output().unwrap(), 130);
+        daemons[0].says("went away");
+        daemons.iter().for_each(|daemon| daemon.log.lock().unwrap().clear());
+    }
+    let query = hosts.start(0, GROUPS, &[]);
+    std::thread::sleep(Duration::from_millis(1500));
+    send("-INT", &query);
+    refusal(&query.wait_with_output().unwrap(), 130);
+    daemons.iter().for_each(|daemon| daemon.says("went away"));
+    let small = "SELECT COUNT(*) FROM visits";
+    assert_eq!(answer(&hosts.query(2, small, &[])).lines().nth(1), Some("1200"));
+}
+
+#[test]
+fn a_party_that_hangs_is_named_within_the_timeout() {
+    let hosts = Hosts::new(3, 400, &many);
+    let daemons = hosts.serve_all();
+    for wait_ms in [0, 1000] {
+        let start = Instant::now();
+        let query = hosts.start(0, GROUPS, &["--timeout", "12"]);
+        std::thread::sleep(Duration::from_millis(wait_ms));
+        daemons[2].signal("-STOP");
+        let stderr = refusal(&query.wait_with_output().unwrap(), 4);
+        assert!(start.elapsed() < Duration::from_secs(20), "{stderr}");
+        assert!(stderr.contains("party org_c"), "the line names the party: {stderr}");
+        daemons[2].signal("-CONT");
+    }
+    let small = "SELECT COUNT(*) FROM visits";
+    assert_eq!(answer(&hosts.query(1, small, &[])).lines().nth(1), Some("1200"));
+}
+
+#[test]
+fn two_parties_may_ask_at_once() {
+    let hosts = Hosts::new(3, 8, &few);
+    let _daemons = hosts.serve_all();
+    let queries: Vec<_> = (0..3).map(|party| hosts.start(party, GROUPS, &[])).collect();
+    for query in queries {
+        let rows = answer(&query.wait_with_output().unwrap());
+        assert_eq!(rows, "diag,n\n0,7\n2,5\n1,3\n3,3\n");
+    }
+}
+
+#[test]
+fn strange_bytes_and_other_versions_do_no_harm() {
+    let hosts = Hosts::new(2, 8, &few);
+    let daemons = hosts.serve_all();
+    let workspace = Workspace::open(&hosts.home(1)).unwrap();
+    let (one, other) = (PartyId::new(0).unwrap(), PartyId::new(1).unwrap());
+    let address = workspace.address(one).unwrap();
+    for bytes in [&b"GET / HTTP/1.1\r\n\r\n"[..], &[0x16, 3, 1, 255, 255, 0], &[0; 4096]] {
+        TcpStream::connect(address).unwrap().write_all(bytes).unwrap();
+    }
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let config = PartyConfig::read(&workspace, other).unwrap();
+        let identity = config.identity(&workspace, other).unwrap();
+        let greet = async |hello: serde_json::Value| {
+            let pinned = workspace.fingerprint(one).unwrap();
+            let mut connection = Connection::dial(&identity, address, pinned).await.unwrap();
+            connection.send(&hello).await.unwrap();
+            connection.receive::<serde_json::Value>().await
+        };
+        let lane = serde_json::json!({ "Lane": [vec![7; 16], "Protocol"] });
+        let federation = workspace.federation.digest;
+        for hello in [
+            serde_json::json!({ "version": "0.0.1", "federation": federation, "purpose": lane }),
+            serde_json::json!({ "version": "0.0.1", "federation": vec![0; 32], "purpose": lane }),
+            serde_json::json!({ "version": 7 }),
+            serde_json::json!("hello"),
+        ] {
+            assert!(greet(hello).await.is_err(), "nobody answers what makes no sense");
+        }
+        let question = serde_json::json!({ "sql": "SELECT 1", "asker": "org_b", "bounds": [],
+            "recipients": ["org_b"], "stages": "decomposed", "timeout_s": 5 });
+        let announce = serde_json::json!({ "Announce": { "session": vec![7; 16],
+            "request": question, "digest": vec![0; 32] } });
+        let hello =
+            serde_json::json!({ "version": "0.0.1", "federation": federation, "purpose": announce });
+        let verdict = greet(hello).await.unwrap();
+        assert_eq!(verdict, serde_json::json!({ "Refused": "Mismatch" }));
+    });
+    daemons[0].says("version 0.0.1 instead of");
+    assert!(answer(&hosts.query(1, GROUPS, &[])).starts_with("diag,n\n"));
 }

@@ -2,11 +2,12 @@
 
 use crate::config::Workspace;
 use crate::daemon::Daemon;
-use crate::failure::{Failure, Outcome};
+use crate::failure::{Cause, Failure, Outcome};
 use clap::Args;
 use std::path::PathBuf;
 use std::sync::Arc;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::oneshot;
 
 /// What `serve` prints on stderr, before the address, once its port is open.
 pub const READY: &str = "listening on";
@@ -14,7 +15,7 @@ pub const READY: &str = "listening on";
 /// Arguments of `senate serve`.
 #[derive(Args, Debug)]
 #[command(after_help = "Example:\n  senate serve --workspace study --as hospital_a\n\n\
-    SIGTERM or Ctrl-C lets running queries end, then stops.")]
+    SIGTERM or Ctrl-C refuses new queries and lets running ones end; a second one stops at once.")]
 pub struct Options {
     /// The workspace directory
     #[arg(long, value_name = "DIR", default_value = ".")]
@@ -24,7 +25,7 @@ pub struct Options {
     party: String,
 }
 
-/// Serves until a signal.
+/// Serves until a signal, then drains; a second signal ends it at once.
 ///
 /// # Errors
 /// Usage for a wrong workspace or identity, or a port in use.
@@ -35,11 +36,23 @@ pub async fn run(options: Options) -> Outcome<()> {
     let failed = |error| Failure::unexpected(format!("signals: {error}"));
     let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
+    let (drain, drained) = oneshot::channel();
     let stop = async move {
+        let _ = drained.await;
+    };
+    let serving = daemon.serve(stop, |address| eprintln!("{} {READY} {address}", options.party));
+    tokio::pin!(serving);
+    let mut drain = Some(drain);
+    loop {
         tokio::select! {
+            served = &mut serving => return served,
             _ = terminate.recv() => {}
             _ = interrupt.recv() => {}
         }
-    };
-    daemon.serve(stop, |address| eprintln!("{} {READY} {address}", options.party)).await
+        let Some(drain) = drain.take() else {
+            let why = "stopped before running queries had ended";
+            return Err(Failure::new(Cause::Interrupted, why));
+        };
+        let _ = drain.send(());
+    }
 }

@@ -135,8 +135,7 @@ impl Daemon {
 }
 
 fn timed_out(phase: &str) -> Failure {
-    Failure::lost(format!("timed out during {phase}"))
-        .with_remedy("allow more with --timeout, or look for the party that hangs")
+    Failure::lost(format!("timed out during {phase}")).with_remedy("allow more with --timeout")
 }
 
 async fn answer(

@@ -107,7 +107,9 @@ impl Daemon {
             return alone(agreement, &inputs, started);
         }
         let _ = progress.send("opening links".to_owned());
+        let opening = Instant::now();
         let links = self.open_lanes(&mut registration, agreement.plan.participants).await?;
+        let opening = opening.elapsed().as_secs_f64();
         drop(registration);
         let seat = Seat {
             me: self.me,
@@ -120,6 +122,7 @@ impl Daemon {
         };
         let played = Running::start(seat)?.wait().await?;
         let mut stats = played.stats;
+        stats.phases.insert("opening links".to_owned(), opening);
         stats.rows = played.answer.as_ref().map_or(0, RecordBatch::num_rows);
         Ok(Answered { rows: played.answer, stats })
     }

@@ -73,10 +73,16 @@ impl Joint {
         }
     }
 
-    /// The deadline has passed.
-    pub(super) fn timed_out(&self) -> Ended {
-        let failure = Failure::lost(format!("timed out during {}", self.phase()))
-            .with_remedy("allow more with --timeout, or look for the party that hangs");
+    /// The deadline has passed, perhaps because `silent` hangs.
+    pub(super) fn timed_out(&self, silent: Option<PartyId>) -> Ended {
+        let late = format!("timed out during {}", self.phase());
+        let failure = match silent.map(|party| self.federation.party_name(party)) {
+            Some(name) => {
+                let why = format!("{late}: no sign of life from party {name}");
+                Failure::lost_party(&name, why).with_remedy("see whether it hangs, then ask again")
+            }
+            None => Failure::lost(late).with_remedy("allow more with --timeout"),
+        };
         Ended { class: AbortClass::Lost, failure }
     }
 

@@ -1,10 +1,13 @@
 //! The ends of a session's links as the protocol and control see them, whatever carries them.
 
+use super::HEARTBEAT;
 use crate::failure::{Failure, Outcome};
 use futures_channel::mpsc;
 use senate_circuit::{PartyId, PartySet};
 use senate_mpc::{ByParty, Link};
 use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
 
 /// Frames that may wait in one direction of one link before the sender has to.
 pub(super) const QUEUE_FRAMES: usize = 64;
@@ -18,6 +21,33 @@ pub struct ControlLink {
     pub outgoing: mpsc::Sender<Vec<u8>>,
     /// Encoded messages from the peer, which the transport has identified.
     pub incoming: mpsc::Receiver<Vec<u8>>,
+    /// When the peer last showed that it lives.
+    pub heard: Heard,
+}
+
+/// When a peer last showed that it lives. A peer inside this process needs no sign.
+#[derive(Clone, Debug, Default)]
+pub struct Heard(Option<Arc<Mutex<Instant>>>);
+
+impl Heard {
+    /// A peer that has to show signs of life from now on.
+    pub(super) fn from_now() -> Self {
+        Self(Some(Arc::new(Mutex::new(Instant::now()))))
+    }
+
+    /// The peer lives.
+    pub(super) fn now(&self) {
+        if let Some(heard) = &self.0 {
+            *heard.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+        }
+    }
+
+    /// Whether the peer owes a sign of life.
+    pub fn is_silent(&self) -> bool {
+        self.0.as_ref().is_some_and(|heard| {
+            heard.lock().unwrap_or_else(PoisonError::into_inner).elapsed() > 2 * HEARTBEAT
+        })
+    }
 }
 
 /// All links of one party in one session.
@@ -41,8 +71,9 @@ pub fn in_memory(parties: PartySet) -> Outcome<ByParty<Links>> {
     });
     let mut control = ends(parties, || {
         let (there, back) = (mpsc::channel(QUEUE_MESSAGES), mpsc::channel(QUEUE_MESSAGES));
-        let near = ControlLink { outgoing: there.0, incoming: back.1 };
-        (near, ControlLink { outgoing: back.0, incoming: there.1 })
+        let heard = Heard::default;
+        let near = ControlLink { outgoing: there.0, incoming: back.1, heard: heard() };
+        (near, ControlLink { outgoing: back.0, incoming: there.1, heard: heard() })
     });
     ByParty::try_from_fn(parties, |me| {
         let peers = parties.without(me);

@@ -1,7 +1,7 @@
 //! Carries a session's lanes over TLS connections: two tasks per connection, on the daemon's
 //! threads, so that a party shows signs of life while its session computes.
 
-use super::links::{ControlLink, QUEUE_FRAMES, QUEUE_MESSAGES};
+use super::links::{ControlLink, Heard, QUEUE_FRAMES, QUEUE_MESSAGES};
 use super::{Connection, HEARTBEAT, Tag, read_frame, write_frame};
 use futures_channel::mpsc;
 use futures_util::{SinkExt, StreamExt};
@@ -58,24 +58,27 @@ impl Payload for Vec<u8> {
 
 /// The protocol's lane over this connection.
 pub(crate) fn protocol_link(connection: Connection) -> Link {
-    let (outgoing, incoming) = pump(connection.stream);
+    let (outgoing, incoming) = pump(connection.stream, Heard::default());
     Link { outgoing, incoming }
 }
 
 /// Control's lane over this connection.
 pub(crate) fn control_link(connection: Connection) -> ControlLink {
-    let (outgoing, incoming) = pump(connection.stream);
-    ControlLink { outgoing, incoming }
+    let heard = Heard::from_now();
+    let (outgoing, incoming) = pump(connection.stream, heard.clone());
+    ControlLink { outgoing, incoming, heard }
 }
 
 fn pump<P: Payload>(
     stream: impl AsyncRead + AsyncWrite + Send + 'static,
+    heard: Heard,
 ) -> (mpsc::Sender<P>, mpsc::Receiver<P>) {
     let (reading, writing) = tokio::io::split(stream);
     let (to_peer, outgoing) = mpsc::channel(P::QUEUE);
     let (incoming, from_peer) = mpsc::channel(P::QUEUE);
     tokio::spawn(write(BufWriter::with_capacity(BUFFER_BYTES, writing), outgoing));
-    tokio::spawn(read(tokio::io::BufReader::with_capacity(BUFFER_BYTES, reading), incoming));
+    let reading = tokio::io::BufReader::with_capacity(BUFFER_BYTES, reading);
+    tokio::spawn(read(reading, incoming, heard));
     (to_peer, from_peer)
 }
 
@@ -110,9 +113,17 @@ async fn write<P: Payload>(
 
 /// Hands on what the peer sends. Anything but a frame of this lane ends the link, which the session
 /// sees as a lost peer; waiting for room in the queue is what slows the peer down.
-async fn read<P: Payload>(mut stream: impl AsyncRead + Unpin, mut incoming: mpsc::Sender<P>) {
+async fn read<P: Payload>(
+    mut stream: impl AsyncRead + Unpin,
+    mut incoming: mpsc::Sender<P>,
+    heard: Heard,
+) {
     loop {
-        match read_frame(&mut stream).await {
+        let frame = read_frame(&mut stream).await;
+        if frame.is_ok() {
+            heard.now();
+        }
+        match frame {
             Ok((Tag::Heartbeat, _)) => {}
             Ok((tag, body)) if tag == P::TAG => {
                 let Some(payload) = P::decode(body) else {
@@ -149,8 +160,8 @@ mod tests {
     #[tokio::test]
     async fn frames_cross_in_order_and_the_end_is_seen() {
         let (near, far) = tokio::io::duplex(1 << 10);
-        let (mut sender, _) = pump::<Frame>(near);
-        let (_alive, mut receiver) = pump::<Frame>(far);
+        let (mut sender, _) = pump::<Frame>(near, Heard::default());
+        let (_alive, mut receiver) = pump::<Frame>(far, Heard::default());
         let long = vec![3; 1 << 20];
         for payload in [&b""[..], b"one", &long] {
             sender.send(frame(payload)).await.unwrap();
@@ -166,7 +177,7 @@ mod tests {
     async fn a_frame_of_another_lane_or_of_no_kind_ends_the_link() {
         for (tag, body) in [(Tag::Control, vec![0; 20]), (Tag::Protocol, vec![255; 20])] {
             let (mut near, far) = tokio::io::duplex(1 << 10);
-            let (_alive, mut receiver) = pump::<Frame>(far);
+            let (_alive, mut receiver) = pump::<Frame>(far, Heard::default());
             write_frame(&mut near, tag, [&body, &[]]).await.unwrap();
             assert_eq!(receiver.next().await, None);
         }
@@ -175,13 +186,13 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn an_idle_peer_is_kept_and_a_silent_one_is_lost() {
         let (near, far) = tokio::io::duplex(1 << 10);
-        let (mut sender, _idle) = pump::<Frame>(near);
-        let (_alive, mut receiver) = pump::<Frame>(far);
+        let (mut sender, _idle) = pump::<Frame>(near, Heard::default());
+        let (_alive, mut receiver) = pump::<Frame>(far, Heard::default());
         tokio::time::sleep(10 * super::super::SILENCE_MAX).await;
         sender.send(frame(b"late")).await.unwrap();
         assert_eq!(receiver.next().await, Some(frame(b"late")));
         let (_silent, far) = tokio::io::duplex(1 << 10);
-        let (_waiting, mut receiver) = pump::<Frame>(far);
+        let (_waiting, mut receiver) = pump::<Frame>(far, Heard::default());
         assert_eq!(receiver.next().await, None);
     }
 }

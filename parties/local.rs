@@ -1,7 +1,10 @@
 //! The plaintext part of a query at one party: DataFusion over the party's own tables.
 
+mod checked;
+
 use crate::failure::{Failure, Outcome};
 use datafusion::arrow::compute::{cast, concat_batches};
+use datafusion::arrow::error::ArrowError;
 use datafusion::arrow::record_batch::RecordBatch;
 use datafusion::common::DataFusionError;
 use datafusion::common::tree_node::Transformed;
@@ -28,8 +31,8 @@ pub fn context() -> SessionContext {
 /// Executes a plan whose table scans name "party"."table" on `tables`.
 ///
 /// # Errors
-/// Unexpected when the plan names a table that is not there; usage when a computation fails on the
-/// rows (such as a division by zero).
+/// Unexpected when the plan names a table that is not there; input when a computation fails on the
+/// rows (a division by zero, a numeric overflow).
 pub async fn run(plan: &LogicalPlan, tables: &Tables) -> Outcome<RecordBatch> {
     let bound = plan
         .clone()
@@ -39,6 +42,7 @@ pub async fn run(plan: &LogicalPlan, tables: &Tables) -> Outcome<RecordBatch> {
         })
         .map_err(failed)?
         .data;
+    let bound = checked::checked(bound).map_err(failed)?;
     collect(&context(), bound).await.map_err(failed)
 }
 
@@ -82,6 +86,15 @@ fn bind(scan: &TableScan, tables: &Tables) -> Result<LogicalPlan, DataFusionErro
 
 fn failed(error: DataFusionError) -> Failure {
     match error.find_root() {
+        DataFusionError::ArrowError(arrow, _)
+            if matches!(**arrow, ArrowError::ArithmeticOverflow(_) | ArrowError::CastError(_)) =>
+        {
+            Failure::input(format!(
+                "local computation: numeric overflow: {}",
+                error.strip_backtrace()
+            ))
+            .with_remedy("cast to a wider type in the query")
+        }
         DataFusionError::ArrowError(..) | DataFusionError::Execution(_) => {
             Failure::input(format!("local computation: {}", error.strip_backtrace()))
         }

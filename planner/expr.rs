@@ -163,7 +163,7 @@ fn boolean(
 }
 
 /// Arrow's result types: the larger integer; decimals as `decimal_op` of arrow-arith.
-fn arithmetic(operator: BinaryOp, left: SqlType, right: SqlType) -> Option<SqlType> {
+pub(crate) fn arithmetic(operator: BinaryOp, left: SqlType, right: SqlType) -> Option<SqlType> {
     match (left, right) {
         (
             SqlType::Decimal { precision: p1, scale: s1 },

@@ -9,6 +9,7 @@ mod aggregate;
 mod border;
 mod facts;
 mod join;
+mod length;
 mod narrow;
 mod output;
 mod project;

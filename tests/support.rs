@@ -1,6 +1,6 @@
 //! Workspaces nobody has seen before, the binary under test, and plain DataFusion as the oracle.
 
-use datafusion::arrow::array::{ArrayRef, RecordBatch, StringArray};
+use datafusion::arrow::array::{ArrayRef, FixedSizeBinaryArray, RecordBatch, StringArray};
 use datafusion::arrow::compute::cast;
 use datafusion::arrow::datatypes::{DataType, Field, Schema};
 use datafusion::arrow::util::display::{ArrayFormatter, FormatOptions};
@@ -12,6 +12,9 @@ use std::path::Path;
 use std::process::{Command, Output};
 use std::sync::Arc;
 use tempfile::TempDir;
+
+/// A NULL among rows: in CSV an empty field without quotes.
+pub(crate) const NULL: &str = "NULL!";
 
 /// A small deterministic generator: tests only.
 pub(crate) struct Random(u64);
@@ -40,7 +43,7 @@ pub(crate) struct Table {
     pub(crate) name: &'static str,
     /// Name, SQL type, further keys of the TOML table ("unique = true").
     pub(crate) columns: Vec<(&'static str, &'static str, &'static str)>,
-    /// Party, capacity, rows as CSV fields.
+    /// Party, capacity, rows as text without quotes.
     pub(crate) parts: Vec<(usize, usize, Vec<Vec<String>>)>,
 }
 
@@ -70,7 +73,10 @@ impl Workspace {
             for (party, _, rows) in &table.parts {
                 let header: Vec<&str> = table.columns.iter().map(|column| column.0).collect();
                 let mut csv = header.join(",") + "\n";
-                rows.iter().for_each(|row| csv += &(row.join(",") + "\n"));
+                for row in rows {
+                    let fields: Vec<String> = row.iter().map(|field| csv_field(field)).collect();
+                    csv += &(fields.join(",") + "\n");
+                }
                 let file = format!("{}/{}.csv", party_name(*party), table.name);
                 fs::write(workspace.path().join(file), csv).unwrap();
             }
@@ -83,13 +89,13 @@ impl Workspace {
         self.folder.path()
     }
 
-    /// `senate query --local` in CSV: the header and the rows.
+    /// `senate query --local` in CSV: the rows.
     pub(crate) fn answer(&self, sql: &str, more: &[&str]) -> Vec<Vec<String>> {
         let output = self.query(sql, more);
         let stderr = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success(), "{sql}: {stderr}");
         let text = String::from_utf8(output.stdout).unwrap();
-        text.lines().skip(1).map(|line| line.split(',').map(str::to_owned).collect()).collect()
+        csv_rows(&text).into_iter().skip(1).collect()
     }
 
     pub(crate) fn query(&self, sql: &str, more: &[&str]) -> Output {
@@ -101,11 +107,16 @@ impl Workspace {
     /// What plain DataFusion says about the union of the tables.
     pub(crate) fn expected(&self, sql: &str) -> Vec<Vec<String>> {
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-        runtime.block_on(async {
-            let context = self.datafusion();
-            let batches = context.sql(sql).await.unwrap().collect().await.unwrap();
-            batches.iter().flat_map(rows_of).collect()
-        })
+        let batches = runtime.block_on(self.union(sql));
+        batches.iter().flat_map(rows_of).collect()
+    }
+
+    /// As [`Self::expected`], in DataFusion's types.
+    pub(crate) async fn union(&self, sql: &str) -> Vec<RecordBatch> {
+        let context = self.datafusion();
+        let frame = context.sql(sql).await;
+        let frame = frame.unwrap_or_else(|error| panic!("{sql}: {error}"));
+        frame.collect().await.unwrap_or_else(|error| panic!("{sql}: {error}"))
     }
 
     fn datafusion(&self) -> SessionContext {
@@ -150,32 +161,88 @@ fn table_toml(table: &Table) -> String {
 }
 
 fn batch_of(table: &Table, rows: &[Vec<String>]) -> RecordBatch {
-    let fields =
-        table.columns.iter().map(|(name, kind, _)| Field::new(*name, arrow_type(kind), false));
+    let fields = table.columns.iter().map(|(name, kind, more)| {
+        Field::new(*name, arrow_type(kind), more.contains("nullable = true"))
+    });
     let schema = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
     let columns = schema.fields().iter().enumerate().map(|(column, field)| {
-        let text: ArrayRef =
-            Arc::new(StringArray::from_iter_values(rows.iter().map(|row| &row[column])));
+        let cells = rows.iter().map(|row| Some(row[column].as_str()).filter(|cell| *cell != NULL));
+        if let DataType::FixedSizeBinary(length) = field.data_type() {
+            let bytes = cells.map(|cell| cell.map(unhexed));
+            let array = FixedSizeBinaryArray::try_from_sparse_iter_with_size(bytes, *length);
+            return Arc::new(array.unwrap()) as ArrayRef;
+        }
+        let text: ArrayRef = Arc::new(StringArray::from_iter(cells));
         cast(&text, field.data_type()).unwrap()
     });
     RecordBatch::try_new(Arc::clone(&schema), columns.collect()).unwrap()
 }
 
 fn arrow_type(kind: &str) -> DataType {
-    match kind {
+    let (name, sizes) = kind.split_once('(').unwrap_or((kind, ""));
+    let mut sizes = sizes.trim_end_matches(')').split(',').filter_map(|size| size.parse().ok());
+    let mut size = || sizes.next().unwrap_or(0);
+    match name {
         "BOOLEAN" => DataType::Boolean,
         "SMALLINT" => DataType::Int16,
         "INT" => DataType::Int32,
         "BIGINT" => DataType::Int64,
         "DATE" => DataType::Date32,
-        "DECIMAL(10,2)" => DataType::Decimal128(10, 2),
-        kind if kind.starts_with("VARCHAR") => DataType::Utf8,
+        "DECIMAL" => DataType::Decimal128(size() as u8, size() as i8),
+        "VARCHAR" => DataType::Utf8,
+        "BINARY" => DataType::FixedSizeBinary(size()),
         other => panic!("no Arrow type for {other} in this test"),
     }
 }
 
+fn unhexed(text: &str) -> Vec<u8> {
+    (0..text.len() / 2)
+        .map(|at| u8::from_str_radix(&text[2 * at..2 * at + 2], 16).unwrap())
+        .collect()
+}
+
+fn csv_field(text: &str) -> String {
+    match text {
+        NULL => String::new(),
+        "" => "\"\"".to_owned(),
+        text if text.contains([',', '"', '\n', '\r']) => {
+            format!("\"{}\"", text.replace('"', "\"\""))
+        }
+        text => text.to_owned(),
+    }
+}
+
+/// RFC 4180, where an empty field without quotes is [`NULL`].
+fn csv_rows(text: &str) -> Vec<Vec<String>> {
+    let (mut rows, mut row, mut field) = (Vec::new(), Vec::new(), String::new());
+    let (mut is_inside, mut was_quoted) = (false, false);
+    for letter in text.chars() {
+        match letter {
+            '"' if is_inside => is_inside = false,
+            '"' => {
+                // A second quote right after a closing one is a quote in the text.
+                if was_quoted {
+                    field.push('"');
+                }
+                (is_inside, was_quoted) = (true, true);
+            }
+            ',' | '\n' if !is_inside => {
+                let is_null = field.is_empty() && !was_quoted;
+                row.push(if is_null { NULL.to_owned() } else { std::mem::take(&mut field) });
+                was_quoted = false;
+                if letter == '\n' {
+                    rows.push(std::mem::take(&mut row));
+                }
+            }
+            '\r' if !is_inside => {}
+            letter => field.push(letter),
+        }
+    }
+    rows
+}
+
 pub(crate) fn rows_of(batch: &RecordBatch) -> Vec<Vec<String>> {
-    let options = FormatOptions::default().with_null("");
+    let options = FormatOptions::default().with_null(NULL);
     let columns: Vec<ArrayFormatter<'_>> = batch
         .columns()
         .iter()

@@ -3,8 +3,13 @@
 
 use super::error::LowerError;
 use super::shape::bits_for;
+use crate::expr::arithmetic;
+use crate::ir::BinaryOp;
 use crate::types::{ColumnType, SqlType};
 use senate_circuit::{Builder, PlaneId, Word};
+
+/// Decimal places of an average over integers (over decimals it has four more than they have).
+const INTEGER_PLACES: i8 = 6;
 
 /// One value per row. The bits of an absent value are unspecified until the value is stored.
 #[derive(Clone, Debug)]
@@ -136,6 +141,9 @@ pub(super) fn multiply(b: &mut Builder, x: &Scalar, y: &Scalar) -> Result<Scalar
     let corners: Option<Vec<i128>> = corners.iter().map(|(l, r)| l.checked_mul(*r)).collect();
     let corners = corners.ok_or(LowerError::TooWide { what: "*" })?;
     let kind = numeric(p, corners.iter().min().copied(), corners.iter().max().copied(), "*")?;
+    // Scales add up, so the type is not the left operand's.
+    let sql = arithmetic(BinaryOp::Multiply, p.sql, q.sql).unwrap_or(p.sql);
+    let kind = ColumnType { sql, ..kind };
     let width = width_of(kind.low, kind.high);
     let w = width as usize;
     let cross = b.multiply_to_width(&x.value, &y.value, w);
@@ -244,8 +252,8 @@ fn cast_bytes(
     Ok((Scalar { value, kind, present: x.present }, Some(misfit)))
 }
 
-/// `sum / count` scaled to `kind`: rounded half away from zero when `sum` is an integer, towards
-/// zero when it is a decimal. NULL where the count is 0. A mean is within the values' domain, which
+/// `sum / count` scaled to `kind`: over integers rounded half away from zero, over decimals towards
+/// zero as DataFusion does. NULL where the count is 0. A mean is within the values' domain, which
 /// the front end makes `kind`, so there is nothing to check.
 pub(super) fn quotient(
     b: &mut Builder,
@@ -253,7 +261,8 @@ pub(super) fn quotient(
     count: &Scalar,
     kind: ColumnType,
 ) -> Result<Scalar, LowerError> {
-    let rounds = !matches!(sum.kind.sql, SqlType::Decimal { .. });
+    // A wide sum of integers is a decimal too; only an average over integers gains six places.
+    let rounds = kind.sql.scale() - sum.kind.sql.scale() == INTEGER_PLACES;
     let sum = rescaled(b, sum, kind.sql)?;
     let lanes = sum.value.lanes;
     let largest = sum.kind.low.unsigned_abs().max(sum.kind.high.unsigned_abs());

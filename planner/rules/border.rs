@@ -63,7 +63,11 @@ impl Splitter<'_> {
                     ))
                 };
                 let kind = known.columns.get(index).copied().flatten().ok_or_else(|| {
-                    refused(&format!("type {} has no encoding", field.data_type()))
+                    refused(&if field.data_type().is_string() {
+                        "no public bound on the length of this text".to_owned()
+                    } else {
+                        format!("type {} has no encoding", field.data_type())
+                    })
                 })?;
                 if kind.nullable && is_declared_nullable(&part.plan, index, &self.bounds) {
                     return Err(refused("it is declared nullable"));

@@ -76,9 +76,17 @@ pub(super) fn facts(plan: &LogicalPlan, bounds: &Bounds) -> Facts {
             known.columns.extend(added.into_iter().skip(known.columns.len()));
             known
         }
-        LogicalPlan::EmptyRelation(empty) => {
-            unknown(&empty.schema, u32::from(empty.produce_one_row))
+        LogicalPlan::EmptyRelation(empty) if !empty.produce_one_row => {
+            let mut known = unknown(&empty.schema, 0);
+            for (column, field) in known.columns.iter_mut().zip(empty.schema.fields()) {
+                // No rows, no text: the shortest type holds them all.
+                if field.data_type().is_string() {
+                    *column = Some(ColumnType::full(SqlType::Varchar { bytes: 1 }));
+                }
+            }
+            known
         }
+        LogicalPlan::EmptyRelation(empty) => unknown(&empty.schema, 1),
         LogicalPlan::Values(values) => {
             unknown(&values.schema, u32::try_from(values.values.len()).unwrap_or(u32::MAX))
         }
@@ -236,21 +244,9 @@ fn is_nullable(expr: &Expr, schema: &DFSchema) -> bool {
     }
 }
 
-/// Text functions whose result is no longer than their first argument. (`upper` and `lower` can be
-/// for some letters; such a row is refused on entry like any other over-long text.)
 fn shortened(expr: &Expr, schema: &DFSchema, columns: &[Option<ColumnType>]) -> Option<ColumnType> {
-    match expr {
-        Expr::Alias(alias) => shortened(&alias.expr, schema, columns),
-        Expr::ScalarFunction(call) => {
-            let is_shorter = matches!(
-                call.func.name(),
-                "upper" | "lower" | "btrim" | "ltrim" | "rtrim" | "substr" | "left" | "right"
-            );
-            let first = call.args.first().filter(|_| is_shorter)?;
-            expr_kind(first, schema, columns)
-        }
-        _ => None,
-    }
+    let bytes = super::length::text_bytes(expr, schema, columns)?;
+    Some(ColumnType::full(SqlType::Varchar { bytes: bytes.max(1) }))
 }
 
 fn aggregated(node: &Aggregate, known: Facts, output: &DFSchema) -> Facts {

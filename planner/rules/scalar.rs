@@ -230,6 +230,10 @@ impl Scope<'_> {
         let result = match node.func.name() {
             "greatest" => Expr::Greatest(arguments()?),
             "least" => Expr::Least(arguments()?),
+            "abs" => match arguments()?.as_slice() {
+                [x] => Expr::Greatest(vec![x.clone(), Expr::Negate(Box::new(x.clone()))]),
+                _ => return Err(PlanError::unsupported("abs of several arguments")),
+            },
             "coalesce" => {
                 let mut arguments = arguments()?;
                 let last = arguments.pop();

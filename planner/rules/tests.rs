@@ -124,8 +124,8 @@ fn the_joint_part_refuses_by_name() {
             "column note of a entering the joint part: it is declared nullable",
         ),
         (
-            "SELECT ward || 'x' AS h FROM visits",
-            "column h of a entering the joint part: type Utf8 has no encoding",
+            "SELECT replace(ward, 'a', 'bb') AS h FROM visits",
+            "column h of a entering the joint part: no public bound on the length of this text",
         ),
         (
             "SELECT sqrt(age) FROM c.people UNION ALL SELECT age FROM a.people",
@@ -136,8 +136,8 @@ fn the_joint_part_refuses_by_name() {
             "window functions over several parties' rows",
         ),
         (
-            "SELECT abs(s) FROM (SELECT diag, sum(patient) s FROM visits GROUP BY diag)",
-            "function abs in the joint part",
+            "SELECT round(s) FROM (SELECT diag, sum(patient) s FROM visits GROUP BY diag)",
+            "function round in the joint part",
         ),
         (
             "SELECT CAST(s AS INT) FROM (SELECT diag, sum(cost) s FROM visits GROUP BY diag)",

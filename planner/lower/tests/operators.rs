@@ -187,16 +187,12 @@ fn expressions_over_joined_rows() {
             branches: vec![(less, product), (positive, *number(-8))],
             otherwise: Box::new(y.clone()),
         },
-        Expr::AvgQuotient {
-            sum: Box::new(x.clone()),
-            count: Box::new(Expr::Column(0)),
-            kind: ColumnType::between(
-                SqlType::Decimal { precision: 25, scale: 6 },
-                -20_000_000,
-                20_000_000,
-            )
-            .with_nullable(true),
-        },
+        average(x.clone()),
+        // The sum of a BIGINT column is a decimal where it may exceed 64 bits.
+        average(Expr::Cast(
+            Box::new(x.clone()),
+            ColumnType::between(SqlType::Decimal { precision: 30, scale: 0 }, -5, 6),
+        )),
         binary(BinaryOp::Equal, &x, &y),
         binary(BinaryOp::NotEqual, &Expr::Column(0), &number(3)),
     ];
@@ -204,6 +200,13 @@ fn expressions_over_joined_rows() {
     let kinds: Vec<_> = exprs.iter().map(|e| e.kind(&input).unwrap()).collect();
     let project = Node::Project { input: Box::new(join), schema: schema(&kinds, 8), exprs };
     agree(&project, 60);
+}
+
+/// The average over integers with this sum and column 0 as count.
+fn average(sum: Expr) -> Expr {
+    let sql = SqlType::Decimal { precision: 25, scale: 6 };
+    let kind = ColumnType::between(sql, -20_000_000, 20_000_000).with_nullable(true);
+    Expr::AvgQuotient { sum: Box::new(sum), count: Box::new(Expr::Column(0)), kind }
 }
 
 #[test]

@@ -1,0 +1,170 @@
+//! Every type, at its extremes.
+
+use super::clear::{Choices, Rows, assert_all_same, compare};
+use crate::support::{Random, Table, Workspace};
+
+const LABELS: [&str; 8] = ["", "a", "ab", "Zoë", "日本", "a,b", "q\"uote", "12345678"];
+const BIG: [&str; 7] =
+    ["-9223372036854775808", "9223372036854775807", "0", "-1", "1", "4611686018427387904", "17"];
+const FINE: [&str; 5] =
+    ["-99999999999999.9999", "99999999999999.9999", "0.0000", "-0.0001", "12.3400"];
+
+/// Rows of every type; `parties` holders of 0 to 6 rows each, with duplicates and extremes.
+pub(crate) fn ledger(parties: usize, seed: u64) -> Workspace {
+    let mut random = Random::new(seed);
+    let mut pick = |list: &[&str]| list[random.below(list.len() as u64) as usize].to_owned();
+    let mut row = || {
+        vec![
+            pick(&["true", "false"]),
+            pick(&["-32768", "32767", "0", "-1", "5"]),
+            pick(&["-2147483648", "2147483647", "3", "-3", "0"]),
+            pick(&BIG),
+            pick(&FINE),
+            pick(&["0001-01-01", "9999-12-31", "1970-01-01", "1969-12-31", "2024-02-29"]),
+            pick(&LABELS),
+            pick(&["00000000", "ffffffff", "00ff00ff", "7f000001"]),
+            pick(&["-5", "-4", "0", "4", "5"]),
+            pick(&["red", "green", "blue"]),
+        ]
+    };
+    let mut rows = |count: usize| -> Rows { (0..count).map(|_| row()).collect() };
+    let parts = (0..parties).map(|party| {
+        let count = [5, 0, 6, 1, 4, 3][party % 6];
+        (party, count + [0, 2, 3][party % 3], rows(count))
+    });
+    let parts = parts.collect();
+    let table = Table {
+        name: "ledger",
+        columns: vec![
+            ("flag", "BOOLEAN", ""),
+            ("tiny", "SMALLINT", ""),
+            ("num", "INT", ""),
+            ("big", "BIGINT", ""),
+            ("amount", "DECIMAL(18,4)", ""),
+            ("day", "DATE", ""),
+            ("label", "VARCHAR(8)", ""),
+            ("code", "BINARY(4)", ""),
+            ("level", "INT", "min = -5, max = 5"),
+            ("kind", "VARCHAR(5)", "values = [\"red\", \"green\", \"blue\"]"),
+        ],
+        parts,
+    };
+    Workspace::new(parties, vec![table])
+}
+
+const COLUMNS: [&str; 10] =
+    ["flag", "tiny", "num", "big", "amount", "day", "label", "code", "level", "kind"];
+
+#[test]
+fn every_type_is_grouped_ordered_and_passed_on() {
+    for (parties, seed) in [(2, 1), (3, 2), (6, 7)] {
+        let workspace = ledger(parties, seed);
+        let mut queries = vec!["SELECT * FROM ledger".to_owned()];
+        for column in COLUMNS {
+            queries.push(format!("SELECT {column} FROM ledger"));
+            queries.push(format!("SELECT DISTINCT {column} FROM ledger"));
+            queries.push(format!("SELECT {column}, COUNT(*) FROM ledger GROUP BY {column}"));
+            queries.push(format!("SELECT MIN({column}), MAX({column}) FROM ledger"));
+            queries.push(format!("SELECT {column} FROM ledger ORDER BY {column} DESC LIMIT 4"));
+            queries.push(format!("SELECT {column} FROM ledger ORDER BY {column} LIMIT 3 OFFSET 2"));
+        }
+        // DataFusion has no MIN over booleans in every context; those are compared as numbers.
+        queries.retain(|sql| !sql.contains("MIN(flag)"));
+        let queries: Vec<&str> = queries.iter().map(String::as_str).collect();
+        assert_all_same(&workspace, &queries);
+    }
+}
+
+#[test]
+fn comparisons_reach_the_ends_of_each_type() {
+    let workspace = ledger(3, 3);
+    assert_all_same(
+        &workspace,
+        &[
+            "SELECT big FROM ledger WHERE big < 0",
+            "SELECT COUNT(*) FROM ledger WHERE big = -9223372036854775808",
+            "SELECT COUNT(*) FROM ledger WHERE big >= 9223372036854775807",
+            "SELECT COUNT(*) FROM ledger WHERE tiny <= -32768 OR num >= 2147483647",
+            "SELECT amount, big FROM ledger WHERE amount > -0.0001 AND amount < 99999999999999.9999",
+            "SELECT COUNT(*) FROM ledger WHERE day < DATE '1970-01-01'",
+            "SELECT label FROM ledger WHERE label > 'Z' AND label <> '日本'",
+            "SELECT COUNT(*) FROM ledger WHERE label = ''",
+            "SELECT COUNT(*), label FROM ledger WHERE label IN ('', 'Zoë', 'a,b') GROUP BY label",
+            "SELECT label, kind FROM ledger WHERE kind IN ('red', 'blue') AND NOT flag",
+            "SELECT CASE WHEN label = '12345678' THEN 'eight' WHEN label = '' THEN 'none' ELSE label END AS l, COUNT(*) FROM ledger GROUP BY 1",
+            "SELECT kind, MAX(label), MIN(label), MIN(day) FROM ledger GROUP BY kind HAVING MIN(label) < 'b'",
+            "SELECT flag, kind, MIN(big), MAX(amount) FROM ledger GROUP BY flag, kind HAVING MAX(amount) > 12.34",
+            "SELECT SUM(tiny), SUM(num), SUM(amount), SUM(level) FROM ledger",
+            "SELECT kind, SUM(tiny), SUM(num), SUM(amount), SUM(level), AVG(amount) FROM ledger GROUP BY kind",
+            "SELECT kind, SUM(level * level), SUM(-level), SUM(ABS(level)) FROM ledger GROUP BY kind",
+            "SELECT level, SUM(CASE WHEN flag THEN tiny ELSE -1 END) FROM ledger GROUP BY level",
+            "SELECT SUM(tiny * 2 + level) AS s, COUNT(big) FROM ledger WHERE flag",
+            "SELECT COUNT(*) FILTER (WHERE flag) AS yes, COUNT(*) FILTER (WHERE NOT flag) AS no FROM ledger",
+            "SELECT kind, AVG(tiny) > 0 AS up FROM ledger GROUP BY kind",
+            "SELECT amount + 1 AS x, amount * 2 AS y, amount - level AS z, -amount AS w FROM ledger",
+            "SELECT label || kind || '!' AS l FROM ledger",
+            "SELECT MAX(label || CAST(tiny AS VARCHAR)) AS m, MIN(CAST(amount AS VARCHAR)) AS n FROM ledger",
+            "SELECT code, flag, COUNT(*) FROM ledger GROUP BY code, flag ORDER BY code DESC, flag",
+            "SELECT COUNT(*) FROM ledger WHERE code = X'ffffffff'",
+            "SELECT kind, SUM(amount) * 2.5 AS s, MAX(amount) + 0.00001 AS m, SUM(tiny) * SUM(level) AS p FROM ledger GROUP BY kind",
+            "SELECT SUM(amount * level) AS s, AVG(amount) AS a, AVG(-amount * 3) AS b FROM ledger",
+            "SELECT kind, SUM(num) * -3 AS s, ABS(MIN(amount)) AS m FROM ledger GROUP BY kind",
+            "SELECT kind, MAX(day) > DATE '2000-01-01' AS late, MIN(code) AS c FROM ledger GROUP BY kind",
+            "SELECT upper(kind) AS u, lower(label) AS l, length(label) AS n, octet_length(label) AS b FROM ledger",
+            "SELECT level, MAX(big) - 1 AS m FROM ledger WHERE big > 0 GROUP BY level",
+            "SELECT level, MIN(big) + 1 AS m FROM ledger WHERE big < 0 GROUP BY level",
+            "SELECT CAST(MAX(level) AS SMALLINT) AS d, CAST(MIN(tiny) AS DECIMAL(8,3)) AS e FROM ledger",
+            "SELECT label FROM ledger WHERE kind = 'mauve'",
+            "SELECT kind, COUNT(*) FROM ledger WHERE kind LIKE '%r%' AND kind < 'h' GROUP BY kind",
+            "SELECT day - DATE '2000-01-01' AS d FROM ledger",
+            "SELECT CASE WHEN level > 0 THEN amount ELSE -amount END AS x, CASE level WHEN 5 THEN 1 ELSE 0 END AS y FROM ledger",
+            "SELECT MAX(CASE WHEN flag THEN kind ELSE label END) AS m, MIN(CASE WHEN flag THEN 'x' ELSE label END) AS n FROM ledger",
+            "SELECT GREATEST(tiny, level, num) AS g, LEAST(amount, level) AS l, GREATEST(label, kind) AS s FROM ledger",
+            "SELECT kind FROM ledger UNION SELECT label FROM ledger ORDER BY 1 DESC LIMIT 3",
+            "SELECT t, SUM(s) FROM (SELECT 'x' AS t, SUM(level) AS s FROM ledger UNION ALL SELECT 'longer', COUNT(*) FROM ledger) u GROUP BY t",
+            "SELECT level, amount FROM ledger WHERE amount = 12.34 OR (amount > 12 AND level < 4.5)",
+            "SELECT big, big = 17 OR big < -17 AS x FROM ledger WHERE big IN (17, 1, -9223372036854775808)",
+            "SELECT SUM(CAST(big AS DECIMAL(20,0))) AS s FROM ledger",
+            "SELECT tiny + num AS s, tiny - num AS d, tiny * level AS p FROM ledger WHERE num BETWEEN -3 AND 3",
+            "SELECT level % 3 AS m, level / 2 AS h, COUNT(*) FROM ledger GROUP BY 1, 2",
+        ],
+    );
+}
+
+#[test]
+fn ties_are_broken_by_the_other_columns_before_the_limit() {
+    let workspace = ledger(3, 5);
+    let cases = [
+        (
+            "SELECT kind, label, day FROM ledger ORDER BY kind LIMIT 4",
+            "SELECT kind, label, day FROM ledger ORDER BY kind, label, day LIMIT 4",
+        ),
+        (
+            "SELECT level, big FROM ledger ORDER BY big DESC",
+            "SELECT level, big FROM ledger ORDER BY big DESC, level",
+        ),
+        (
+            "SELECT label, level FROM ledger ORDER BY flag DESC, kind LIMIT 5 OFFSET 1",
+            "SELECT label, level FROM ledger ORDER BY flag DESC, kind, label, level LIMIT 5 OFFSET 1",
+        ),
+        (
+            "SELECT day, amount, tiny FROM ledger LIMIT 3",
+            "SELECT day, amount, tiny FROM ledger ORDER BY day, amount, tiny LIMIT 3 -- list",
+        ),
+        (
+            "SELECT kind, COUNT(*) AS n FROM ledger GROUP BY kind ORDER BY n DESC LIMIT 2",
+            "SELECT kind, COUNT(*) AS n FROM ledger GROUP BY kind ORDER BY n DESC, kind LIMIT 2",
+        ),
+        (
+            "SELECT level AS l, COUNT(*) AS n FROM ledger GROUP BY level ORDER BY COUNT(*) LIMIT 3",
+            "SELECT level AS l, COUNT(*) AS n FROM ledger GROUP BY level ORDER BY n, l LIMIT 3",
+        ),
+        (
+            "SELECT amount FROM ledger ORDER BY amount * -1 LIMIT 3",
+            "SELECT amount FROM ledger ORDER BY amount DESC LIMIT 3",
+        ),
+    ];
+    for (sql, reference) in cases {
+        compare(&workspace, sql, reference, &Choices::default()).unwrap();
+    }
+}

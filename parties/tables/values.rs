@@ -302,7 +302,7 @@ fn days(text: &str) -> Option<i32> {
 /// Bytes from hexadecimal digits, with or without PostgreSQL's `\x`.
 fn hexadecimal(text: &str) -> Option<Vec<u8>> {
     let digits = text.strip_prefix("\\x").unwrap_or(text);
-    if digits.len() % 2 != 0 || !digits.bytes().all(|digit| digit.is_ascii_hexdigit()) {
+    if !digits.len().is_multiple_of(2) || !digits.bytes().all(|digit| digit.is_ascii_hexdigit()) {
         return None;
     }
     (0..digits.len() / 2)

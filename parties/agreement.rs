@@ -66,3 +66,41 @@ fn failure(error: &PlanError) -> Failure {
         _ => Failure::usage(error.to_string()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::queries::Question;
+    use senate_planner::explain::text;
+    use std::path::Path;
+
+    #[test]
+    fn packaged_questions_have_the_plans_of_their_folders() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("queries");
+        for question in Question::ALL {
+            let folder = folder.join(question.name());
+            let workspace = Workspace::open(&folder).unwrap();
+            let packaged = question.generate(Question::PARTIES, question.rows());
+            let asker = packaged.parties.first().unwrap().clone();
+            let request = Request {
+                sql: packaged.query,
+                recipients: vec![asker.clone()],
+                asker,
+                bounds: Vec::new(),
+                stages: crate::request::Stages::Decomposed,
+                timeout_s: 600,
+            };
+            let plan = Agreement::reach(&workspace, request).unwrap().plan;
+            let explained = text(&plan, &workspace.federation);
+            // The first line is the digest, which changes with the version.
+            let (_, explained) = explained.split_once("\n\n").unwrap();
+            let path = folder.join("plan.txt");
+            if std::env::var_os("SENATE_WRITE_QUERIES").is_some() {
+                std::fs::write(&path, explained).unwrap();
+            }
+            let golden = std::fs::read_to_string(&path).unwrap();
+            let remedy = "if the change is meant, run the tests with SENATE_WRITE_QUERIES=1";
+            assert_eq!(explained, golden, "{}: {remedy}", question.name());
+        }
+    }
+}

@@ -16,6 +16,8 @@ use std::fmt::Write;
 pub struct Agreement {
     /// What was asked.
     pub request: Request,
+    /// Its tighter bounds on rows.
+    pub bounds: PlanOptions,
     /// What every party does.
     pub plan: Plan,
 }
@@ -37,11 +39,11 @@ impl Agreement {
             recipients,
             asker: workspace.party(&request.asker)?,
             decompose: request.stages.into(),
-            bounds,
+            bounds: bounds.clone(),
             links: LinkSnapshot::default(),
         };
         let plan = plan(federation, &request.sql, &options).map_err(|error| failure(&error))?;
-        Ok(Self { request, plan })
+        Ok(Self { request, bounds, plan })
     }
 
     /// The digest in hexadecimal.

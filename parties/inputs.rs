@@ -7,8 +7,10 @@ use crate::failure::{Failure, Outcome};
 use crate::local::{self, Tables};
 use crate::tables;
 use datafusion::arrow::record_batch::RecordBatch;
+use datafusion::logical_expr::LogicalPlan;
 use senate_circuit::{Bits, PartyId};
 use senate_planner::encode::bits_of;
+use senate_planner::sql::PlanOptions;
 use std::collections::BTreeMap;
 
 /// What a party's local tasks gave.
@@ -43,7 +45,9 @@ pub async fn compute(
     }
     let name = workspace.federation.party_name(me);
     for (slot, task) in tasks {
-        let batch = local::run(&task.plan, &tables).await?;
+        check_bounds(&agreement.bounds, me, &name, &task.plan, &tables).await?;
+        let batch = local::run(&task.plan, &tables).await;
+        let batch = batch.map_err(|failure| failure.at(format!("party {name}")))?;
         match agreement.plan.layouts.get(&slot) {
             Some(layout) => {
                 let bits = bits_of(layout, &task.schema, std::slice::from_ref(&batch));
@@ -59,4 +63,27 @@ pub async fn compute(
         }
     }
     Ok(inputs)
+}
+
+/// The asker's tighter bounds hold for what passes this party's filters, also where an aggregate
+/// above them would hide it.
+async fn check_bounds(
+    bounds: &PlanOptions,
+    me: PartyId,
+    name: &str,
+    plan: &LogicalPlan,
+    tables: &Tables,
+) -> Outcome<()> {
+    for ((_, table), bound) in bounds.bounds.iter().filter(|((party, _), _)| *party == me) {
+        for rows in local::rows_passing(plan, name, table, tables).await? {
+            if rows > *bound as usize {
+                let why = format!(
+                    "party {name}, table {table}: {rows} rows pass the query's filters, but the \
+                     bound is {bound}"
+                );
+                return Err(Failure::input(why).with_remedy("widen --bound"));
+            }
+        }
+    }
+    Ok(())
 }

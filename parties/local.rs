@@ -6,8 +6,8 @@ use crate::failure::{Failure, Outcome};
 use datafusion::arrow::compute::{cast, concat_batches};
 use datafusion::arrow::error::ArrowError;
 use datafusion::arrow::record_batch::RecordBatch;
-use datafusion::common::DataFusionError;
-use datafusion::common::tree_node::Transformed;
+use datafusion::common::tree_node::{Transformed, TreeNodeRecursion};
+use datafusion::common::{DataFusionError, TableReference};
 use datafusion::dataframe::DataFrame;
 use datafusion::datasource::{MemTable, provider_as_source};
 use datafusion::logical_expr::utils::conjunction;
@@ -44,6 +44,47 @@ pub async fn run(plan: &LogicalPlan, tables: &Tables) -> Outcome<RecordBatch> {
         .data;
     let bound = checked::checked(bound).map_err(failed)?;
     collect(&context(), bound).await.map_err(failed)
+}
+
+/// For every scan of "party"."table" in the plan: how many rows pass the filters right above it.
+///
+/// # Errors
+/// As [`run`].
+pub async fn rows_passing(
+    plan: &LogicalPlan,
+    party: &str,
+    table: &str,
+    tables: &Tables,
+) -> Outcome<Vec<usize>> {
+    let mut chains = Vec::new();
+    let found = plan.apply_with_subqueries(|node| {
+        Ok(match scan_below(node) {
+            Some(name) => {
+                if name.schema() == Some(party) && name.table() == table {
+                    chains.push(node.clone());
+                }
+                TreeNodeRecursion::Jump
+            }
+            None => TreeNodeRecursion::Continue,
+        })
+    });
+    found.map_err(failed)?;
+    let mut counts = Vec::with_capacity(chains.len());
+    for chain in chains {
+        counts.push(run(&chain, tables).await?.num_rows());
+    }
+    Ok(counts)
+}
+
+/// The table of a scan with nothing but row-wise operators above it.
+fn scan_below(node: &LogicalPlan) -> Option<&TableReference> {
+    match node {
+        LogicalPlan::TableScan(scan) => Some(&scan.table_name),
+        LogicalPlan::SubqueryAlias(alias) => scan_below(&alias.input),
+        LogicalPlan::Filter(filter) => scan_below(&filter.input),
+        LogicalPlan::Projection(projection) => scan_below(&projection.input),
+        _ => None,
+    }
 }
 
 /// All rows of a plan in one batch.

@@ -1,7 +1,7 @@
 //! The plan that all parties compute for themselves and compare by digest before any data moves.
 
 use crate::catalog::Federation;
-use crate::cost::{LinkSnapshot, StageCost, StageSizes, stage_cost};
+use crate::cost::{LinkSnapshot, StageCost, StageSizes, setup_cost, stage_cost};
 use crate::encode::ResultSchema;
 use crate::lower::{Decompose, LeafLayout, LowerError, Lowering, Ordering, lower};
 use crate::sql::{self, JointQuery, LocalTask, PlanOptions};
@@ -52,6 +52,8 @@ pub struct Plan {
     /// Circuits, children before parents, the root last. Empty when the query is one party's and
     /// only that party learns the result: then `locals[0]` is the result.
     pub stages: Vec<Stage>,
+    /// Predicted cost of opening the session; nothing when there are no stages.
+    pub setup: StageCost,
     /// Per stage.
     pub summaries: Vec<StageSummary>,
     /// The joint operators, as text.
@@ -92,7 +94,7 @@ impl Plan {
         self.stages.last()
     }
 
-    /// Predicted time: the longest chain of stages.
+    /// Predicted time: opening the session, then the longest chain of stages.
     pub fn nanos(&self) -> u64 {
         let mut done: BTreeMap<StageId, u64> = BTreeMap::new();
         for summary in &self.summaries {
@@ -100,7 +102,13 @@ impl Plan {
             let end = ready.copied().unwrap_or(0) + summary.cost.nanos;
             done.insert(summary.id, end);
         }
-        done.values().max().copied().unwrap_or(0)
+        self.setup.nanos + done.values().max().copied().unwrap_or(0)
+    }
+
+    /// Predicted bytes on all links.
+    pub fn total_bytes(&self) -> u64 {
+        let stages: u64 = self.summaries.iter().map(|summary| summary.cost.total_bytes()).sum();
+        self.setup.total_bytes() + stages
     }
 }
 
@@ -126,7 +134,13 @@ fn assemble(sql: &str, query: JointQuery, options: &Options) -> Result<Plan, Pla
     let columns = output.into_iter().map(|column| (column.name, column.arrow)).collect();
     let (recipients, decompose, links) = (options.recipients, options.decompose, &options.links);
     let lowered = lower(&root, &Lowering { recipients, decompose, ordering, links })?;
+    let participants = owners.union(recipients);
+    let setup = match lowered.stages.is_empty() {
+        true => StageCost::default(),
+        false => setup_cost(participants, links),
+    };
     Ok(Plan {
+        setup,
         sql: sql.to_owned(),
         locals,
         layouts: lowered.layouts,
@@ -137,7 +151,7 @@ fn assemble(sql: &str, query: JointQuery, options: &Options) -> Result<Plan, Pla
         reveals_overflow: lowered.overflow.is_some(),
         recipients,
         asker: options.asker,
-        participants: owners.union(recipients),
+        participants,
         digest: [0; 32],
     })
 }

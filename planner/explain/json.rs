@@ -25,6 +25,8 @@ pub fn json(plan: &Plan, federation: &Federation) -> Value {
         "local": locals.collect::<Vec<_>>(),
         "joint": plan.joint,
         "stages": stages.map(|(s, summary)| stage(s, summary, federation)).collect::<Vec<_>>(),
+        "recipients": names(federation, plan.recipients),
+        "bytes_sent": plan.total_bytes(),
         "seconds": plan.nanos() as f64 / 1e9,
         "revealed": revealed.collect::<Vec<_>>(),
     })

@@ -3,7 +3,7 @@
 use super::{hex, names, revelations};
 use crate::catalog::Federation;
 use crate::plan::{Plan, StageSummary};
-use senate_circuit::StageId;
+use senate_circuit::{PartyId, StageId};
 use std::fmt::Write;
 
 /// The plan as text.
@@ -24,12 +24,20 @@ fn write(out: &mut String, plan: &Plan, federation: &Federation) -> std::fmt::Re
     }
     if let Some(root) = plan.summaries.last() {
         writeln!(out, "\njoint")?;
-        plan.joint.lines().try_for_each(|line| writeln!(out, "  {line}"))?;
+        let joint = named(&plan.joint, federation);
+        joint.lines().try_for_each(|line| writeln!(out, "  {line}"))?;
         writeln!(out, "\nstages")?;
         stage(out, plan, federation, root, 1)?;
         let gates: u64 = plan.summaries.iter().map(|s| s.sizes.and_gates).sum();
-        let bytes: u64 = plan.summaries.iter().map(|s| s.cost.total_bytes()).sum();
+        let bytes = plan.total_bytes();
         let memory = plan.summaries.iter().map(|s| s.cost.memory_bytes).max().unwrap_or(0);
+        let (links, setup) = (plan.setup.bytes.len() as u64, plan.setup.total_bytes());
+        writeln!(
+            out,
+            "  opening the session: {} on each link, about {}",
+            size(setup / links.max(1)),
+            time(plan.setup.nanos)
+        )?;
         writeln!(
             out,
             "  in all: {gates} AND gates, {} sent, about {}, {} of memory",
@@ -77,6 +85,14 @@ fn stage(
     let find = |id: &StageId| plan.summaries.iter().find(|summary| summary.id == *id);
     let children = summary.children.iter().filter_map(find);
     children.into_iter().try_for_each(|child| stage(out, plan, federation, child, depth + 1))
+}
+
+/// The joint tree with the leaves' parties by name.
+fn named(joint: &str, federation: &Federation) -> String {
+    let parties = (0..federation.parties.len()).filter_map(PartyId::new);
+    parties.fold(joint.to_owned(), |text, party| {
+        text.replace(&format!(" of {party}: "), &format!(" of {}: ", federation.party_name(party)))
+    })
 }
 
 fn size(bytes: u64) -> String {

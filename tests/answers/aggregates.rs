@@ -1,6 +1,6 @@
 //! Aggregates, groups and the shapes of queries around them.
 
-use super::clear::{Choices, assert_all_same, compare, refusal};
+use super::clear::{Choices, answer, assert_all_same, compare, explanation, refusal};
 use super::shops;
 use super::types::ledger;
 use crate::support::{Table, Workspace};
@@ -127,6 +127,26 @@ fn options_do_not_change_the_answer() {
 }
 
 #[test]
+fn a_bound_holds_for_what_passes_the_filters_whatever_is_above_them() {
+    // org_a holds 7 rows, org_c 15.
+    let workspace = shops(3, 14);
+    let choices = |bound: &str| Choices { bounds: vec![bound.to_owned()], ..Choices::default() };
+    for sql in [
+        "SELECT COUNT(*) FROM sales",
+        "SELECT refund, MAX(units) FROM sales GROUP BY refund",
+        "SELECT units FROM sales ORDER BY units LIMIT 1",
+        "SELECT units FROM sales",
+    ] {
+        compare(&workspace, sql, sql, &choices("org_c.sales=15")).unwrap();
+        let failure = answer(&workspace, sql, &choices("org_c.sales=14")).unwrap_err();
+        assert_eq!(failure.cause.exit_code(), 6, "{sql}");
+        assert!(failure.to_string().contains("org_c") && failure.to_string().contains("14"));
+    }
+    let filtered = "SELECT COUNT(*) FROM sales WHERE shelf = 100";
+    compare(&workspace, filtered, filtered, &choices("org_c.sales=1")).unwrap();
+}
+
+#[test]
 fn a_result_that_does_not_fit_its_type_is_an_error() {
     let huge = ["9223372036854775807", "-9223372036854775808"];
     let rows = |value: &str| vec![vec!["1".to_owned(), value.to_owned()]; 2];
@@ -146,8 +166,16 @@ fn a_result_that_does_not_fit_its_type_is_an_error() {
         "SELECT k, SUM(v) FROM org_a.t GROUP BY k UNION ALL SELECT k, v FROM org_b.t",
     ] {
         let (exit, text) = refusal(&workspace, sql);
-        assert!(text.contains("verflow") && (exit == 2 || exit == 6), "{sql}: {exit} {text}");
+        assert!(text.contains("overflow") && (exit == 2 || exit == 6), "{sql}: {exit} {text}");
     }
+    // The same from the binary, over the protocol; explain declares the bit that tells.
+    let output = workspace.query("SELECT SUM(v) FROM t", &["--recipients", "org_b"]);
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{stderr}");
+    assert!(stderr.contains("numeric overflow") && output.stdout.is_empty(), "{stderr}");
+    let flag = "one bit: whether some value did not fit its SQL type";
+    assert!(explanation(&workspace, "SELECT SUM(v) FROM t").contains(flag));
+    assert!(!explanation(&workspace, "SELECT MAX(v), SUM(k) FROM t").contains(flag));
     assert_all_same(&workspace, &["SELECT k, MIN(v), MAX(v), COUNT(v) FROM t GROUP BY k"]);
 }
 

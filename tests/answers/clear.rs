@@ -23,24 +23,34 @@ pub(crate) struct Choices {
 
 pub(crate) type Rows = Vec<Vec<String>>;
 
+/// What `senate explain` says.
+pub(crate) fn explanation(workspace: &Workspace, sql: &str) -> String {
+    let opened = Opened::open(workspace.path()).unwrap();
+    let agreement = Agreement::reach(&opened, request(sql, &Choices::default())).unwrap();
+    senate_planner::explain::text(&agreement.plan, &opened.federation)
+}
+
+fn request(sql: &str, choices: &Choices) -> Request {
+    let mut recipients = choices.recipients.clone();
+    if recipients.is_empty() {
+        recipients.push(party_name(0));
+    }
+    Request {
+        sql: sql.to_owned(),
+        asker: party_name(0),
+        recipients,
+        bounds: choices.bounds.clone(),
+        stages: choices.stages,
+        timeout_s: 60,
+    }
+}
+
 /// The recipients' answer.
 pub(crate) fn answer(workspace: &Workspace, sql: &str, choices: &Choices) -> Outcome<RecordBatch> {
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     runtime.block_on(async {
         let opened = Opened::open(workspace.path())?;
-        let mut recipients = choices.recipients.clone();
-        if recipients.is_empty() {
-            recipients.push(party_name(0));
-        }
-        let request = Request {
-            sql: sql.to_owned(),
-            asker: party_name(0),
-            recipients,
-            bounds: choices.bounds.clone(),
-            stages: choices.stages,
-            timeout_s: 60,
-        };
-        let agreement = Agreement::reach(&opened, request)?;
+        let agreement = Agreement::reach(&opened, request(sql, choices))?;
         let plan = &agreement.plan;
         let mut bits = BTreeMap::new();
         for party in plan.participants.iter() {

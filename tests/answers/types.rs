@@ -76,6 +76,20 @@ fn every_type_is_grouped_ordered_and_passed_on() {
 }
 
 #[test]
+fn every_type_survives_the_protocol_and_the_csv() {
+    let workspace = ledger(3, 6);
+    let sql = "SELECT * FROM ledger";
+    let mut expected = workspace.expected(sql);
+    expected.sort();
+    // org_b holds no rows.
+    for recipients in ["org_a", "org_b,org_c"] {
+        let mut actual = workspace.answer(sql, &["--recipients", recipients]);
+        actual.sort();
+        assert_eq!(actual, expected, "{recipients}");
+    }
+}
+
+#[test]
 fn comparisons_reach_the_ends_of_each_type() {
     let workspace = ledger(3, 3);
     assert_all_same(

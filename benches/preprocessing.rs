@@ -6,7 +6,7 @@
 mod federation;
 
 use senate_circuit::{PartySet, StageId};
-use senate_mpc::pre::distributed::{Need, Supply};
+use senate_mpc::pre::distributed::{Need, Sharing, Supply};
 use senate_mpc::{ByParty, Lane};
 use std::time::Instant;
 
@@ -26,7 +26,8 @@ fn main() {
         federation::each(set, async |mesh| {
             let session = federation::open(&mesh, [1; 32]).await?;
             let need = Need { stage: StageId(0), masks: 0, triples: TRIPLES };
-            Supply::new(&session, set, 0, &[need])?.make_ahead().await
+            let sharing = Sharing::new(session.params().rho_bits(), [TRIPLES]);
+            Supply::new(&session, set, 0, &[need], sharing)?.make_ahead().await
         })
         .unwrap();
         let triples = start.elapsed().as_secs_f64() - set_up;

@@ -3,28 +3,34 @@
 use crate::error::Error;
 use senate_block::Block;
 use senate_circuit::{Bits, PartyId, PartySet};
+use std::cell::Cell;
 use std::rc::Rc;
 use zeroize::Zeroize;
 
 /// Δ_i: this party's global key of the session, bit 0 set. Not `Clone`, not printable, zeroised on
-/// drop; share it by reference count inside the party's thread.
-pub struct Delta(Block);
+/// drop and when the session fails; share it by reference count inside the party's thread.
+pub struct Delta(Cell<Block>);
 
 impl Delta {
     /// A key from 128 random bits: bit 0 is forced to 1.
     pub fn from_random(block: Block) -> Self {
-        Self(block.with_bit0(true))
+        Self(Cell::new(block.with_bit0(true)))
     }
 
     /// The key itself, for kernels.
     pub fn block(&self) -> Block {
-        self.0
+        self.0.get()
+    }
+
+    /// Zeroises the key wherever it is shared. Only for a session that can send nothing any more.
+    pub(crate) fn wipe(&self) {
+        self.0.set(Block::ZERO);
     }
 }
 
 impl Drop for Delta {
     fn drop(&mut self) {
-        self.0.zeroize();
+        self.0.get_mut().zeroize();
     }
 }
 

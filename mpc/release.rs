@@ -6,7 +6,7 @@ use crate::error::{Error, Fault};
 use crate::join::try_join_all;
 use crate::mesh::{Kind, Lane, Mesh};
 use crate::open::{OpenToKinds, Openings, open_to};
-use crate::stage::{FinishedStage, StageContext};
+use crate::stage::{FinishedStage, StageContext, child_sources};
 use senate_circuit::{Bits, PartyId, Stage, StageId};
 use std::collections::BTreeMap;
 
@@ -17,7 +17,15 @@ pub type Outputs = BTreeMap<(StageId, usize), Bits>;
 /// released.
 #[derive(Debug)]
 pub struct AllFinished<'a> {
-    stages: Vec<(&'a Stage, FinishedStage)>,
+    stages: Vec<Ready<'a>>,
+}
+
+/// A finished stage and how far above the leaves of the whole plan it is.
+#[derive(Debug)]
+struct Ready<'a> {
+    height: usize,
+    stage: &'a Stage,
+    run: FinishedStage,
 }
 
 impl<'a> AllFinished<'a> {
@@ -30,27 +38,47 @@ impl<'a> AllFinished<'a> {
         plan: &'a [Stage],
         mut finished: BTreeMap<StageId, FinishedStage>,
     ) -> Result<Self, Error> {
-        let mine = plan.iter().filter(|stage| stage.parties.contains(me));
-        let stages = mine.map(|stage| {
+        let heights = heights(plan);
+        let mine = plan.iter().zip(heights).filter(|(stage, _)| stage.parties.contains(me));
+        let stages = mine.map(|(stage, height)| {
             let run = finished.remove(&stage.id);
-            run.map(|run| (stage, run)).ok_or(Error::Misuse("release before a stage finished"))
+            let run = run.ok_or(Error::Misuse("release before a stage finished"))?;
+            Ok(Ready { height, stage, run })
         });
         Ok(Self { stages: stages.collect::<Result<_, _>>()? })
     }
 
-    /// Opens all range checks, then the outputs to their recipients, then waits until everybody in
-    /// the session is done.
+    /// Opens all range checks, those of earlier stages before those of later ones, then the outputs
+    /// to their recipients, then waits until everybody in the session is done.
     ///
     /// # Errors
     /// [`Fault::Ver`] when a range check is 0, [`Fault::OpenMac`] when an opening is wrong, and
     /// those of the channel.
     pub async fn release(self, mesh: &Mesh) -> Result<Outputs, Error> {
-        try_join_all(self.stages.iter().map(|(stage, run)| range_checks(stage, run))).await?;
-        let revealed = self.stages.iter().map(|(stage, run)| outputs(stage, run));
+        let highest = self.stages.iter().map(|ready| ready.height).max().unwrap_or(0);
+        for height in 0..=highest {
+            // What a stage says about an impossible input may depend on honest inputs: its range
+            // check is opened only when those of the stages below have held.
+            let ready = self.stages.iter().filter(|ready| ready.height == height);
+            try_join_all(ready.map(|ready| range_checks(ready.stage, &ready.run))).await?;
+        }
+        let revealed = self.stages.iter().map(|ready| outputs(ready.stage, &ready.run));
         let revealed = try_join_all(revealed).await?.into_iter().flatten().collect();
         mesh.channel(Lane::SESSION, mesh.parties())?.exchange(Kind::Done, &[]).await?;
         Ok(revealed)
     }
+}
+
+/// Per stage of `plan`, the longest way down to a stage without earlier ones. It is taken from the
+/// whole plan, so that no two parties order two common stages differently.
+fn heights(plan: &[Stage]) -> Vec<usize> {
+    let mut heights: BTreeMap<StageId, usize> = BTreeMap::new();
+    for stage in plan {
+        let below = child_sources(stage).filter_map(|(_, child, _)| heights.get(&child));
+        let height = below.map(|height| height + 1).max().unwrap_or(0);
+        heights.insert(stage.id, height);
+    }
+    plan.iter().map(|stage| heights.get(&stage.id).copied().unwrap_or(0)).collect()
 }
 
 /// OpenAll of a stage's Ver bits: checked, then all must be 1.

@@ -78,11 +78,19 @@ struct State {
     mesh: Mesh,
     params: Params,
     id: Cell<SessionId>,
-    bound: Cell<bool>,
+    bound: Cell<Binding>,
     delta: Rc<Delta>,
     zero: Rc<ZeroShares>,
     cots: Rc<Cots>,
     entropy: Rc<Entropy>,
+}
+
+/// How far [`Session::bind`] has come. It is begun once.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Binding {
+    Unbound,
+    Begun,
+    Bound,
 }
 
 impl std::fmt::Debug for Session {
@@ -124,20 +132,29 @@ impl Session {
     /// circuits, catalog, policies): every later tag contains it. Before any input, once.
     ///
     /// # Errors
-    /// [`Fault::Binding`] by a peer with another digest, [`Error::Misuse`] when already bound.
+    /// [`Fault::Binding`] by a peer with another digest, which ends the session; [`Error::Misuse`]
+    /// when it was tried before.
     pub async fn bind(&self, digest: &[u8; 32]) -> Result<(), Error> {
-        if self.state.bound.replace(true) {
+        if self.state.bound.replace(Binding::Begun) != Binding::Unbound {
             return Err(Error::Misuse("a session serves one query"));
         }
         let channel = self.state.mesh.channel(Lane::SESSION, self.parties())?;
         let domain = self.domain(self.parties(), Lane::SESSION);
-        self.state.id.set(bind(&channel, &domain, digest).await?);
+        let bound = self.state.mesh.or_fail(bind(&channel, &domain, digest)).await?;
+        self.state.id.set(bound);
+        self.state.bound.set(Binding::Bound);
         Ok(())
     }
 
-    /// Whether [`Session::bind`] has succeeded or failed already.
+    /// Whether [`Session::bind`] has succeeded.
     pub fn is_bound(&self) -> bool {
-        self.state.bound.get()
+        self.state.bound.get() == Binding::Bound
+    }
+
+    /// Why the session has failed, if it has: then its keys are gone and every later call that
+    /// would use them or send anything returns this error (PROTOCOL.md §1).
+    pub fn failure(&self) -> Option<Error> {
+        self.state.mesh.failure()
     }
 
     /// This party.
@@ -178,8 +195,12 @@ impl Session {
     /// This party as a member of `set`.
     ///
     /// # Errors
-    /// As [`Member::new`]; [`Error::Misuse`] when `set` names a stranger.
+    /// As [`Member::new`]; [`Error::Misuse`] when `set` names a stranger; the failure of a session
+    /// that has failed.
     pub fn member(&self, set: PartySet) -> Result<Member, Error> {
+        if let Some(error) = self.failure() {
+            return Err(error);
+        }
         if !set.is_subset(self.parties()) {
             return Err(Error::Misuse("a party set within the session"));
         }
@@ -231,10 +252,13 @@ impl Agreed {
     async fn check(self, cots: Cots) -> Result<Session, Error> {
         let Self { mesh, params, id, delta, zero, entropy } = self;
         let parties = mesh.parties();
-        let (id, bound, cots) = (Cell::new(id), Cell::new(false), Rc::new(cots));
+        let (id, bound, cots) = (Cell::new(id), Cell::new(Binding::Unbound), Rc::new(cots));
+        let key = Rc::downgrade(&delta);
+        mesh.wipe_on_failure(move || key.upgrade().iter().for_each(|delta| delta.wipe()));
         let state = State { mesh, params, id, bound, delta, zero, cots, entropy };
         let session = Session { state: Rc::new(state) };
-        check_delta(&session.workbench(parties, Lane::SESSION)?).await?;
+        let bench = session.workbench(parties, Lane::SESSION)?;
+        session.mesh().or_fail(check_delta(&bench)).await?;
         Ok(session)
     }
 }

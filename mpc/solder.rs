@@ -208,7 +208,7 @@ async fn accept(run: &Run<'_>, crossing: &Crossing) -> Result<Bits, Error> {
     let digest = vouch(run, crossing, &masked);
     for member in crossing.parties.without(leader).iter() {
         let vouched = run.channel.recv(member, Kind::LambdaHash, digest.len()).await?;
-        if vouched != digest {
+        if !bool::from(vouched.as_slice().ct_eq(&digest)) {
             return Err(Error::unattributed(Fault::Echo(Kind::LambdaHash.step())));
         }
     }

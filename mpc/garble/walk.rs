@@ -5,6 +5,7 @@
 use super::evaluator::Active;
 use crate::auth::{AuthBits, Member};
 use crate::error::Error;
+use crate::stage::Lanes;
 use senate_block::Block;
 use senate_circuit::{Bits, Drops, Instruction, PlaneId, Program};
 use std::rc::Rc;
@@ -34,12 +35,15 @@ pub(crate) trait Algebra {
 pub(crate) struct Walk<A: Algebra> {
     algebra: A,
     planes: Vec<Option<Rc<A::Plane>>>,
+    /// The first lanes of the one plane that is made in several parts.
+    parts: Vec<Option<Rc<A::Plane>>>,
 }
 
 impl<A: Algebra> Walk<A> {
     /// Before the first instruction of `program`.
     pub(crate) fn new(algebra: A, program: &Program) -> Self {
-        Self { algebra, planes: program.instructions.iter().map(|_| None).collect() }
+        let planes = program.instructions.iter().map(|_| None).collect();
+        Self { algebra, planes, parts: Vec::new() }
     }
 
     /// Gives the planes of input bundle `bundle` their values, concatenated in `wires`.
@@ -55,6 +59,34 @@ impl<A: Algebra> Walk<A> {
     /// Sets the value of a plane.
     pub(crate) fn set(&mut self, plane: PlaneId, value: Rc<A::Plane>) {
         self.planes.get_mut(plane.0 as usize).into_iter().for_each(|s| *s = Some(value.clone()));
+    }
+
+    /// Sets some lanes of a plane, which come in order; the plane is live with the last of them.
+    pub(crate) fn put(&mut self, plane: PlaneId, lanes: Lanes, value: A::Plane) {
+        if lanes.whole() {
+            self.set(plane, Rc::new(value));
+            return;
+        }
+        self.parts.push(Some(Rc::new(value)));
+        if lanes.last() {
+            let parts: Vec<_> = self.parts.iter().flatten().cloned().collect();
+            self.set(plane, Rc::new(self.algebra.concat(&parts)));
+            drop(parts);
+            self.parts.iter_mut().for_each(wipe::<A>);
+            self.parts.clear();
+        }
+    }
+
+    /// Some lanes of a live plane.
+    ///
+    /// # Errors
+    /// As [`Walk::at`].
+    pub(crate) fn part(&self, plane: PlaneId, lanes: Lanes) -> Result<Rc<A::Plane>, Error> {
+        let all = self.at(plane)?;
+        match lanes.whole() {
+            true => Ok(all),
+            false => Ok(Rc::new(self.algebra.slice(&all, lanes.start, lanes.len))),
+        }
     }
 
     /// The value of a live plane.
@@ -114,7 +146,7 @@ impl<A: Algebra> Walk<A> {
 
 impl<A: Algebra> Drop for Walk<A> {
     fn drop(&mut self) {
-        self.planes.iter_mut().for_each(wipe::<A>);
+        self.planes.iter_mut().chain(&mut self.parts).for_each(wipe::<A>);
     }
 }
 

@@ -10,8 +10,12 @@ use std::cell::RefCell;
 use std::collections::{BTreeMap, VecDeque};
 use std::task::{Context, Poll, Waker};
 
-/// Most bytes that may wait unclaimed from one peer: beyond any window of an honest party.
-const QUEUED_BYTES_MAX: usize = 4 << 30;
+/// Bytes that may wait unclaimed from one peer beside what conversations have reserved: an honest
+/// peer runs ahead into a conversation that is not open here by its first message only, a bit per
+/// wire or a list of commitments.
+const QUEUED_BYTES_BASE: usize = 64 << 20;
+/// What a queued frame costs beside its payload: a peer could send empty ones on ever new lanes.
+const FRAME_BYTES: usize = 256;
 
 pub(super) struct Inbox {
     party: PartyId,
@@ -60,7 +64,7 @@ impl Inbox {
             queued_bytes: 0,
             waiting: BTreeMap::new(),
             ended: None,
-            queued_bytes_max: QUEUED_BYTES_MAX,
+            queued_bytes_max: QUEUED_BYTES_BASE,
         };
         Self { party, state: RefCell::new(state) }
     }
@@ -71,6 +75,27 @@ impl Inbox {
         let next = std::future::poll_fn(|context| self.poll_next(lane, kind, context)).await;
         waiting.over = true;
         next
+    }
+
+    /// Lets `bytes` more wait unclaimed.
+    pub(super) fn reserve(&self, bytes: usize) {
+        let mut state = self.state.borrow_mut();
+        state.queued_bytes_max = state.queued_bytes_max.saturating_add(bytes);
+    }
+
+    /// Undoes one [`Inbox::reserve`].
+    pub(super) fn release(&self, bytes: usize) {
+        let mut state = self.state.borrow_mut();
+        state.queued_bytes_max = state.queued_bytes_max.saturating_sub(bytes);
+    }
+
+    /// Ends every wait, now and later, with `error`, and drops what nobody has claimed.
+    pub(super) fn end(&self, error: Error) {
+        let mut state = self.state.borrow_mut();
+        state.ended.get_or_insert(error);
+        state.queues.clear();
+        state.queued_bytes = 0;
+        state.wake_all();
     }
 
     /// Why a send to this peer failed: its abort if one has arrived, else a lost link.
@@ -124,7 +149,7 @@ impl State {
         if queue.is_empty() {
             self.queues.remove(&(lane, kind));
         }
-        self.queued_bytes -= payload.len();
+        self.queued_bytes = self.queued_bytes.saturating_sub(payload.len() + FRAME_BYTES);
         Some(payload)
     }
 
@@ -140,7 +165,7 @@ impl State {
             return;
         }
         let key = (frame.lane, frame.kind);
-        self.queued_bytes += frame.payload.len();
+        self.queued_bytes += frame.payload.len() + FRAME_BYTES;
         self.queues.entry(key).or_default().push_back(frame.payload);
         if self.queued_bytes > self.queued_bytes_max {
             self.ended = Some(Error::by(party, Fault::Flood));
@@ -166,7 +191,7 @@ mod tests {
         let party = PartyId::new(1).unwrap();
         let (mut link, incoming) = mpsc::channel(8);
         let inbox = Inbox::new(party, incoming);
-        inbox.state.borrow_mut().queued_bytes_max = 100;
+        inbox.state.borrow_mut().queued_bytes_max = 2 * FRAME_BYTES;
         let frame = |kind| Frame { lane: Lane::SESSION, kind, payload: vec![0; 60] };
         let next = |kind| inbox.next(Lane::SESSION, kind).now_or_never();
         link.try_send(frame(Kind::Hello)).unwrap();
@@ -175,5 +200,51 @@ mod tests {
         assert_eq!(next(Kind::Hello), None);
         link.try_send(frame(Kind::Bind)).unwrap();
         assert_eq!(next(Kind::Hello), Some(Err(Error::by(party, Fault::Flood))));
+    }
+
+    #[test]
+    fn empty_messages_on_ever_new_lanes_are_cut_off() {
+        let party = PartyId::new(1).unwrap();
+        let (mut link, incoming) = mpsc::channel(8);
+        let inbox = Inbox::new(party, incoming);
+        let wait = || inbox.next(Lane::SESSION, Kind::Hello).now_or_never();
+        for lane in 1..=(QUEUED_BYTES_BASE / FRAME_BYTES) as u64 {
+            let (lane, payload) = (Lane::from_code(lane), Vec::new());
+            link.try_send(Frame { lane, kind: Kind::Hello, payload }).unwrap();
+            assert_eq!(wait(), None);
+        }
+        let last = Frame { lane: Lane::from_code(0), kind: Kind::Sid, payload: Vec::new() };
+        link.try_send(last).unwrap();
+        assert_eq!(wait(), Some(Err(Error::by(party, Fault::Flood))));
+    }
+
+    #[test]
+    fn a_reservation_admits_its_bytes_and_no_more() {
+        let party = PartyId::new(1).unwrap();
+        let (mut link, incoming) = mpsc::channel(8);
+        let inbox = Inbox::new(party, incoming);
+        let frame = |kind, len| Frame { lane: Lane::SESSION, kind, payload: vec![0; len] };
+        let next = |kind| inbox.next(Lane::SESSION, kind).now_or_never();
+        inbox.reserve(1 << 20);
+        link.try_send(frame(Kind::Sid, QUEUED_BYTES_BASE)).unwrap();
+        assert_eq!(next(Kind::Hello), None);
+        inbox.release(1 << 20);
+        link.try_send(frame(Kind::Bind, 0)).unwrap();
+        assert_eq!(next(Kind::Hello), Some(Err(Error::by(party, Fault::Flood))));
+    }
+
+    #[test]
+    fn nothing_is_received_after_the_end() {
+        let (mut link, incoming) = mpsc::channel(8);
+        let inbox = Inbox::new(PartyId::new(1).unwrap(), incoming);
+        let frame = |kind| Frame { lane: Lane::SESSION, kind, payload: Vec::new() };
+        let next = |kind| inbox.next(Lane::SESSION, kind).now_or_never();
+        link.try_send(frame(Kind::Sid)).unwrap();
+        assert_eq!(next(Kind::Hello), None);
+        let error = Error::unattributed(Fault::Ver);
+        inbox.end(error);
+        link.try_send(frame(Kind::Hello)).unwrap();
+        assert_eq!(next(Kind::Sid), Some(Err(error)));
+        assert_eq!(next(Kind::Hello), Some(Err(error)));
     }
 }

@@ -17,7 +17,7 @@ use futures_channel::mpsc;
 use futures_util::SinkExt;
 use inbox::Inbox;
 use senate_circuit::{PartyId, PartySet, StageId};
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
 /// A conversation of a session that runs concurrently with others.
@@ -83,6 +83,20 @@ pub struct Mesh {
     me: PartyId,
     parties: PartySet,
     peers: Rc<ByParty<Peer>>,
+    end: Rc<End>,
+}
+
+/// Whether the session has failed, and what is to be wiped when it does.
+#[derive(Default)]
+struct End {
+    failure: Cell<Option<Error>>,
+    wipe: RefCell<Option<Box<dyn FnOnce()>>>,
+}
+
+impl std::fmt::Debug for End {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "End({:?})", self.failure.get())
+    }
 }
 
 #[derive(Debug)]
@@ -111,7 +125,7 @@ impl Mesh {
             sent: Cell::new(0),
             received: Cell::new(0),
         });
-        Ok(Self { me, parties, peers: Rc::new(peers) })
+        Ok(Self { me, parties, peers: Rc::new(peers), end: Rc::default() })
     }
 
     /// This party.
@@ -145,6 +159,49 @@ impl Mesh {
         ByParty::from_fn(self.peers.parties(), |p| self.peers.at(p).map_or(0, |q| q.received.get()))
     }
 
+    /// Why the session failed at this party, if it has.
+    pub fn failure(&self) -> Option<Error> {
+        self.end.failure.get()
+    }
+
+    /// Ends the session at this party for good: every send and receive, pending or later, fails
+    /// with the first failure's error, and the session's keys are wiped (PROTOCOL.md §1, abort).
+    pub fn fail(&self, error: Error) {
+        if self.failure().is_none() {
+            self.end.failure.set(Some(error));
+            if let Some(wipe) = self.end.wipe.take() {
+                wipe();
+            }
+            self.peers.iter().for_each(|(_, peer)| peer.inbox.end(error));
+        }
+    }
+
+    /// What [`Mesh::fail`] does to the session's keys.
+    pub(crate) fn wipe_on_failure(&self, wipe: impl FnOnce() + 'static) {
+        *self.end.wipe.borrow_mut() = Some(Box::new(wipe));
+    }
+
+    /// The result of `work`, whose error fails the session. So does dropping it half done: a
+    /// conversation cannot be taken up again.
+    ///
+    /// # Errors
+    /// Those of `work`; the session's failure, if it has failed before.
+    pub(crate) async fn or_fail<T>(
+        &self,
+        work: impl Future<Output = Result<T, Error>>,
+    ) -> Result<T, Error> {
+        if let Some(error) = self.failure() {
+            return Err(error);
+        }
+        let mut running = Running { mesh: self, over: false };
+        let result = work.await;
+        running.over = true;
+        if let Err(error) = &result {
+            self.fail(*error);
+        }
+        result
+    }
+
     /// Tells every peer that the session is over; failures to deliver are ignored.
     pub async fn abort(&self, class: AbortClass) {
         let payload = vec![class.to_byte()];
@@ -156,6 +213,33 @@ impl Mesh {
 
     fn peer(&self, party: PartyId) -> Result<&Peer, Error> {
         self.peers.at(party).ok_or(Error::Misuse("message to or from a party outside the mesh"))
+    }
+}
+
+/// Work that fails the session unless it is finished.
+struct Running<'a> {
+    mesh: &'a Mesh,
+    over: bool,
+}
+
+impl Drop for Running<'_> {
+    fn drop(&mut self) {
+        if !self.over {
+            self.mesh.fail(Error::Misuse("a conversation was abandoned"));
+        }
+    }
+}
+
+/// Room for what the peers of a conversation may send before it is claimed; given back on drop.
+#[derive(Debug)]
+pub(crate) struct Reservation {
+    channel: Channel,
+    bytes: usize,
+}
+
+impl Drop for Reservation {
+    fn drop(&mut self) {
+        self.channel.inboxes().for_each(|inbox| inbox.release(self.bytes));
     }
 }
 
@@ -194,11 +278,26 @@ impl Channel {
         self.sent.get()
     }
 
+    /// Lets every peer of the conversation have `bytes` more on the way than a party that runs no
+    /// conversation would accept; a peer that sends more is cut off with [`Fault::Flood`].
+    #[must_use]
+    pub(crate) fn reserve(&self, bytes: usize) -> Reservation {
+        self.inboxes().for_each(|inbox| inbox.reserve(bytes));
+        Reservation { channel: self.clone(), bytes }
+    }
+
+    fn inboxes(&self) -> impl Iterator<Item = &Inbox> {
+        self.peers().iter().filter_map(|party| self.mesh.peers.at(party)).map(|peer| &peer.inbox)
+    }
+
     /// Sends one message. Waits while the link's queue is full.
     ///
     /// # Errors
-    /// [`Error::Lost`] when the link is closed.
+    /// [`Error::Lost`] when the link is closed; the failure of a session that has failed.
     pub async fn send(&self, to: PartyId, kind: Kind, payload: Vec<u8>) -> Result<(), Error> {
+        if let Some(error) = self.mesh.failure() {
+            return Err(error);
+        }
         let peer = self.mesh.peer(to)?;
         let bytes = payload.len() as u64;
         peer.sent.set(peer.sent.get() + bytes);

@@ -27,6 +27,7 @@ use futures_util::future::try_join;
 use senate_block::Block;
 use senate_circuit::{Bits, PartyId};
 use std::rc::Rc;
+use zeroize::Zeroize;
 
 /// This party's side of all its instances, two per peer.
 #[derive(Debug)]
@@ -34,13 +35,20 @@ pub struct Cots {
     instances: ByParty<(CotSender, CotReceiver)>,
 }
 
-/// What one extension yields with one peer j, row by row.
+/// What one extension yields with one peer j, row by row. Zeroised on drop.
 #[derive(Debug, Default)]
 pub struct CotRows {
     /// M_j: MACs under Δ_j on this party's choice bits.
     pub macs: Vec<Block>,
     /// K_i[j]: this party's keys for the choice bits of j.
     pub keys: Vec<Block>,
+}
+
+impl Drop for CotRows {
+    fn drop(&mut self) {
+        self.macs.zeroize();
+        self.keys.zeroize();
+    }
 }
 
 impl Cots {

@@ -10,11 +10,15 @@ use super::zero_test::{PRODUCT_ROWS, zero_test};
 use crate::auth::AuthBits;
 use crate::coin::Coins;
 use crate::error::Error;
+use zeroize::Zeroizing;
 
 /// Leaky triples per extension: bounds the memory of rows that are not triples yet.
 const LEAKY_CHUNK: usize = 1 << 16;
 /// Masks per extension.
 const MASK_CHUNK: usize = 3 * LEAKY_CHUNK;
+/// Most that a peer has on the way in a batch: the corrections of one extension, at most 8 bytes a
+/// row, beside the corrections of leaky AND and bits.
+const AHEAD_BYTES: usize = 16 * (MASK_CHUNK + 1024);
 /// Extensions that one batch may use.
 const EXTENSIONS_MAX: u32 = 1 << 8;
 
@@ -28,12 +32,13 @@ pub async fn triple_batch<C: CotSource>(
     batch: u32,
     shape: BatchShape,
 ) -> Result<Triples, Error> {
+    let _room = bench.channel.reserve(AHEAD_BYTES);
     let spans = spans(shape.leaky(), LEAKY_CHUNK);
     let mut extensions = extensions(batch, spans.len())?;
     let mut coins =
         Coins::commit(&bench.channel, bench.domain, spans.len() + 2, &bench.entropy).await?;
     let mut rows = Vec::with_capacity(shape.bucket);
-    let mut residues = Vec::with_capacity(shape.leaky());
+    let mut residues = Zeroizing::new(Vec::with_capacity(shape.leaky()));
     let mut products = None;
     for (start, len) in spans {
         let extension = extensions.next().ok_or(Error::Misuse("one extension per span"))?;
@@ -49,7 +54,7 @@ pub async fn triple_batch<C: CotSource>(
         });
         let factors = Factors { a, b, r: shares, keys };
         let (leaky, sums) = leaky_and(bench, start, factors).await?;
-        residues.extend_from_slice(&sums);
+        residues.extend_from_slice(&Zeroizing::new(sums));
         file(&mut rows, leaky, shape.triples);
     }
     let products = products.ok_or(Error::Misuse("a batch has at least one triple"))?;
@@ -67,6 +72,7 @@ pub async fn mask_batch<C: CotSource>(
     batch: u32,
     count: usize,
 ) -> Result<AuthBits, Error> {
+    let _room = bench.channel.reserve(AHEAD_BYTES);
     let spans = spans(count, MASK_CHUNK);
     let mut extensions = extensions(batch, spans.len())?;
     let mut coins =

@@ -26,7 +26,8 @@ pub struct BatchShape {
 
 impl BatchShape {
     /// The cheapest shape with at least `triples` triples whose leakage bound
-    /// 2^{-B}·ℓ^{-(B−1)} is at most 2^{-rho_bits}.
+    /// 2^{-B}·ℓ^{-(B−1)} is at most 2^{-rho_bits}. A session of several batches takes `rho_bits` from
+    /// [`Sharing`](super::distributed::Sharing).
     pub fn cheapest(triples: usize, rho_bits: u32) -> Self {
         let shape = |bucket: u32| Self {
             triples: triples.max(smallest_batch(bucket, rho_bits)).max(1),
@@ -44,7 +45,7 @@ impl BatchShape {
 }
 
 /// The least ℓ with ℓ^{B−1} ≥ 2^{rho−B}.
-fn smallest_batch(bucket: u32, rho_bits: u32) -> usize {
+pub(super) fn smallest_batch(bucket: u32, rho_bits: u32) -> usize {
     let Some(goal) = 1u128.checked_shl(rho_bits.saturating_sub(bucket)) else { return usize::MAX };
     let enough = |len: u64| u128::from(len).saturating_pow(bucket - 1) >= goal;
     let (mut low, mut high) = (1u64, 1 << 63);

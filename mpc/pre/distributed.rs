@@ -1,7 +1,7 @@
 //! Preprocessing by the parties themselves, batch by batch, shared by all stages of a party set.
 
 use super::batch::{mask_batch, triple_batch};
-use super::bucket::BatchShape;
+use super::bucket::{BatchShape, smallest_batch};
 use super::{Preprocessing, Triples};
 use crate::auth::AuthBits;
 use crate::error::Error;
@@ -15,10 +15,48 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 use std::rc::Rc;
 
-/// Triples per batch; more than 370 728, from where three leaky triples make one.
+/// Fewest triples of a batch that is not a set's last; more than 370 728, from where three leaky
+/// triples make one at 40 bits.
 const BATCH_TRIPLES: usize = 1 << 19;
+/// Most triples of a batch: bounds the memory of leaky ones.
+const BATCH_TRIPLES_MAX: usize = 1 << 20;
 /// Masks per batch.
 const BATCH_MASKS: usize = 1 << 19;
+
+/// How the triples of a whole session are cut into batches, so that its statistical security holds
+/// for all of them together: a cheater who is caught in one batch may have attacked others that run
+/// beside it, so the bounds of all batches of all party sets add up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sharing {
+    /// ρ plus the logarithm of the number of batches: what each batch must give.
+    rho_bits: u32,
+    /// Triples per batch.
+    batch: usize,
+}
+
+impl Sharing {
+    /// For a session with security `rho_bits` whose party sets need `triples` each, those of sets
+    /// that this party is not in included: all parties take the same numbers.
+    pub fn new(rho_bits: u32, triples: impl IntoIterator<Item = usize>) -> Self {
+        let batches = triples.into_iter().map(|triples| triples.div_ceil(BATCH_TRIPLES));
+        let batches = batches.sum::<usize>().max(1);
+        let rho_bits = rho_bits + batches.next_power_of_two().trailing_zeros();
+        // Larger batches are never more of them: buckets stay small where memory allows.
+        let batch = match smallest_batch(3, rho_bits) {
+            len if len <= BATCH_TRIPLES_MAX => len.max(BATCH_TRIPLES),
+            _ => BATCH_TRIPLES,
+        };
+        Self { rho_bits, batch }
+    }
+
+    /// The shapes of the batches of a set that needs `triples`, in order, with what each serves.
+    pub fn batches(self, triples: usize) -> impl Iterator<Item = (Range<usize>, BatchShape)> {
+        split(triples, self.batch).map(move |span| {
+            let shape = BatchShape::cheapest(span.len(), self.rho_bits);
+            (span, shape)
+        })
+    }
+}
 
 /// What one stage will ask for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,7 +94,7 @@ struct Shelf {
 impl Supply {
     /// The supply of `set`, party set number `set_index` of the plan. All members pass the same
     /// arguments, `needs` in the same order, all before or all after [`Session::bind`]; each set has
-    /// one supply per session.
+    /// one supply per session. A batch that fails ends the session.
     ///
     /// # Errors
     /// [`Error::Misuse`] when a stage occurs twice, or as [`Session::member`].
@@ -65,6 +103,7 @@ impl Supply {
         set: PartySet,
         set_index: u16,
         needs: &[Need],
+        sharing: Sharing,
     ) -> Result<Self, Error> {
         session.member(set)?;
         let (mut parts, mut masks, mut triples) = (BTreeMap::new(), 0, 0);
@@ -77,7 +116,6 @@ impl Supply {
             }
         }
         let mut number = 0..;
-        let rho_bits = session.params().rho_bits();
         let mut bench = || {
             let number = number.next().unwrap_or(u32::MAX);
             let lane = Lane::supply(set_index, number);
@@ -86,13 +124,16 @@ impl Supply {
         let masks = split(masks, BATCH_MASKS).map(|span| {
             let (number, bench) = bench()?;
             let len = span.len();
-            Ok(Batch::new(span, async move { mask_batch(&bench, number, len).await }))
+            let mesh = session.mesh().clone();
+            let make = async move { mesh.or_fail(mask_batch(&bench, number, len)).await };
+            Ok(Batch::new(span, make))
         });
         let masks = masks.collect::<Result<_, Error>>()?;
-        let triples = split(triples, BATCH_TRIPLES).map(|span| {
+        let triples = sharing.batches(triples).map(|(span, shape)| {
             let (number, bench) = bench()?;
-            let shape = BatchShape::cheapest(span.len(), rho_bits);
-            Ok(Batch::new(span, async move { triple_batch(&bench, number, shape).await }))
+            let mesh = session.mesh().clone();
+            let make = async move { mesh.or_fail(triple_batch(&bench, number, shape)).await };
+            Ok(Batch::new(span, make))
         });
         let triples = triples.collect::<Result<_, Error>>()?;
         Ok(Self { shelf: Rc::new(Shelf { parts: RefCell::new(parts), masks, triples }) })
@@ -222,5 +263,44 @@ impl<T: 'static> Batch<T> {
         if self.left.get() == 0 {
             *self.making.borrow_mut() = None;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// log2 of the bound on the leakage of one batch.
+    fn leakage(shape: BatchShape) -> f64 {
+        let bucket = shape.bucket as f64;
+        -bucket - (bucket - 1.0) * (shape.triples as f64).log2()
+    }
+
+    #[test]
+    fn the_leakage_of_all_batches_of_a_session_together_is_bounded() {
+        let big = 3 * BATCH_TRIPLES + 1;
+        let plans: [&[usize]; 7] =
+            [&[], &[5], &[400_000], &[1, 1, 1], &[big], &[big, 1 << 24, 7], &[100; 1000]];
+        for (rho, plan) in plans.iter().flat_map(|plan| [(40, plan), (62, plan)]) {
+            let sharing = Sharing::new(rho, plan.iter().copied());
+            let shapes = plan.iter().flat_map(|triples| sharing.batches(*triples));
+            let total: f64 = shapes.map(|(_, shape)| leakage(shape).exp2()).sum();
+            assert!(total <= (1.0 + 1e-9) * (-f64::from(rho)).exp2(), "{rho} {plan:?}");
+        }
+    }
+
+    #[test]
+    fn batches_serve_every_lane_once_and_buckets_stay_small() {
+        let sharing = Sharing::new(40, [BATCH_TRIPLES * 7]);
+        let mut next = 0;
+        for (span, shape) in sharing.batches(BATCH_TRIPLES * 7) {
+            assert_eq!(span.start, next);
+            assert!(span.len() <= BATCH_TRIPLES_MAX && shape.triples >= span.len());
+            assert!(shape.bucket == 3 || span.len() < BATCH_TRIPLES_MAX);
+            next = span.end;
+        }
+        assert_eq!(next, BATCH_TRIPLES * 7);
+        let one = Sharing::new(40, [400_000]).batches(400_000).collect::<Vec<_>>();
+        assert_eq!(one, [(0..400_000, BatchShape { triples: 400_000, bucket: 3 })]);
     }
 }

@@ -14,7 +14,7 @@ use rayon::prelude::*;
 use senate_block::{Block, Prg, Weights, combine_bits, mul, xor_into};
 use senate_circuit::{Bits, PartyId};
 use subtle::ConstantTimeEq;
-use zeroize::Zeroizing;
+use zeroize::{Zeroize, Zeroizing};
 
 /// Rows per parallel task.
 const TILE: usize = 1 << 12;
@@ -141,17 +141,19 @@ fn fold(
     });
     let mut macs = Vec::with_capacity(cots.values().len());
     let keys = cots.map(|_, mut rows| {
-        rows.macs.truncate(len);
-        rows.keys.truncate(len);
-        macs.push(rows.macs);
-        Zeroizing::new(rows.keys)
+        for plane in [&mut rows.macs, &mut rows.keys] {
+            plane.iter_mut().skip(len).for_each(Zeroize::zeroize);
+            plane.truncate(len);
+        }
+        macs.push(std::mem::take(&mut rows.macs));
+        Zeroizing::new(std::mem::take(&mut rows.keys))
     });
     Ok((AuthBits::from_planes(d, macs)?, keys))
 }
 
 /// `len` fresh private random bits.
 pub(crate) fn random_bits(len: usize, entropy: &Entropy) -> Bits {
-    let mut blocks = vec![Block::ZERO; len.div_ceil(128)];
+    let mut blocks = Zeroizing::new(vec![Block::ZERO; len.div_ceil(128)]);
     Prg::new(entropy.block("choice bits")).fill(0, &mut blocks);
     let words = blocks.iter().flat_map(|block| [block.0 as u64, (block.0 >> 64) as u64]);
     Bits::from_words(words.collect(), len)

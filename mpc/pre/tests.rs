@@ -1,6 +1,6 @@
 use super::batch::triple_batch;
 use super::bucket::BatchShape;
-use super::distributed::{Need, Supply};
+use super::distributed::{Need, Sharing, Supply};
 use super::{Preprocessing, Triples};
 use crate::auth::AuthBits;
 use crate::entropy::Entropy;
@@ -67,7 +67,8 @@ fn two_stages_of_every_party_set_get_right_shares() {
                 if !set.contains(session.me()) || set.len() < 2 {
                     continue;
                 }
-                let supply = Supply::new(&session, set, index as u16, &NEEDS)?;
+                let sharing = Sharing::new(40, [80, 80]);
+                let supply = Supply::new(&session, set, index as u16, &NEEDS, sharing)?;
                 let (mut one, mut two) = (supply.stage(StageId(0))?, supply.stage(StageId(1))?);
                 let masks = one.masks(30).await?;
                 let first = async { Ok((one.triples(15).await?, one.triples(5).await?)) };
@@ -110,23 +111,5 @@ fn spans_and_rows_need_not_align() {
         let parts: Vec<_> = made.iter().map(|made| &made.1).collect();
         assert_eq!(parts[0].a.len(), shape.triples);
         assert_triples(&deltas, &parts);
-    }
-}
-
-/// Throughput, by hand: `cargo test -p senate-mpc pre::tests::rate -- --ignored --nocapture`.
-#[test]
-#[ignore = "a measurement, not a check"]
-fn rate() {
-    for n in [2, 3] {
-        let start = std::time::Instant::now();
-        let results = Federation::new(n, 6).run(|mesh, entropy| async move {
-            let session = open(mesh, entropy).await?;
-            let set = session.parties();
-            let bench = session.workbench(set, Lane::supply(0, 0))?;
-            let begin = std::time::Instant::now();
-            let triples = triple_batch(&bench, 0, BatchShape::cheapest(400_000, 40)).await?;
-            Ok((triples.a.len(), begin.elapsed(), session.mesh().bytes_sent().values()[0]))
-        });
-        println!("n={n}: {:?}, all {:?}", results[0], start.elapsed());
     }
 }

@@ -14,6 +14,7 @@ use rayon::prelude::*;
 use senate_block::{Block, Tccr, Tweak, Weights, mul};
 use senate_circuit::PartyId;
 use subtle::ConstantTimeEq;
+use zeroize::Zeroizing;
 
 /// Pair-specific rows that one test consumes per ordered pair.
 pub const PRODUCT_ROWS: usize = 128;
@@ -94,14 +95,14 @@ impl<C> Products<'_, C> {
         let (me, delta) = (self.bench.member.me(), self.bench.member.delta());
         let h = self.hash();
         let adjust = |(t, key): (usize, &Block)| *key ^ delta.times(c.0 >> t & 1 == 1);
-        let keys: Vec<_> = rows.keys.iter().enumerate().map(adjust).collect();
+        let keys = Zeroizing::new(rows.keys.iter().enumerate().map(adjust).collect::<Vec<_>>());
         let mut low = keys.clone();
         let mut high: Vec<_> = keys.iter().map(|key| *key ^ delta).collect();
         h.hash(&mut low, |t| tweak(t, me, peer));
         h.hash(&mut high, |t| tweak(t, me, peer));
         let mut power = self.rho;
         let mut share = Block::ZERO;
-        for (w, low) in high.iter_mut().zip(&low) {
+        for (w, low) in high.iter_mut().zip(low.iter()) {
             share ^= *low;
             *w ^= *low ^ power;
             power = mul(power, Block(2));
@@ -112,7 +113,7 @@ impl<C> Products<'_, C> {
     /// As chooser: ⊕(H(M_t) ⊕ α_tW_t).
     fn take(&self, peer: PartyId, rows: &CotRows, offered: &[Block]) -> Block {
         let me = self.bench.member.me();
-        let mut macs = rows.macs.clone();
+        let mut macs = Zeroizing::new(rows.macs.clone());
         self.hash().hash(&mut macs, |t| tweak(t, peer, me));
         let terms = macs.iter().zip(offered).enumerate();
         terms.fold(Block::ZERO, |sum, (t, (mac, w))| {

@@ -10,7 +10,6 @@ use crate::mesh::Kind;
 use crate::open::Openings;
 use crate::pre::{Preprocessing, Triples};
 use senate_circuit::PlaneId;
-use std::rc::Rc;
 
 /// Walks a program with its masks, chunk by chunk.
 pub(super) struct Authenticator<'a, P> {
@@ -42,20 +41,18 @@ impl<'a, P: Preprocessing> Authenticator<'a, P> {
         let mut left = AuthBits::zeros(&self.run.member, 0);
         let mut right = AuthBits::zeros(&self.run.member, 0);
         for work in self.layout.work(chunk) {
-            let at = match work {
-                Work::Free(at) => {
-                    self.masks.step(self.layout.program, at)?;
-                    at
-                }
-                Work::And { at, left: a, right: b, gates } => {
-                    left.append(&*self.masks.at(a)?);
-                    right.append(&*self.masks.at(b)?);
+            match work {
+                Work::Free(at) => self.masks.step(self.layout.program, at)?,
+                Work::And { at, left: a, right: b, gates, lanes } => {
+                    left.append(&*self.masks.part(a, lanes)?);
+                    right.append(&*self.masks.part(b, lanes)?);
                     let output = fresh.slice(gates.offset, gates.len);
-                    self.masks.set(PlaneId(at as u32), Rc::new(output));
-                    at
+                    self.masks.put(PlaneId(at as u32), lanes, output);
                 }
-            };
-            self.masks.drop_after(&self.layout.drops, at);
+            }
+            if let Some(at) = work.done() {
+                self.masks.drop_after(&self.layout.drops, at);
+            }
         }
         let mut product = self.multiply(&left, &right).await?;
         product.xor_assign(&fresh);

@@ -2,15 +2,19 @@
 //! checked. Public and the same at every party.
 
 use crate::garble::Gates;
-use senate_circuit::{Drops, Instruction, PlaneId, Program};
+use crate::garble::table_rows;
+use crate::wire::BLOCK_BYTES;
+use senate_circuit::{Drops, Instruction, PartySet, PlaneId, Program};
 use std::ops::Range;
 
 /// A chunk ends with the instruction that brings it to this many AND gates.
 const CHUNK_GATES: usize = 1 << 14;
+/// No chunk has more: a wider instruction is split over several.
+const CHUNK_GATES_MAX: usize = WINDOW_GATES;
 
 /// Most chunks that may be garbled but not yet evaluated.
 const WINDOW_CHUNKS: usize = 8;
-/// As many gates may be garbled but not yet evaluated, or one chunk if that has more.
+/// As many gates may be garbled but not yet evaluated.
 const WINDOW_GATES: usize = 1 << 17;
 
 /// A program with what walking it takes.
@@ -20,11 +24,13 @@ pub(super) struct Layout<'a> {
     pub(super) chunks: Vec<Chunk>,
 }
 
-/// Consecutive instructions.
+/// Consecutive instructions, the first and the last of which may be parts of a wide AND.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Chunk {
     pub(super) number: u64,
     pub(super) instructions: Range<usize>,
+    /// Lanes of the first instruction that belong to earlier chunks.
+    pub(super) skip: usize,
     /// Number in the stage of the first AND gate.
     pub(super) first_gate: u64,
     /// AND gates in the chunk.
@@ -36,19 +42,66 @@ pub(super) struct Chunk {
 pub(super) enum Work {
     /// Local for every kind of value.
     Free(usize),
-    /// AND of two planes.
-    And { at: usize, left: PlaneId, right: PlaneId, gates: Gates },
+    /// AND of two planes, or of some lanes of them.
+    And { at: usize, left: PlaneId, right: PlaneId, gates: Gates, lanes: Lanes },
+}
+
+/// Some lanes of an instruction: `start .. start + len` of `total`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Lanes {
+    pub(crate) start: usize,
+    pub(crate) len: usize,
+    pub(crate) total: usize,
+}
+
+impl Lanes {
+    /// Whether these are all lanes of the instruction.
+    pub(crate) fn whole(self) -> bool {
+        self.len == self.total
+    }
+
+    /// Whether the instruction is done with these.
+    pub(crate) fn last(self) -> bool {
+        self.start + self.len == self.total
+    }
+}
+
+impl Work {
+    /// The instruction, if it is done with this work and planes may be dropped.
+    pub(super) fn done(self) -> Option<usize> {
+        match self {
+            Self::Free(at) => Some(at),
+            Self::And { at, lanes, .. } => lanes.last().then_some(at),
+        }
+    }
 }
 
 impl<'a> Layout<'a> {
     pub(super) fn new(program: &'a Program) -> Self {
-        Self { program, drops: program.drops(), chunks: chunks(program, CHUNK_GATES) }
+        Self {
+            program,
+            drops: program.drops(),
+            chunks: chunks(program, CHUNK_GATES, CHUNK_GATES_MAX),
+        }
     }
 
     /// How many chunks garbling and authentication may run ahead of evaluation.
     pub(super) fn window(&self) -> usize {
-        let largest = self.chunks.iter().map(|chunk| chunk.gates).max().unwrap_or(0);
-        (WINDOW_GATES / largest.max(1)).clamp(1, WINDOW_CHUNKS)
+        (WINDOW_GATES / self.largest().max(1)).clamp(1, WINDOW_CHUNKS)
+    }
+
+    /// Gates of the largest chunk.
+    fn largest(&self) -> usize {
+        self.chunks.iter().map(|chunk| chunk.gates).max().unwrap_or(0)
+    }
+
+    /// Most bytes that an honest peer of `set` has on the way at a time: the tables of the window
+    /// and of the chunk in hand, and a label and some bits per input wire.
+    pub(super) fn bytes_ahead(&self, set: PartySet) -> usize {
+        let wires: usize = self.program.inputs.iter().map(|b| self.program.wires_of(b)).sum();
+        let gates = (self.window() + 1).saturating_mul(self.largest());
+        let gate_bytes = (table_rows(set.len()) + 2) * BLOCK_BYTES;
+        gates.saturating_mul(gate_bytes).saturating_add(wires.saturating_mul(2 * BLOCK_BYTES))
     }
 
     /// The instructions of `chunk`, in order.
@@ -56,29 +109,47 @@ impl<'a> Layout<'a> {
         let mut offset = 0;
         chunk.instructions.clone().map(move |at| match self.program.instructions.get(at) {
             Some(Instruction::And(left, right)) => {
-                let len = self.program.lanes_of(PlaneId(at as u32));
+                let total = self.program.lanes_of(PlaneId(at as u32));
+                let start = if at == chunk.instructions.start { chunk.skip } else { 0 };
+                let len = (total - start).min(chunk.gates - offset);
                 let gates = Gates { gate: chunk.first_gate + offset as u64, offset, len };
                 offset += len;
-                Work::And { at, left: *left, right: *right, gates }
+                let lanes = Lanes { start, len, total };
+                Work::And { at, left: *left, right: *right, gates, lanes }
             }
             _ => Work::Free(at),
         })
     }
 }
 
-/// Every instruction belongs to one chunk; there is at least one chunk.
-fn chunks(program: &Program, gates_min: usize) -> Vec<Chunk> {
+/// Every lane of every instruction belongs to one chunk; there is at least one chunk. No chunk has
+/// more than `gates_max` gates.
+fn chunks(program: &Program, gates_min: usize, gates_max: usize) -> Vec<Chunk> {
     let mut chunks = Vec::new();
-    let (mut start, mut first_gate, mut gates) = (0, 0, 0);
+    let (mut start, mut skip, mut first_gate, mut gates) = (0, 0, 0, 0);
+    let mut close = |instructions: Range<usize>, skip: usize, gates: &mut usize| {
+        let number = chunks.len() as u64;
+        chunks.push(Chunk { number, instructions, skip, first_gate, gates: *gates });
+        first_gate += *gates as u64;
+        *gates = 0;
+    };
     let count = program.instructions.len();
     for (at, instruction) in program.instructions.iter().enumerate() {
-        if matches!(instruction, Instruction::And(..)) {
-            gates += program.lanes_of(PlaneId(at as u32));
+        let lanes = match instruction {
+            Instruction::And(..) => program.lanes_of(PlaneId(at as u32)),
+            _ => 0,
+        };
+        let mut done = 0;
+        while lanes - done > gates_max - gates {
+            done += gates_max - gates;
+            gates = gates_max;
+            close(start..at + 1, skip, &mut gates);
+            (start, skip) = (at, done);
         }
+        gates += lanes - done;
         if gates >= gates_min || at + 1 == count {
-            let instructions = start..at + 1;
-            chunks.push(Chunk { number: chunks.len() as u64, instructions, first_gate, gates });
-            (start, first_gate, gates) = (at + 1, first_gate + gates as u64, 0);
+            close(start..at + 1, skip, &mut gates);
+            (start, skip) = (at + 1, 0);
         }
     }
     chunks
@@ -104,7 +175,7 @@ mod tests {
     #[test]
     fn chunks_cover_all_instructions_and_gates_in_order() {
         let program = ands(10, 25);
-        let chunks = chunks(&program, 64);
+        let chunks = chunks(&program, 64, 1000);
         assert_eq!(chunks.iter().map(|chunk| chunk.gates).collect::<Vec<_>>(), [70, 70, 70, 40]);
         let (mut next, mut gate) = (0, 0);
         for (number, chunk) in chunks.iter().enumerate() {
@@ -120,5 +191,31 @@ mod tests {
         assert_eq!(Layout::new(&ands(1, 3)).window(), WINDOW_CHUNKS);
         assert_eq!(Layout::new(&ands(1 << 16, 2)).window(), 2);
         assert_eq!(Layout::new(&ands(1 << 18, 2)).window(), 1);
+    }
+
+    #[test]
+    fn a_wide_instruction_is_split_over_chunks() {
+        let program = ands(25, 3);
+        let layout =
+            Layout { program: &program, drops: program.drops(), chunks: chunks(&program, 8, 10) };
+        let (mut lanes, mut gate) = (Vec::new(), 0);
+        for chunk in &layout.chunks {
+            assert!(chunk.gates <= 10 && chunk.first_gate == gate);
+            for work in layout.work(chunk) {
+                if let Work::And { gates, lanes: part, .. } = work {
+                    assert_eq!((gates.gate, gates.len), (gate + gates.offset as u64, part.len));
+                    lanes.push((part.start, part.len, part.last()));
+                }
+            }
+            gate += chunk.gates as u64;
+        }
+        let one = [(0, 10, false), (10, 10, false), (20, 5, true)];
+        let two = [(0, 5, false), (5, 10, false), (15, 10, true)];
+        assert_eq!((lanes.len(), gate), (9, 75));
+        assert!(lanes.starts_with(&one) || lanes.starts_with(&two), "{lanes:?}");
+        let done = lanes.iter().filter(|(_, _, last)| *last).count();
+        assert_eq!((done, lanes.iter().map(|(_, len, _)| len).sum::<usize>()), (3, 75));
+        let wide = ands(1 << 20, 1);
+        assert!(Layout::new(&wide).chunks.iter().all(|chunk| chunk.gates <= WINDOW_GATES));
     }
 }

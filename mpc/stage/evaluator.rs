@@ -21,7 +21,6 @@ use futures_util::future::try_join;
 use futures_util::{SinkExt, StreamExt};
 use senate_block::{Block, Weights};
 use senate_circuit::{Bits, PartyId, PlaneId};
-use std::rc::Rc;
 use subtle::ConstantTimeEq;
 use zeroize::Zeroize;
 
@@ -143,15 +142,14 @@ impl<'a> Evaluation<'a> {
             inputs: [Bits::default(), Bits::default()],
         };
         for work in self.layout.work(chunk) {
-            let at = match work {
+            match work {
                 Work::Free(at) => {
                     self.active.step(self.layout.program, at)?;
                     self.masked.step(self.layout.program, at)?;
-                    at
                 }
-                Work::And { at, left, right, gates } => {
-                    let labels = [self.active.at(left)?, self.active.at(right)?];
-                    let masked = [self.masked.at(left)?, self.masked.at(right)?];
+                Work::And { at, left, right, gates, lanes } => {
+                    let labels = [self.active.part(left, lanes)?, self.active.part(right, lanes)?];
+                    let masked = [self.masked.part(left, lanes)?, self.masked.part(right, lanes)?];
                     let inputs = Inputs {
                         labels: labels.each_ref().map(|plane| &**plane),
                         masked: masked.each_ref().map(|plane| &**plane),
@@ -164,13 +162,14 @@ impl<'a> Evaluation<'a> {
                         bits.xor_assign(&first.iter().map(|label| label.bit0()).collect());
                     }
                     all.extend(&output, &bits, inputs.masked);
-                    self.active.set(PlaneId(at as u32), Rc::new(output));
-                    self.masked.set(PlaneId(at as u32), Rc::new(bits));
-                    at
+                    self.active.put(PlaneId(at as u32), lanes, output);
+                    self.masked.put(PlaneId(at as u32), lanes, bits);
                 }
-            };
-            self.active.drop_after(&self.layout.drops, at);
-            self.masked.drop_after(&self.layout.drops, at);
+            }
+            if let Some(at) = work.done() {
+                self.active.drop_after(&self.layout.drops, at);
+                self.masked.drop_after(&self.layout.drops, at);
+            }
         }
         Ok(all)
     }

@@ -59,7 +59,7 @@ impl<'a, H: Host> Execution<'a, H> {
     ///
     /// # Errors
     /// [`Error::Misuse`] for a stage that is unknown, not this party's, not ready or already
-    /// started; otherwise as [`run_stage`].
+    /// started; otherwise as [`run_stage`], and the session has failed.
     pub async fn run(&self, id: StageId, own: &BTreeMap<usize, Bits>) -> Result<(), Error> {
         let stage = self.stages.iter().find(|stage| stage.id == id);
         let stage = stage.ok_or(Error::Misuse("the plan has no such stage"))?;
@@ -69,7 +69,8 @@ impl<'a, H: Host> Execution<'a, H> {
         let children = self.children(stage)?;
         let context = self.host.context(stage)?;
         let mut pre = self.host.preprocessing(stage)?;
-        let finished = run_stage(&context, stage, &mut pre, own, children).await?;
+        let running = run_stage(&context, stage, &mut pre, own, children);
+        let finished = self.host.mesh().or_fail(running).await?;
         self.finished.borrow_mut().insert(id, finished);
         Ok(())
     }
@@ -85,7 +86,8 @@ impl<'a, H: Host> Execution<'a, H> {
     /// As [`AllFinished::new`] and [`AllFinished::release`].
     pub async fn release(self) -> Result<Outputs, Error> {
         let mesh = self.host.mesh();
-        AllFinished::new(mesh.me(), self.stages, self.finished.into_inner())?.release(mesh).await
+        let all = AllFinished::new(mesh.me(), self.stages, self.finished.into_inner())?;
+        mesh.or_fail(all.release(mesh)).await
     }
 
     /// Takes what enters `stage` out of the earlier stages.

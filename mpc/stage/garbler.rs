@@ -17,9 +17,8 @@ use futures_channel::mpsc;
 use futures_util::{SinkExt, StreamExt, future::try_join};
 use senate_block::{Block, Weights};
 use senate_circuit::{Bits, PlaneId};
-use std::rc::Rc;
 use subtle::ConstantTimeEq;
-use zeroize::Zeroize;
+use zeroize::{Zeroize, Zeroizing};
 
 /// What judging the evaluator's answer to a chunk takes.
 struct Garbled {
@@ -33,6 +32,7 @@ struct Garbled {
 impl Drop for Garbled {
     fn drop(&mut self) {
         self.zeros.zeroize();
+        self.macs.iter_mut().for_each(Zeroize::zeroize);
     }
 }
 
@@ -112,22 +112,20 @@ fn garble_chunk(
     let mut table = vec![Block::ZERO; chunk.gates * rows];
     let mut outputs = Vec::with_capacity(chunk.gates);
     for work in layout.work(chunk) {
-        let at = match work {
-            Work::Free(at) => {
-                zeros.step(layout.program, at)?;
-                at
-            }
-            Work::And { at, left, right, gates } => {
-                let (left, right) = (zeros.at(left)?, zeros.at(right)?);
+        match work {
+            Work::Free(at) => zeros.step(layout.program, at)?,
+            Work::And { at, left, right, gates, lanes } => {
+                let (left, right) = (zeros.part(left, lanes)?, zeros.part(right, lanes)?);
                 let mut output = vec![Block::ZERO; gates.len];
                 let table = &mut table[gates.offset * rows..][..gates.len * rows];
                 garbler.and(&epochs, gates, [&left, &right], shares, table, &mut output);
                 outputs.extend_from_slice(&output);
-                zeros.set(PlaneId(at as u32), Rc::new(output));
-                at
+                zeros.put(PlaneId(at as u32), lanes, output);
             }
-        };
-        zeros.drop_after(&layout.drops, at);
+        }
+        if let Some(at) = work.done() {
+            zeros.drop_after(&layout.drops, at);
+        }
     }
     Ok((table, outputs))
 }
@@ -174,7 +172,8 @@ impl<'a> Verifier<'a> {
         let masked = to_bits(masked, count, evaluator, Kind::Eval)?;
         let delta = self.run.member.delta();
         let active = garbled.zeros.iter().zip(masked.iter());
-        let active: Vec<_> = active.map(|(zero, bit)| *zero ^ delta.times(bit)).collect();
+        let active = active.map(|(zero, bit)| *zero ^ delta.times(bit));
+        let active = Zeroizing::new(active.collect::<Vec<_>>());
         let hash = label_hash(self.run, &garbled.chunk, self.run.member.me(), &active);
         if !bool::from(hash.ct_eq(claimed)) {
             // Another garbler's wrong table spoils our labels too: this convicts nobody.
@@ -193,20 +192,18 @@ impl<'a> Verifier<'a> {
     fn follow(&mut self, chunk: &Chunk, masked: &Bits) -> Result<[Bits; 2], Error> {
         let mut inputs = [Bits::default(), Bits::default()];
         for work in self.layout.work(chunk) {
-            let at = match work {
-                Work::Free(at) => {
-                    self.masked.step(self.layout.program, at)?;
-                    at
-                }
-                Work::And { at, left, right, gates } => {
-                    inputs[0].extend_from(&*self.masked.at(left)?);
-                    inputs[1].extend_from(&*self.masked.at(right)?);
+            match work {
+                Work::Free(at) => self.masked.step(self.layout.program, at)?,
+                Work::And { at, left, right, gates, lanes } => {
+                    inputs[0].extend_from(&*self.masked.part(left, lanes)?);
+                    inputs[1].extend_from(&*self.masked.part(right, lanes)?);
                     let output = masked.slice(gates.offset, gates.len);
-                    self.masked.set(PlaneId(at as u32), Rc::new(output));
-                    at
+                    self.masked.put(PlaneId(at as u32), lanes, output);
                 }
-            };
-            self.masked.drop_after(&self.layout.drops, at);
+            }
+            if let Some(at) = work.done() {
+                self.masked.drop_after(&self.layout.drops, at);
+            }
         }
         Ok(inputs)
     }

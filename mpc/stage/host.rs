@@ -3,7 +3,7 @@
 use super::{Host, StageContext, child_sources};
 use crate::error::Error;
 use crate::mesh::Mesh;
-use crate::pre::distributed::{Distributed, Need, Supply};
+use crate::pre::distributed::{Distributed, Need, Sharing, Supply};
 use crate::session::Session;
 use senate_circuit::{Instruction, PartySet, PlaneId, Source, Stage};
 use std::collections::BTreeMap;
@@ -33,13 +33,15 @@ impl SessionHost {
             }
             needs.entry(stage.parties.mask()).or_default().push(need_of(stage, plan)?);
         }
+        let triples = needs.values().map(|needs| needs.iter().map(|need| need.triples).sum());
+        let sharing = Sharing::new(session.params().rho_bits(), triples);
         let mut supplies = BTreeMap::new();
         for (index, set) in sets.into_iter().enumerate() {
             if set.contains(session.me()) {
                 let index = u16::try_from(index);
                 let index = index.map_err(|_| Error::Misuse("too many party sets"))?;
                 let needs = needs.remove(&set.mask()).unwrap_or_default();
-                supplies.insert(set.mask(), Supply::new(&session, set, index, &needs)?);
+                supplies.insert(set.mask(), Supply::new(&session, set, index, &needs, sharing)?);
             }
         }
         Ok(Self { session, supplies })

@@ -12,6 +12,7 @@ pub mod ideal;
 mod run;
 mod wires;
 
+pub(crate) use chunks::Lanes;
 pub use execution::{Execution, Host, execute};
 pub use host::{SessionHost, need_of};
 pub(crate) use run::Run;
@@ -89,11 +90,12 @@ pub async fn run_stage<P: Preprocessing>(
     children: BTreeMap<usize, Child>,
 ) -> Result<FinishedStage, Error> {
     let run = Run::new(context, stage)?;
+    let layout = Layout::new(&stage.program);
+    let _room = run.channel.reserve(layout.bytes_ahead(stage.parties));
     let mut entered = input::enter(&run, pre, own).await?;
     let (soldered, solder_macs) = solder::cross(&run, pre, children).await?;
     entered.extend(soldered);
     let inputs = in_order(stage, entered)?;
-    let layout = Layout::new(&stage.program);
     let mut openings = Openings::new(run.member.clone(), run.domain, "triples");
     let outputs = if run.is_evaluator() {
         evaluator::run(&run, &layout, inputs, pre, &mut openings).await?

@@ -30,6 +30,19 @@ fn several_chunks_agree() {
 }
 
 #[test]
+fn an_instruction_wider_than_a_chunk_agrees() {
+    let lanes = (1 << 17) + 300;
+    let mut b = Builder::new();
+    let [x, y] = [(); 2].map(|()| b.input(&[lanes])[0]);
+    let both = b.and(x, y);
+    let sum = b.xor(both, x);
+    let again = b.and(sum, y);
+    b.output(&[again, both]);
+    let plan = [lone_stage(PartySet::first(2), party(1), b.finish().unwrap())];
+    agrees(2, &plan, &inputs_of(&plan, 6));
+}
+
+#[test]
 fn aes_128_has_its_known_answer() {
     let byte_planes = |bytes: [u8; 16]| -> Bits {
         (0..8).flat_map(|bit| bytes.map(|byte| byte >> bit & 1 == 1)).collect()

@@ -4,6 +4,7 @@ mod agreement;
 mod attacks;
 mod misuse;
 mod plans;
+mod release;
 mod soldering;
 mod tampering;
 

@@ -10,7 +10,7 @@ use senate_circuit::{
     Bits, Builder, PartyId, PartySet, Program, Reveal, Source, Stage, StageId, VerBit,
 };
 use senate_mpc::ot::{CotReceiver, CotRows, CotSender, Pair, TreeDepth};
-use senate_mpc::pre::bucket::BatchShape;
+use senate_mpc::pre::distributed::Sharing;
 use senate_mpc::pre::workbench::{CotSource, Workbench};
 use senate_mpc::setup::delta_check::check_delta;
 use senate_mpc::sim::{Action, Federation, Tamper, Tampering, Target};
@@ -67,8 +67,13 @@ fn other_choice(
 fn consistent_lies_about_choice_bits_are_caught_where_the_bits_matter() {
     let scenario = Scenario::sweep();
     let plan = &scenario.plan;
-    let triples: usize = plan[1..].iter().map(|stage| need_of(stage, plan).unwrap().triples).sum();
-    let shared = 3 * BatchShape::cheapest(triples, 40).leaky() + 128;
+    let triples = |stages: &[Stage]| -> usize {
+        stages.iter().map(|stage| need_of(stage, plan).unwrap().triples).sum()
+    };
+    let (pair, all) = plan.split_at(1);
+    let sharing = Sharing::new(40, [triples(pair), triples(all)]);
+    let (_, shape) = sharing.batches(triples(all)).next().unwrap();
+    let shared = 3 * shape.leaky() + 128;
     for (cheater, victim) in [(0, 1), (1, 2), (2, 0)].map(|(c, v)| (party(c), party(v))) {
         let caught = |lane, row, error| {
             let ends = other_choice(&scenario, cheater, victim, lane, row);

@@ -10,10 +10,15 @@ use datafusion::arrow::compute::concat_batches;
 use datafusion::arrow::ipc::reader::StreamReader;
 use datafusion::arrow::record_batch::RecordBatch;
 use std::io::Cursor;
+use std::time::Duration;
 use tokio::sync::watch;
+use tokio::time::timeout;
 
 /// Largest answer that is taken in.
 const ANSWER_BYTES_MAX: usize = 4 << 30;
+
+/// How long after its deadline the daemon may take to say so.
+const ENDING_MAX: Duration = Duration::from_secs(12);
 
 /// Asks the running daemon of `party`. Dropping the future cancels the query.
 ///
@@ -25,14 +30,29 @@ pub async fn ask(
     request: Request,
     progress: &watch::Sender<String>,
 ) -> Outcome<Answered> {
+    let patience = Duration::from_secs(request.timeout_s) + ENDING_MAX;
+    let answered = timeout(patience, converse(workspace, party, request, progress)).await;
+    answered.unwrap_or_else(|_| {
+        let why = format!("the daemon of {party} did not answer in time");
+        Err(Failure::lost_party(party, why))
+    })
+}
+
+async fn converse(
+    workspace: &Workspace,
+    party: &str,
+    request: Request,
+    progress: &watch::Sender<String>,
+) -> Outcome<Answered> {
     let me = workspace.party(party)?;
     let identity = PartyConfig::read(workspace, me)?.identity(workspace, me)?;
     let address = workspace.address(me)?;
     let mut connection =
         Connection::dial(&identity, address, identity.fingerprint()).await.map_err(|failure| {
-            failure
-                .at(format!("the daemon of {party}"))
-                .with_remedy(format!("start it: senate serve --workspace DIR --as {party}"))
+            failure.at(format!("the daemon of {party}")).with_remedy(format!(
+                "start it: senate serve --workspace {} --as {party}",
+                workspace.folder.display()
+            ))
         })?;
     let hello = Hello {
         version: VERSION.to_owned(),

@@ -9,7 +9,9 @@ mod reports;
 use crate::config::{PartyConfig, Workspace};
 use crate::failure::{Failure, Outcome};
 use crate::identity::{Fingerprint, Identity};
-use crate::messages::{Hello, PublicReason, Purpose, Reply, VERSION, Verdict, position};
+use crate::messages::{
+    Hello, PublicReason, Purpose, Reply, VERSION, Verdict, Version, position, short,
+};
 use crate::tls;
 use crate::transport::Connection;
 use futures_util::future::BoxFuture;
@@ -130,7 +132,7 @@ impl Daemon {
             return tracing::warn!("a peer that is no party");
         };
         if hello.version != VERSION || hello.federation != self.federation.digest {
-            return self.disagree(connection, hello).await;
+            return self.disagree(peer, connection, hello).await;
         }
         if self.draining() && !matches!(hello.purpose, Purpose::Lane(..)) {
             return self.decline(connection, &hello.purpose).await;
@@ -160,22 +162,32 @@ impl Daemon {
     }
 
     /// Another binary or another federation.toml at the other end.
-    async fn disagree(&self, mut connection: Connection, hello: Hello) {
-        let what = if hello.version == VERSION {
-            "another federation.toml".to_owned()
+    async fn disagree(&self, peer: PartyId, mut connection: Connection, hello: Hello) {
+        let (what, reason) = if hello.version == VERSION {
+            let (own, other) = (short(&self.federation.digest), short(&hello.federation));
+            let what = format!("another federation.toml: digest {other} instead of {own}");
+            (what, PublicReason::Federation(self.federation.digest))
         } else {
-            format!("version {} instead of {VERSION}", hello.version)
+            let version: String =
+                hello.version.chars().filter(char::is_ascii_graphic).take(12).collect();
+            let what = format!("version {version} instead of {VERSION}");
+            (what, PublicReason::Version(Version::own()))
         };
-        tracing::warn!("a peer has {what}");
+        tracing::warn!(party = %self.name(peer), "the peer has {what}");
         let _ = match hello.purpose {
             Purpose::Ask(_) => {
-                let failure = Failure::usage(format!("the daemon was started with {what}"))
-                    .with_remedy("restart it");
+                let name = self.name(self.me);
+                let why = format!(
+                    "the daemon of {name} was started with another {}",
+                    match reason {
+                        PublicReason::Version(_) => "version of senate",
+                        _ => "federation.toml",
+                    }
+                );
+                let failure = Failure::usage(why).with_remedy("restart it");
                 connection.send(&Reply::Failed(failure)).await
             }
-            Purpose::Announce(_) => {
-                connection.send(&Verdict::Refused(PublicReason::Mismatch)).await
-            }
+            Purpose::Announce(_) => connection.send(&Verdict::Refused(reason)).await,
             Purpose::Lane(..) => Ok(()),
         };
     }

@@ -107,8 +107,12 @@ pub(crate) enum Rows {
 pub(crate) enum PublicReason {
     /// Its policy, or an unknown party asked.
     Policy,
-    /// It planned something else, runs another version, or has another federation.toml.
-    Mismatch,
+    /// It planned something else.
+    Plan,
+    /// It has another federation.toml, of this digest.
+    Federation([u8; 32]),
+    /// It runs another version.
+    Version(Version),
     /// Its rows violate the declared schema or capacity.
     Input,
     /// It is shutting down, or something failed there.
@@ -120,7 +124,7 @@ impl From<&Failure> for PublicReason {
         match failure.cause {
             Cause::Input => Self::Input,
             Cause::Refused => Self::Policy,
-            Cause::Usage => Self::Mismatch,
+            Cause::Usage => Self::Plan,
             _ => Self::Internal,
         }
     }
@@ -131,17 +135,49 @@ impl PublicReason {
     pub(crate) fn failure(self, party: &str) -> Failure {
         match self {
             Self::Policy => Failure::refused(format!("party {party}: refused by its policy"))
-                .with_remedy("ask it to add you to [accept] in its party.toml"),
-            Self::Mismatch => Failure::refused(format!(
-                "party {party}: does not agree on the plan (another federation.toml or version)"
+                .with_remedy("ask its operator to add this party to [accept] in its party.toml"),
+            Self::Plan => Failure::refused(format!("party {party}: plans the query differently"))
+                .with_remedy("its daemon's log says why"),
+            Self::Federation(digest) => Failure::refused(format!(
+                "party {party}: has another federation.toml (its digest is {})",
+                short(&digest)
             ))
-            .with_remedy("compare federation.toml and `senate --version` at both parties"),
+            .with_remedy("copy one federation.toml to all parties and restart their daemons"),
+            Self::Version(version) => Failure::refused(format!(
+                "party {party}: runs version {version} of senate instead of {VERSION}"
+            ))
+            .with_remedy("install one version at all parties"),
             Self::Input => Failure::input(format!("party {party}: input refused"))
                 .with_remedy("its operator sees which row violates the declared schema"),
             Self::Internal => Failure::lost(format!("party {party}: cannot take part now"))
                 .with_remedy("try again, or ask its operator"),
         }
     }
+}
+
+/// A version as a peer tells it: no longer than a version is, and printable.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub(crate) struct Version([u8; 12]);
+
+impl Version {
+    /// The version of this binary.
+    pub(crate) fn own() -> Self {
+        let mut bytes = [b' '; 12];
+        bytes.iter_mut().zip(VERSION.bytes()).for_each(|(byte, own)| *byte = own);
+        Self(bytes)
+    }
+}
+
+impl std::fmt::Display for Version {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let shown = self.0.iter().filter(|byte| byte.is_ascii_graphic());
+        shown.map(|byte| char::from(*byte)).try_for_each(|byte| write!(f, "{byte}"))
+    }
+}
+
+/// Enough of a digest to compare it by eye.
+pub(crate) fn short(digest: &[u8; 32]) -> String {
+    digest.iter().take(6).map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// The party with this certificate among the pinned ones.

@@ -216,9 +216,10 @@ fn a_party_that_is_not_there_is_named() {
 fn different_federation_files_are_refused_before_any_input() {
     let hosts = Hosts::new(2, 8, &few);
     hosts.publish(1, &hosts.federation.replace("max = 500", "max = 400"));
-    let _daemons = hosts.serve_all();
+    let daemons = hosts.serve_all();
     let stderr = refusal(&hosts.query(0, GROUPS, &[]), 3);
-    assert!(stderr.contains("federation"), "{stderr}");
+    daemons[1].says("the peer has another federation.toml");
+    assert!(stderr.contains("org_b: has another federation.toml"), "{stderr}");
 }
 
 #[test]
@@ -401,7 +402,7 @@ fn strange_bytes_and_other_versions_do_no_harm() {
         let hello =
             serde_json::json!({ "version": "0.0.1", "federation": federation, "purpose": announce });
         let verdict = greet(hello).await.unwrap();
-        assert_eq!(verdict, serde_json::json!({ "Refused": "Mismatch" }));
+        assert!(verdict["Refused"]["Version"].is_array(), "{verdict}");
     });
     daemons[0].says("version 0.0.1 instead of");
     assert!(answer(&hosts.query(1, GROUPS, &[])).starts_with("diag,n\n"));

@@ -127,19 +127,26 @@ fn bind(scan: &TableScan, tables: &Tables) -> Result<LogicalPlan, DataFusionErro
 
 fn failed(error: DataFusionError) -> Failure {
     match error.find_root() {
-        DataFusionError::ArrowError(arrow, _)
-            if matches!(**arrow, ArrowError::ArithmeticOverflow(_) | ArrowError::CastError(_)) =>
-        {
-            Failure::input(format!(
-                "local computation: numeric overflow: {}",
-                error.strip_backtrace()
-            ))
-            .with_remedy("cast to a wider type in the query")
-        }
+        DataFusionError::ArrowError(arrow, _) if is_overflow(arrow) => Failure::input(format!(
+            "local computation: numeric overflow: {}",
+            error.strip_backtrace()
+        ))
+        .with_remedy("cast to a wider type in the query"),
         DataFusionError::ArrowError(..) | DataFusionError::Execution(_) => {
             Failure::input(format!("local computation: {}", error.strip_backtrace()))
         }
         _ => Failure::unexpected(format!("local computation: {}", error.strip_backtrace())),
+    }
+}
+
+/// Whether a number did not fit its type (other casts fail for the text they are given).
+fn is_overflow(error: &ArrowError) -> bool {
+    match error {
+        ArrowError::ArithmeticOverflow(_) => true,
+        ArrowError::CastError(why) => {
+            why.contains("out of range") || why.contains("Can't cast value")
+        }
+        _ => false,
     }
 }
 

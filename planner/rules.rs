@@ -17,6 +17,8 @@ mod scalar;
 mod sort;
 mod union;
 
+pub(crate) use scalar::literal_value;
+
 use crate::catalog::{Federation, Table};
 use crate::ir::{Column, Node};
 use crate::sql::{JointQuery, LocalTask, PlanError, PlanOptions};

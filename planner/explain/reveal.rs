@@ -60,7 +60,9 @@ pub fn revelations(plan: &Plan, federation: &Federation) -> Vec<Revelation> {
     list.push(Revelation {
         what: "whether the computation was aborted".to_owned(),
         to: all,
-        why: "a failed check or a lost party ends the session for everybody".to_owned(),
+        why: "a failed check, a lost party, or a party whose own rows or local computation fail \
+              (it says no more than that) ends the query for everybody"
+            .to_owned(),
     });
     list
 }

@@ -278,7 +278,7 @@ fn rescaled(kind: ColumnType, sql: SqlType) -> Option<ColumnType> {
 }
 
 /// A constant's value in the joint part's terms; `None` for NULL and types without an encoding.
-pub(super) fn literal_value(value: &ScalarValue) -> Option<Value> {
+pub(crate) fn literal_value(value: &ScalarValue) -> Option<Value> {
     match literal(value) {
         Ok(Expr::Literal(value, _)) => value,
         _ => None,

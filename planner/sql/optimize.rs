@@ -2,11 +2,17 @@
 
 use super::PlanError;
 use super::context::Catalog;
+use crate::ir::Value;
+use crate::rules::literal_value;
+use crate::types::SqlType;
+use arrow_schema::DataType;
 use datafusion_common::tree_node::{Transformed, TransformedResult, TreeNode, TreeNodeRecursion};
 use datafusion_common::{Column, Result};
 use datafusion_expr::expr::ScalarFunction;
 use datafusion_expr::planner::ContextProvider;
-use datafusion_expr::{Expr, LogicalPlan, Projection, Sort, SortExpr, Volatility};
+use datafusion_expr::{
+    BinaryExpr, Expr, LogicalPlan, Operator, Projection, Sort, SortExpr, Volatility,
+};
 use datafusion_optimizer::OptimizerContext;
 use datafusion_optimizer::analyzer::Analyzer;
 use datafusion_optimizer::optimizer::Optimizer;
@@ -32,6 +38,7 @@ pub(super) fn logical(statement: Statement, context: &Catalog) -> Result<Logical
     let raw = raw.transform_down_with_subqueries(total_order).data()?;
     let config = Arc::new(context.options().clone());
     let plan = Analyzer::new().execute_and_check(raw, &config, |_, _| {})?;
+    refuse_overflow(&plan)?;
     let rules = OptimizerContext::new_with_config_options(config);
     let plan = Optimizer::new().optimize(plan, &rules, |_, _| {})?;
     Ok(Logical { plan, ordered })
@@ -58,6 +65,61 @@ fn refuse_volatile(plan: &LogicalPlan) -> Result<(), PlanError> {
         Some(name) => Err(PlanError::unsupported(format!(
             "function {name}, whose value may differ between parties"
         ))),
+    }
+}
+
+/// Arithmetic between constants that exceeds its type: folding would wrap it.
+fn refuse_overflow(plan: &LogicalPlan) -> Result<(), PlanError> {
+    let mut refused = None;
+    plan.apply_with_subqueries(|node| {
+        node.apply_expressions(|expr| {
+            expr.apply(|expr| {
+                let exceeds = |(value, kind): (i128, DataType)| {
+                    let range = SqlType::from_arrow(&kind).map(SqlType::range);
+                    range.is_some_and(|(low, high)| value < low || high < value)
+                };
+                if constant(expr).is_some_and(exceeds) {
+                    refused = Some(expr.to_string());
+                    return Ok(TreeNodeRecursion::Stop);
+                }
+                Ok(TreeNodeRecursion::Continue)
+            })
+        })
+    })?;
+    match refused {
+        None => Ok(()),
+        Some(text) => {
+            Err(PlanError::Sql(format!("numeric overflow: {text} does not fit its type")))
+        }
+    }
+}
+
+/// The exact value of +, −, * over integer constants, and their type.
+fn constant(expr: &Expr) -> Option<(i128, DataType)> {
+    match expr {
+        Expr::Alias(alias) => constant(&alias.expr),
+        Expr::Literal(value, _) => {
+            let kind = value.data_type();
+            match literal_value(value)? {
+                Value::Integer(value) if kind.is_integer() => Some((value, kind)),
+                _ => None,
+            }
+        }
+        Expr::Negative(inner) => {
+            let (value, kind) = constant(inner)?;
+            Some((value.checked_neg()?, kind))
+        }
+        Expr::BinaryExpr(BinaryExpr { left, op, right }) => {
+            let ((left, kind), (right, other)) = (constant(left)?, constant(right)?);
+            let value = match op {
+                Operator::Plus => left.checked_add(right),
+                Operator::Minus => left.checked_sub(right),
+                Operator::Multiply => left.checked_mul(right),
+                _ => None,
+            };
+            (kind == other).then_some((value?, kind))
+        }
+        _ => None,
     }
 }
 

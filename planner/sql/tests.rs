@@ -30,6 +30,8 @@ fn mistakes_are_sql_errors() {
         ("SELECT y FROM t", "No field named y"),
         ("SELECT nofun(x) FROM t", "nofun"),
         ("SELECT x FROM", "Expected"),
+        ("SELECT 9223372036854775807 + 1 AS y FROM t", "numeric overflow"),
+        ("SELECT x FROM t WHERE x > 4611686018427387904 * 2 - 1", "numeric overflow"),
         ("", "no query in the text"),
     ];
     for (sql, message) in cases {

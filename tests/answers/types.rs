@@ -139,10 +139,51 @@ fn comparisons_reach_the_ends_of_each_type() {
             "SELECT level, amount FROM ledger WHERE amount = 12.34 OR (amount > 12 AND level < 4.5)",
             "SELECT big, big = 17 OR big < -17 AS x FROM ledger WHERE big IN (17, 1, -9223372036854775808)",
             "SELECT SUM(CAST(big AS DECIMAL(20,0))) AS s FROM ledger",
+            "SELECT amount FROM ledger UNION ALL SELECT level FROM ledger",
+            "SELECT big FROM ledger UNION SELECT amount FROM ledger ORDER BY 1",
+            "SELECT CAST(level AS VARCHAR) AS v, CAST(flag AS INT) AS f, CAST(day AS VARCHAR) AS d FROM ledger",
+            "SELECT date_part('year', day) AS y, level % 2 AS p, COUNT(*) FROM ledger GROUP BY 1, 2",
+            "SELECT MIN(level) IN (-5, 3) AS x, MAX(kind) IN ('red', 'blue') AS y FROM ledger",
+            "SELECT level, GREATEST(MAX(num), MIN(big)) AS g, LEAST(COUNT(*), 2) AS l FROM ledger GROUP BY level",
+            "SELECT flag, MAX(day) AS d, MIN(day) < DATE '1970-01-01' AS e FROM ledger GROUP BY flag HAVING MAX(day) <> DATE '2024-02-29'",
+            "SELECT abs(level) AS a, level - 1 AS b, level * level AS c, -level AS d FROM ledger WHERE level + 1 > 0",
             "SELECT tiny + num AS s, tiny - num AS d, tiny * level AS p FROM ledger WHERE num BETWEEN -3 AND 3",
             "SELECT level % 3 AS m, level / 2 AS h, COUNT(*) FROM ledger GROUP BY 1, 2",
         ],
     );
+}
+
+#[test]
+fn null_in_results_of_one_party_meets_the_others_values() {
+    let workspace = ledger(3, 22);
+    let left = "org_a.ledger a LEFT JOIN org_a.ledger b ON a.level = b.level + 1";
+    let over = |column: &str, outer: &str| {
+        let inner =
+            format!("SELECT b.{column} AS m FROM {left} UNION ALL SELECT {column} FROM ledger");
+        outer.replace("$t", &format!("({inner}) t"))
+    };
+    let mut queries = Vec::new();
+    for column in ["level", "big", "amount", "label", "day", "flag"] {
+        queries.push(over(column, "SELECT m, COUNT(m), COUNT(*) FROM $t GROUP BY m"));
+        queries.push(over(column, "SELECT DISTINCT m FROM $t"));
+        queries.push(over(column, "SELECT m FROM $t ORDER BY m DESC"));
+        queries.push(over(column, "SELECT m FROM $t ORDER BY m NULLS FIRST LIMIT 3"));
+        queries.push(over(
+            column,
+            "SELECT COUNT(m), MAX(m), m IS NULL AS n FROM $t GROUP BY m IS NULL",
+        ));
+    }
+    queries.push(over("amount", "SELECT SUM(m), AVG(m), MIN(m) FROM $t WHERE m IS NULL OR m < 5"));
+    for more in [
+        "SELECT kind, SUM(CASE WHEN flag THEN level END) AS s, AVG(CASE WHEN flag THEN amount END) AS a FROM ledger GROUP BY kind",
+        "SELECT kind, SUM(CASE WHEN flag THEN level END) AS s FROM ledger GROUP BY kind ORDER BY s NULLS FIRST, kind",
+        "SELECT s, COUNT(*) FROM (SELECT kind, SUM(CASE WHEN level > 4 THEN level END) AS s FROM ledger GROUP BY kind) t GROUP BY s",
+        "SELECT kind, SUM(CASE WHEN level > 4 THEN level END) AS s FROM ledger GROUP BY kind HAVING SUM(CASE WHEN level > 4 THEN level END) IS NULL",
+    ] {
+        queries.push(more.to_owned());
+    }
+    let queries: Vec<&str> = queries.iter().map(String::as_str).collect();
+    assert_all_same(&workspace, &queries);
 }
 
 #[test]

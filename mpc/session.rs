@@ -85,12 +85,13 @@ struct State {
     entropy: Rc<Entropy>,
 }
 
-/// How far [`Session::bind`] has come. It is begun once.
+/// How far the session's one query has come. Every step is taken once.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Binding {
     Unbound,
     Begun,
     Bound,
+    Planned,
 }
 
 impl std::fmt::Debug for Session {
@@ -148,7 +149,23 @@ impl Session {
 
     /// Whether [`Session::bind`] has succeeded.
     pub fn is_bound(&self) -> bool {
-        self.state.bound.get() == Binding::Bound
+        matches!(self.state.bound.get(), Binding::Bound | Binding::Planned)
+    }
+
+    /// Takes the session for its one plan: batches and lanes are numbered within a plan, so a second
+    /// one would use coins, tweaks and shares again.
+    ///
+    /// # Errors
+    /// [`Error::Misuse`] unless the session is bound and not taken.
+    pub(crate) fn take_for_plan(&self) -> Result<(), Error> {
+        match self.state.bound.get() {
+            Binding::Bound => {
+                self.state.bound.set(Binding::Planned);
+                Ok(())
+            }
+            Binding::Planned => Err(Error::Misuse("a session runs one plan")),
+            _ => Err(Error::Misuse("stages run in a bound session")),
+        }
     }
 
     /// Why the session has failed, if it has: then its keys are gone and every later call that

@@ -20,11 +20,10 @@ impl SessionHost {
     /// is made before a stage asks for it.
     ///
     /// # Errors
-    /// [`Error::Misuse`] when the session is not bound, or the plan does not fit it.
+    /// [`Error::Misuse`] when the session is not bound or runs a plan already, or the plan does not
+    /// fit it.
     pub fn new(session: Session, plan: &[Stage]) -> Result<Self, Error> {
-        if !session.is_bound() {
-            return Err(Error::Misuse("stages run in a bound session"));
-        }
+        session.take_for_plan()?;
         let mut sets: Vec<PartySet> = Vec::new();
         let mut needs: BTreeMap<u64, Vec<Need>> = BTreeMap::new();
         for stage in plan {

@@ -145,3 +145,17 @@ fn a_session_whose_binding_failed_runs_nothing_and_has_no_key() {
         assert!(binding || matches!(result, Err(Error::Aborted { .. })), "{result:?}");
     }
 }
+
+#[test]
+fn a_session_runs_one_plan() {
+    let results = Federation::new(2, 3).run(|mesh, entropy| async move {
+        let session = Session::open_dealt(mesh, Params::new([4; 32]), entropy).await?;
+        let misuse = |host: Result<SessionHost, Error>| matches!(host, Err(Error::Misuse(_)));
+        assert!(misuse(SessionHost::new(session.clone(), &[])));
+        session.bind(&[5; 32]).await?;
+        assert!(SessionHost::new(session.clone(), &[]).is_ok());
+        assert!(session.is_bound() && misuse(SessionHost::new(session, &[])));
+        Ok(())
+    });
+    assert!(results.iter().all(Result::is_ok));
+}

@@ -3,5 +3,6 @@
 
 mod answers;
 mod daemon;
+mod leakage;
 mod support;
 mod tidy;

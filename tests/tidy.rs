@@ -129,7 +129,7 @@ fn the_engine_names_no_socket_clock_thread_or_global_generator() {
         "thread_rng",
         "OsRng",
         "getrandom",
-        "arrow",
+        "arrow::",
         "datafusion",
         "sqlparser",
         "println!",

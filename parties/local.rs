@@ -174,7 +174,7 @@ mod tests {
         let field = |name, kind| Field::new(name, kind, false);
         let fields = vec![field("id", DataType::Int32), field("name", DataType::Utf8View)];
         let source = LogicalTableSource::new(Arc::new(Schema::new(fields)));
-        let name = datafusion::common::TableReference::partial("a", "t");
+        let name = TableReference::partial("a", "t");
         LogicalPlanBuilder::scan_with_filters(name, Arc::new(source), projection, filters).unwrap()
     }
 

@@ -87,3 +87,36 @@ fn with_remedy(class: AbortClass, failure: Failure) -> Failure {
         _ => failure,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use senate_mpc::Fault;
+
+    const FEDERATION: &str = "name = \"f\"\n[[party]]\nname = \"north\"\naddress = \"127.0.0.1:1\"\n\
+        [[party]]\nname = \"south\"\naddress = \"127.0.0.1:2\"\n";
+
+    #[test]
+    fn an_ending_names_party_and_phase_and_has_its_exit_code() {
+        let federation = Federation::parse(FEDERATION.as_bytes()).unwrap();
+        let south = PartyId::new(1).unwrap();
+        let class = senate_mpc::AbortClass::CheckFailed;
+        for (error, exit) in [
+            (Error::by(south, Fault::Flood), 5),
+            (Error::Aborted { by: south, class }, 5),
+            (Error::Lost { party: south }, 4),
+        ] {
+            let Failure { cause, message, remedy, .. } =
+                of_protocol(&federation, "release", &error).failure;
+            assert_eq!(cause.exit_code(), exit);
+            assert!(
+                message.starts_with("release: ") && message.contains("party south"),
+                "{message}"
+            );
+            assert!(remedy.unwrap().starts_with("nothing was revealed"));
+        }
+        let nobody = of_protocol(&federation, "release", &Error::unattributed(Fault::Flood));
+        assert_eq!(nobody.failure.cause.exit_code(), 5);
+        assert!(!nobody.failure.message.contains("party"));
+    }
+}

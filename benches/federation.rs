@@ -131,6 +131,7 @@ pub(crate) fn and_gates(parties: PartySet, gates: u64) -> Option<Stage> {
     Some(Stage {
         id: StageId(0),
         parties,
+        backend: senate_circuit::Backend::Garbled,
         evaluator: owner,
         program: builder.finish().ok()?,
         inputs: vec![Source::Owner { party: owner, slot: 0 }],

@@ -72,7 +72,9 @@ pub struct StageStats {
     pub id: u32,
     /// Who ran it.
     pub parties: Vec<String>,
-    /// Who evaluated the circuit.
+    /// How its AND gates were computed: `garbled` or `interactive`.
+    pub backend: String,
+    /// Who evaluated the circuit, if it was garbled.
     pub evaluator: String,
     /// AND gates.
     pub and_gates: u64,

@@ -211,8 +211,9 @@ fn digest(plan: &Plan, federation: &Federation, options: &Options) -> [u8; 32] {
     part(format!("{:?}", (&plan.result, plan.reveals_overflow)).as_bytes());
     part(&(plan.stages.len() as u64).to_le_bytes());
     for stage in &plan.stages {
-        let Stage { id, parties, evaluator, program, inputs, ver, reveals } = stage;
-        part(format!("{:?}", (id, parties, evaluator, inputs, ver, reveals)).as_bytes());
+        let Stage { id, parties, backend, evaluator, program, inputs, ver, reveals } = stage;
+        let who = (id, parties, backend, evaluator);
+        part(format!("{:?}", (who, inputs, ver, reveals)).as_bytes());
         part(&program.digest_bytes());
     }
     *hash.finalize().as_bytes()

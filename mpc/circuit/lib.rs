@@ -25,5 +25,5 @@ pub use gadgets::{KeyBit, Network, Word};
 pub use party::{PartyId, PartySet};
 pub use program::{Bundle, Drops, Instruction, Lanes, MapId, PlaneId, Program};
 pub use relation::{Direction, KeyColumn, Relation, Repeats};
-pub use stage::{Reveal, Source, Stage, StageId, VerBit};
+pub use stage::{Backend, Reveal, Source, Stage, StageId, VerBit};
 pub use stats::Stats;

@@ -42,6 +42,27 @@ pub struct VerBit {
     pub bundle: usize,
 }
 
+/// How the AND gates of a stage are computed. What a stage takes and gives is the same for both
+/// (PROTOCOL.md §9), so a plan may mix them.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
+pub enum Backend {
+    /// Authenticated garbling: tables, and a number of rounds that does not depend on the circuit.
+    #[default]
+    Garbled,
+    /// A round per layer of AND gates: a bit per gate from everybody to everybody, no tables.
+    Interactive,
+}
+
+impl Backend {
+    /// Name for people and programs.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Garbled => "garbled",
+            Self::Interactive => "interactive",
+        }
+    }
+}
+
 /// One circuit, run by one set of parties.
 ///
 /// Every output bundle is at most one of: the input of exactly one parent stage, a [`VerBit`], or
@@ -52,7 +73,9 @@ pub struct Stage {
     pub id: StageId,
     /// S, at least two parties.
     pub parties: PartySet,
-    /// e ∈ S; everybody else garbles.
+    /// How it is run.
+    pub backend: Backend,
+    /// e ∈ S; everybody else garbles. All members of an interactive stage do the same.
     pub evaluator: PartyId,
     /// The circuit.
     pub program: Program,

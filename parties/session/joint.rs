@@ -255,6 +255,7 @@ impl Joint {
             StageStats {
                 id: stage.id.0,
                 parties: self.names(stage.parties),
+                backend: stage.backend.name().to_owned(),
                 evaluator: self.federation.party_name(stage.evaluator),
                 and_gates: statistics.ands,
                 depth: u64::from(statistics.and_depth),

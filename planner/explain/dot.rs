@@ -24,8 +24,9 @@ fn body(out: &mut String, plan: &Plan, federation: &Federation) -> std::fmt::Res
         let id = stage.id.0;
         let parties = escaped(&names(federation, stage.parties).join(", "));
         let operators = escaped(&summary.operators.join(", "));
-        let gates = summary.sizes.and_gates;
-        writeln!(out, "  stage{id} [label=\"{parties}\\n{operators}\\n{gates} AND\"];")?;
+        let (gates, backend) = (summary.sizes.and_gates, stage.backend.name());
+        let label = format!("{parties}\\n{operators}\\n{gates} AND, {backend}");
+        writeln!(out, "  stage{id} [label=\"{label}\"];")?;
         for source in &stage.inputs {
             match source {
                 Source::Owner { slot, .. } => writeln!(out, "  local{slot} -> stage{id};")?,

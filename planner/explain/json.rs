@@ -41,6 +41,7 @@ fn stage(stage: &Stage, summary: &StageSummary, federation: &Federation) -> Valu
     value!({
         "id": summary.id.0,
         "parties": names(federation, stage.parties),
+        "backend": stage.backend.name(),
         "evaluator": federation.party_name(stage.evaluator),
         "operators": summary.operators,
         "children": children,

@@ -3,7 +3,7 @@
 use super::{hex, names, revelations};
 use crate::catalog::Federation;
 use crate::plan::{Plan, StageSummary};
-use senate_circuit::{PartyId, StageId};
+use senate_circuit::{Backend, PartyId, StageId};
 use std::fmt::Write;
 
 /// The plan as text.
@@ -67,12 +67,15 @@ fn stage(
     };
     let indent = "  ".repeat(depth);
     let parties = names(federation, stage_of.parties).join(", ");
-    let evaluator = federation.party_name(stage_of.evaluator);
+    let how = match stage_of.backend {
+        Backend::Garbled => format!("evaluated by {}", federation.party_name(stage_of.evaluator)),
+        Backend::Interactive => "a round per layer".to_owned(),
+    };
     let operators = summary.operators.join(", ");
     writeln!(out, "{indent}stage {} among {parties}: {operators}", summary.id.0)?;
     writeln!(
         out,
-        "{indent}  {} AND gates, depth {}, evaluated by {evaluator}, about {}, {} of memory",
+        "{indent}  {} AND gates, depth {}, {how}, about {}, {} of memory",
         summary.sizes.and_gates,
         summary.sizes.depth,
         time(summary.cost.nanos),

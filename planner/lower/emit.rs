@@ -11,7 +11,9 @@ use super::table::Table;
 use super::{join, sort, ver};
 use crate::cost::{LinkSnapshot, best_evaluator};
 use crate::lower::layout::LeafLayout;
-use senate_circuit::{Builder, PartyId, PartySet, PlaneId, Reveal, Source, Stage, StageId, VerBit};
+use senate_circuit::{
+    Backend, Builder, PartyId, PartySet, PlaneId, Reveal, Source, Stage, StageId, VerBit,
+};
 use std::collections::BTreeMap;
 
 /// Whether operators run among as few parties as they can.
@@ -97,7 +99,8 @@ impl Emitter<'_> {
         let program = writer.builder.finish()?;
         let (parties, inputs) = (writer.parties, writer.sources);
         self.operators.push(writer.operators);
-        self.stages.push(Stage { id, parties, evaluator, program, inputs, ver, reveals });
+        let backend = Backend::Garbled;
+        self.stages.push(Stage { id, parties, backend, evaluator, program, inputs, ver, reveals });
         Ok(id)
     }
 

@@ -1,7 +1,8 @@
 //! Circuits, plans and inputs that the tests run, and what the plans compute in the clear.
 
 use senate_circuit::{
-    Bits, Builder, PartyId, PartySet, PlaneId, Program, Reveal, Source, Stage, StageId, VerBit,
+    Backend, Bits, Builder, PartyId, PartySet, PlaneId, Program, Reveal, Source, Stage, StageId,
+    VerBit,
 };
 use senate_mpc::Outputs;
 use std::collections::BTreeMap;
@@ -87,7 +88,8 @@ pub(crate) fn lone_stage(set: PartySet, evaluator: PartyId, program: Program) ->
     let owners = set.iter().enumerate();
     let inputs = owners.map(|(slot, party)| Source::Owner { party, slot }).collect();
     let reveals = vec![Reveal { bundle: 0, recipients: set }];
-    Stage { id: StageId(0), parties: set, evaluator, program, inputs, ver: vec![], reveals }
+    let (id, backend) = (StageId(0), Backend::Garbled);
+    Stage { id, parties: set, backend, evaluator, program, inputs, ver: vec![], reveals }
 }
 
 /// The plan of the sweep: P1 and P2 compute on a byte each; with P3 they add its byte under new
@@ -136,6 +138,7 @@ fn mixing_stage(id: u32, members: &[usize], e: usize, inputs: [Source; 2]) -> St
     Stage {
         id: StageId(id),
         parties: set_of(members),
+        backend: Backend::Garbled,
         evaluator: party(e),
         program: mixing_circuit(),
         inputs: inputs.to_vec(),
@@ -251,7 +254,8 @@ pub(crate) fn tree(nodes: &[Node], lanes: u32) -> Vec<Stage> {
         let root = number + 1 == nodes.len();
         let reveals = if root { vec![Reveal { bundle: 0, recipients: parties }] } else { vec![] };
         let (id, evaluator) = (StageId(number as u32), party(*e));
-        Stage { id, parties, evaluator, program, inputs, ver: vec![VerBit { bundle: 1 }], reveals }
+        let (backend, ver) = (Backend::Garbled, vec![VerBit { bundle: 1 }]);
+        Stage { id, parties, backend, evaluator, program, inputs, ver, reveals }
     });
     stages.collect()
 }

@@ -2,7 +2,8 @@
 
 use super::{Inputs, party};
 use senate_circuit::{
-    Bits, Builder, PartyId, PartySet, PlaneId, Program, Reveal, Source, Stage, StageId, VerBit,
+    Backend, Bits, Builder, PartyId, PartySet, PlaneId, Program, Reveal, Source, Stage, StageId,
+    VerBit,
 };
 
 /// A small generator for circuits and inputs.
@@ -116,6 +117,7 @@ pub(super) fn tree(nodes: &[Node<'_>], lanes: u32) -> Vec<Stage> {
         Stage {
             id: StageId(number as u32),
             parties: set,
+            backend: Backend::Garbled,
             evaluator: party(*e),
             program,
             inputs,
@@ -131,7 +133,8 @@ pub(super) fn lone_stage(set: PartySet, evaluator: PartyId, program: Program) ->
     let owners = set.iter().enumerate();
     let inputs = owners.map(|(slot, party)| Source::Owner { party, slot }).collect();
     let reveals = vec![Reveal { bundle: 0, recipients: set }];
-    Stage { id: StageId(0), parties: set, evaluator, program, inputs, ver: vec![], reveals }
+    let (id, backend) = (StageId(0), Backend::Garbled);
+    Stage { id, parties: set, backend, evaluator, program, inputs, ver: vec![], reveals }
 }
 
 /// Random clear inputs for every owned bundle of `plan`.

@@ -11,7 +11,9 @@ use crate::sim::{Action, Federation, Tamper, Tampering, Target};
 use crate::stage::ideal::IdealHost;
 use crate::stage::{Execution, SessionHost};
 use senate_block::Block;
-use senate_circuit::{Bits, Builder, PartyId, PartySet, Reveal, Source, Stage, StageId, VerBit};
+use senate_circuit::{
+    Backend, Bits, Builder, PartyId, PartySet, Reveal, Source, Stage, StageId, VerBit,
+};
 use std::collections::BTreeSet;
 
 /// Which parties sent a message of a kind on a lane.
@@ -36,6 +38,7 @@ fn child_and_parent() -> Vec<Stage> {
     let stage = |id: u32, n: usize, inputs: Vec<Source>, reveals| Stage {
         id: StageId(id),
         parties: PartySet::first(n),
+        backend: Backend::Garbled,
         evaluator: party(0),
         program: program.clone(),
         inputs,

@@ -7,7 +7,7 @@ use super::scenario::{BaseOt, Census, PARTIES, Scenario, everybody, honest};
 use crate::protocol::plans::{Inputs, own_inputs, party, reference, set_of};
 use senate_block::{Block, Weights, mul};
 use senate_circuit::{
-    Bits, Builder, PartyId, PartySet, Program, Reveal, Source, Stage, StageId, VerBit,
+    Backend, Bits, Builder, PartyId, PartySet, Program, Reveal, Source, Stage, StageId, VerBit,
 };
 use senate_mpc::ot::{CotReceiver, CotRows, CotSender, Pair, TreeDepth};
 use senate_mpc::pre::distributed::Sharing;
@@ -217,6 +217,7 @@ fn sorting_plan() -> Vec<Stage> {
     let parent = Stage {
         id: StageId(1),
         parties: set_of(&[0, 1, 2]),
+        backend: Backend::Garbled,
         evaluator: party(0),
         program: b.finish().unwrap(),
         inputs: vec![Source::Child { stage: StageId(0), bundle: 0 }, owner(2, 2)],
@@ -226,6 +227,7 @@ fn sorting_plan() -> Vec<Stage> {
     let child = Stage {
         id: StageId(0),
         parties: set_of(&[0, 1]),
+        backend: Backend::Garbled,
         evaluator: party(1),
         program: three_bits(true),
         inputs: vec![owner(0, 0), owner(1, 1)],

@@ -3,14 +3,13 @@
 use crate::Block;
 use aes::Aes128Enc;
 use aes::cipher::consts::U16;
-use aes::cipher::typenum::Unsigned;
 use aes::cipher::{
     Array, BlockCipherEncBackend, BlockCipherEncClosure, BlockCipherEncrypt, BlockSizeUser,
     KeyInit, ParBlocks,
 };
 
-/// Blocks worked on at a time: a multiple of every backend's batch, long enough that what `input`
-/// stores has left the store buffer when the cipher loads it in wider registers.
+/// Blocks worked on at a time: long enough that what was stored last has left the store buffer when
+/// the cipher loads it in wider registers.
 const TILE: usize = 128;
 /// Up to this many left-over blocks, one at a time is cheaper than a padded batch.
 const SINGLES_MAX: usize = 8;
@@ -26,94 +25,63 @@ impl FixedKey {
 
     /// Replaces every block x by π_k(x).
     pub fn permute(&self, blocks: &mut [Block]) {
-        let (batches, tail) = blocks.split_at_mut(blocks.len() / TILE * TILE);
-        if !batches.is_empty() {
-            self.0.encrypt_blocks(as_arrays(batches));
-        }
-        if !tail.is_empty() {
-            let mut padded = [Block::ZERO; TILE];
-            padded[..tail.len()].copy_from_slice(tail);
-            self.0.encrypt_with_backend(Padded { tile: &mut padded, len: tail.len() });
-            tail.copy_from_slice(&padded[..tail.len()]);
-        }
+        self.each_tile(blocks, |_, _| (), |_, _| ());
     }
 
-    /// Streams `len` blocks through π_k: `input(first, tile)` writes blocks `first`, `first` + 1, …
-    /// and `output(first, tile)` takes their images. Both are compiled for the cipher's registers.
+    /// Permutes every block, tile by tile, between `before(first, tile)` and `after(first, tile)`,
+    /// where `first` is the tile's position. All three are compiled for the cipher's registers.
     #[inline]
-    pub(crate) fn stream(
+    pub(crate) fn each_tile(
         &self,
-        len: usize,
-        input: impl Fn(usize, &mut [Block]),
-        output: impl FnMut(usize, &[Block]),
+        blocks: &mut [Block],
+        before: impl Fn(usize, &mut [Block]),
+        after: impl FnMut(usize, &mut [Block]),
     ) {
-        self.0.encrypt_with_backend(Stream { len, input, output });
+        self.0.encrypt_with_backend(Tiles { blocks, before, after });
     }
 }
 
-struct Padded<'a> {
-    tile: &'a mut [Block; TILE],
-    len: usize,
+struct Tiles<'a, I, O> {
+    blocks: &'a mut [Block],
+    before: I,
+    after: O,
 }
 
-impl BlockSizeUser for Padded<'_> {
+impl<I, O> BlockSizeUser for Tiles<'_, I, O> {
     type BlockSize = U16;
 }
 
-impl BlockCipherEncClosure for Padded<'_> {
-    #[inline(always)]
-    fn call<B: BlockCipherEncBackend<BlockSize = U16>>(self, backend: &B) {
-        encrypt(backend, self.tile, self.len);
-    }
-}
-
-struct Stream<I, O> {
-    len: usize,
-    input: I,
-    output: O,
-}
-
-impl<I, O> BlockSizeUser for Stream<I, O> {
-    type BlockSize = U16;
-}
-
-impl<I: Fn(usize, &mut [Block]), O: FnMut(usize, &[Block])> BlockCipherEncClosure for Stream<I, O> {
+impl<I, O> BlockCipherEncClosure for Tiles<'_, I, O>
+where
+    I: Fn(usize, &mut [Block]),
+    O: FnMut(usize, &mut [Block]),
+{
     #[inline(always)]
     fn call<B: BlockCipherEncBackend<BlockSize = U16>>(mut self, backend: &B) {
-        let mut tile = [Block::ZERO; TILE];
-        for first in (0..self.len).step_by(TILE) {
-            let len = TILE.min(self.len - first);
-            (self.input)(first, &mut tile[..len]);
-            encrypt(backend, &mut tile, len);
-            (self.output)(first, &tile[..len]);
+        for (t, tile) in self.blocks.chunks_mut(TILE).enumerate() {
+            (self.before)(t * TILE, tile);
+            encrypt(backend, tile);
+            (self.after)(t * TILE, tile);
         }
     }
 }
 
-/// Encrypts the first `len` blocks of `tile`, in batches as far as that pays; what follows them in
-/// the tile may be encrypted too.
+/// Encrypts all blocks of `tile`, in batches as far as that pays.
 #[inline(always)]
-fn encrypt<B: BlockCipherEncBackend<BlockSize = U16>>(
-    backend: &B,
-    tile: &mut [Block; TILE],
-    len: usize,
-) {
-    let width = B::ParBlocksSize::USIZE;
-    let singles = if len % width <= SINGLES_MAX { len % width } else { 0 };
-    let blocks = as_arrays(tile);
-    let (batched, rest) = blocks.split_at_mut((len - singles).next_multiple_of(width).min(TILE));
-    let (batches, _) = ParBlocks::<B>::slice_as_chunks_mut(batched);
+fn encrypt<B: BlockCipherEncBackend<BlockSize = U16>>(backend: &B, tile: &mut [Block]) {
+    let blocks = Array::cast_slice_from_core_mut(bytemuck::cast_slice_mut::<_, [u8; 16]>(tile));
+    let (batches, rest) = ParBlocks::<B>::slice_as_chunks_mut(blocks);
     for batch in batches {
         backend.encrypt_par_blocks_inplace(batch);
     }
-    for block in rest.iter_mut().take(singles) {
-        backend.encrypt_block_inplace(block);
+    if rest.len() <= SINGLES_MAX {
+        rest.iter_mut().for_each(|block| backend.encrypt_block_inplace(block));
+    } else {
+        let mut padded = ParBlocks::<B>::default();
+        padded[..rest.len()].copy_from_slice(rest);
+        backend.encrypt_par_blocks_inplace(&mut padded);
+        rest.copy_from_slice(&padded[..rest.len()]);
     }
-}
-
-#[inline(always)]
-fn as_arrays(blocks: &mut [Block]) -> &mut [Array<u8, U16>] {
-    Array::cast_slice_from_core_mut(bytemuck::cast_slice_mut::<Block, [u8; 16]>(blocks))
 }
 
 #[cfg(test)]

@@ -16,17 +16,20 @@ impl Prg {
 
     /// Writes blocks `address`, `address` + 1, … The caller makes addresses unique, for example as
     /// (party set, batch, offset).
+    #[inline]
     pub fn fill(&self, address: u128, out: &mut [Block]) {
         let counters = |first, tile: &mut [Block]| count_from(address, first, tile);
-        self.0.stream(out.len(), counters, |first, tile| {
-            out[first..first + tile.len()].copy_from_slice(tile);
-        });
+        self.0.each_tile(out, counters, |_, _| ());
     }
 
     /// XORs blocks `address`, `address` + 1, … into `out`.
     pub fn xor_into(&self, address: u128, out: &mut [Block]) {
-        let counters = |first, tile: &mut [Block]| count_from(address, first, tile);
-        self.0.stream(out.len(), counters, |first, tile| xor_into(&mut out[first..], tile));
+        let mut pad = [Block::ZERO; TILE];
+        for (tile, out) in out.chunks_mut(TILE).enumerate() {
+            let pad = &mut pad[..out.len()];
+            self.fill(address.wrapping_add((tile * TILE) as u128), pad);
+            xor_into(out, pad);
+        }
     }
 }
 
@@ -60,6 +63,22 @@ impl Weights {
             sum ^= gf128::dot(weights, &values[first..first + weights.len()]);
         });
         sum
+    }
+
+    /// sums_p ⊕= Σ_r χ_{start+r} · planes_p[r] for planes of `len` values each: the weights are
+    /// expanded once for all of them.
+    pub fn dot_each<'a>(
+        &self,
+        start: u64,
+        len: usize,
+        planes: impl Iterator<Item = &'a [Block]> + Clone,
+        sums: &mut [Block],
+    ) {
+        self.tiles(start, len, |weights, first| {
+            for (sum, plane) in sums.iter_mut().zip(planes.clone()) {
+                *sum ^= gf128::dot(weights, &plane[first..first + weights.len()]);
+            }
+        });
     }
 
     /// Σ_r χ_{start+r} · b_r over `len` bits packed little-endian in `bits`; missing words are 0.

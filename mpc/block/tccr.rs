@@ -44,30 +44,25 @@ impl Tccr {
     /// same length; surplus elements of the longer one are left alone.
     pub fn pi(&self, xs: &[Block], out: &mut [Block]) {
         let len = xs.len().min(out.len());
-        self.0.stream(
-            len,
-            |first, tile| tile.copy_from_slice(&xs[first..first + tile.len()]),
-            |first, tile| out[first..first + tile.len()].copy_from_slice(tile),
-        );
+        let input = |first: usize, tile: &mut [Block]| {
+            tile.copy_from_slice(&xs[first..first + tile.len()]);
+        };
+        self.0.each_tile(&mut out[..len], input, |_, _| ());
     }
 
     /// out_r = H_k(x_r, tweak(r)), given `pis`_r = π_k(x_r). Lengths as in [`Tccr::pi`].
     #[inline]
     pub fn finish(&self, pis: &[Block], tweak: impl Fn(usize) -> Block, out: &mut [Block]) {
         let len = pis.len().min(out.len());
-        let (pis, out) = (&pis[..len], &mut out[..len]);
-        self.0.stream(
-            len,
+        let pis = &pis[..len];
+        self.0.each_tile(
+            &mut out[..len],
             |first, tile| {
                 for (r, (x, pi)) in tile.iter_mut().zip(&pis[first..]).enumerate() {
                     *x = *pi ^ tweak(first + r);
                 }
             },
-            |first, tile| {
-                for ((x, pi), out) in tile.iter().zip(&pis[first..]).zip(&mut out[first..]) {
-                    *out = *x ^ *pi;
-                }
-            },
+            |first, tile| tile.iter_mut().zip(&pis[first..]).for_each(|(x, pi)| *x ^= *pi),
         );
     }
 

@@ -3,8 +3,10 @@
 use super::Product;
 use crate::Block;
 use std::arch::x86_64::{
-    __m128i, __m512i, _mm_clmulepi64_si128, _mm_loadu_si128, _mm_setzero_si128, _mm_xor_si128,
-    _mm512_clmulepi64_epi128, _mm512_loadu_si512, _mm512_setzero_si512, _mm512_xor_si512,
+    __m128i, __m256i, __m512i, _mm_clmulepi64_si128, _mm_loadu_si128, _mm_setzero_si128,
+    _mm_xor_si128, _mm256_clmulepi64_epi128, _mm256_loadu_si256, _mm256_setzero_si256,
+    _mm256_shuffle_epi32, _mm256_xor_si256, _mm512_clmulepi64_epi128, _mm512_loadu_si512,
+    _mm512_setzero_si512, _mm512_xor_si512,
 };
 
 /// The unreduced dot product by the widest available backend, `None` without any. Both slices have
@@ -13,6 +15,9 @@ pub(super) fn dot(a: &[Block], b: &[Block]) -> Option<Product> {
     if a.len() >= 8 && has_wide() {
         // SAFETY: avx512f and vpclmulqdq, which `dot_wide` is compiled for, were detected.
         Some(unsafe { dot_wide(a, b) })
+    } else if a.len() >= 4 && has_double() {
+        // SAFETY: avx2 and vpclmulqdq, which `dot_double` is compiled for, were detected.
+        Some(unsafe { dot_double(a, b) })
     } else if has_narrow() {
         // SAFETY: pclmulqdq, which `dot_narrow` is compiled for, was detected.
         Some(unsafe { dot_narrow(a, b) })
@@ -23,6 +28,12 @@ pub(super) fn dot(a: &[Block], b: &[Block]) -> Option<Product> {
 
 fn has_wide() -> bool {
     is_x86_feature_detected!("avx512f")
+        && is_x86_feature_detected!("vpclmulqdq")
+        && is_x86_feature_detected!("pclmulqdq")
+}
+
+fn has_double() -> bool {
+    is_x86_feature_detected!("avx2")
         && is_x86_feature_detected!("vpclmulqdq")
         && is_x86_feature_detected!("pclmulqdq")
 }
@@ -66,6 +77,28 @@ fn dot_wide(a: &[Block], b: &[Block]) -> Product {
     Product { low: wide.low ^ tail.low, high: wide.high ^ tail.high }
 }
 
+/// Karatsuba: three products instead of four, since the multiplier is the bottleneck here.
+#[target_feature(enable = "avx2,vpclmulqdq,pclmulqdq")]
+fn dot_double(a: &[Block], b: &[Block]) -> Product {
+    let zero = _mm256_setzero_si256();
+    let (mut low, mut middle, mut high) = (zero, zero, zero);
+    let (a, a_tail) = a.as_chunks::<2>();
+    let (b, b_tail) = b.as_chunks::<2>();
+    for (a, b) in a.iter().zip(b) {
+        // SAFETY: both pointers come from references to 32 bytes; the loads are unaligned ones.
+        let (a, b) = unsafe { (load2(a), load2(b)) };
+        low = _mm256_xor_si256(low, _mm256_clmulepi64_epi128(a, b, 0x00));
+        high = _mm256_xor_si256(high, _mm256_clmulepi64_epi128(a, b, 0x11));
+        let a = _mm256_xor_si256(a, _mm256_shuffle_epi32(a, 0x4e));
+        let b = _mm256_xor_si256(b, _mm256_shuffle_epi32(b, 0x4e));
+        middle = _mm256_xor_si256(middle, _mm256_clmulepi64_epi128(a, b, 0x00));
+    }
+    let (low, high) = (bits2(low), bits2(high));
+    let double = assemble(low, bits2(middle) ^ low ^ high, high);
+    let tail = dot_narrow(a_tail, b_tail);
+    Product { low: double.low ^ tail.low, high: double.high ^ tail.high }
+}
+
 fn assemble(low: u128, middle: u128, high: u128) -> Product {
     Product { low: low ^ middle << 64, high: high ^ middle >> 64 }
 }
@@ -76,6 +109,15 @@ fn assemble(low: u128, middle: u128, high: u128) -> Product {
 unsafe fn load(block: &Block) -> __m128i {
     // SAFETY: the reference covers the 16 bytes that are read, without alignment.
     unsafe { _mm_loadu_si128(std::ptr::from_ref(block).cast()) }
+}
+
+/// # Safety
+/// AVX2 must be available.
+#[inline]
+#[target_feature(enable = "avx2")]
+unsafe fn load2(blocks: &[Block; 2]) -> __m256i {
+    // SAFETY: the reference covers the 32 bytes that are read, without alignment.
+    unsafe { _mm256_loadu_si256(std::ptr::from_ref(blocks).cast()) }
 }
 
 /// # Safety
@@ -93,6 +135,14 @@ fn bits(register: __m128i) -> u128 {
 }
 
 #[inline]
+#[target_feature(enable = "avx2")]
+fn bits2(register: __m256i) -> u128 {
+    // SAFETY: both types are 32 bytes of plain bits.
+    let [low, high] = unsafe { std::mem::transmute::<__m256i, [u128; 2]>(register) };
+    low ^ high
+}
+
+#[inline]
 #[target_feature(enable = "avx512f")]
 fn bits4(register: __m512i) -> u128 {
     // SAFETY: both types are 64 bytes of plain bits.
@@ -106,6 +156,10 @@ pub(super) fn each_backend(a: &[Block], b: &[Block], check: impl Fn(Product)) {
     if has_narrow() {
         // SAFETY: pclmulqdq was detected.
         check(unsafe { dot_narrow(a, b) });
+    }
+    if has_double() {
+        // SAFETY: avx2, vpclmulqdq and pclmulqdq were detected.
+        check(unsafe { dot_double(a, b) });
     }
     if has_wide() {
         // SAFETY: avx512f, vpclmulqdq and pclmulqdq were detected.

@@ -1,19 +1,23 @@
 //! AVX-512 (GFNI) and AVX2 backends of the 128×128 transposition.
 
-use super::Square;
+use super::{Square, collect};
+use crate::Block;
 use std::arch::x86_64::{
-    __m512i, _mm512_gf2p8affine_epi64_epi8, _mm512_loadu_si512, _mm512_permutex2var_epi8,
-    _mm512_permutex2var_epi64, _mm512_set1_epi64, _mm512_storeu_si512,
+    __m256i, __m512i, _mm256_and_si256, _mm256_loadu2_m128i, _mm256_permute2x128_si256,
+    _mm256_set1_epi8, _mm256_slli_epi16, _mm256_srli_epi16, _mm256_unpackhi_epi8,
+    _mm256_unpacklo_epi8, _mm256_xor_si256, _mm512_gf2p8affine_epi64_epi8, _mm512_loadu_si512,
+    _mm512_permutex2var_epi8, _mm512_permutex2var_epi64, _mm512_set1_epi64, _mm512_storeu_si512,
 };
 
-/// Transposes in place if the machine can; false leaves `square` alone.
-pub(super) fn transpose_square(square: &mut Square) -> bool {
+/// Transposes the columns `columns[c · stride]` into `square` if the machine can; false leaves it alone.
+pub(super) fn transpose_square(columns: &[Block], stride: usize, square: &mut Square) -> bool {
     if has_gfni() {
+        collect(columns, stride, square);
         // SAFETY: avx512f, avx512vbmi and gfni, which `gfni` is compiled for, were detected.
         unsafe { gfni(square) };
     } else if is_x86_feature_detected!("avx2") {
         // SAFETY: avx2, which `avx2` is compiled for, was detected.
-        unsafe { avx2(square) };
+        unsafe { avx2(columns, stride, square) };
     } else {
         return false;
     }
@@ -26,10 +30,94 @@ fn has_gfni() -> bool {
         && is_x86_feature_detected!("gfni")
 }
 
-/// The portable code in 256-bit registers.
+/// Within each group of 8 rows, bits trade places at distances 4, 2 and 1; after that, byte b of row
+/// 8k + t is byte k of row 8b + t of the result, so that bytes are transposed as 8 matrices of 16×16.
 #[target_feature(enable = "avx2")]
-fn avx2(square: &mut Square) {
-    super::portable(square);
+fn avx2(columns: &[Block], stride: usize, square: &mut Square) {
+    // Group k, pair p: row p (or p + 1 above 1) in the low half, the row two further in the high.
+    let mut groups = [[_mm256_set1_epi8(0); 4]; 16];
+    for (k, group) in groups.iter_mut().enumerate() {
+        let row = |t: usize| &columns[(8 * k + t) * stride];
+        let mut pairs = [0, 1, 4, 5].map(|t| load_rows(row(t), row(t + 2)));
+        swap_bits::<4>(&mut pairs, [(0, 2), (1, 3)], _mm256_set1_epi8(0x0f));
+        // Distance 2 lies within a register: put partners into the same half of two.
+        let [a, b, c, d] = pairs;
+        let mut pairs = [cross_low(a, b), cross_high(a, b), cross_low(c, d), cross_high(c, d)];
+        swap_bits::<2>(&mut pairs, [(0, 1), (2, 3)], _mm256_set1_epi8(0x33));
+        // Rows (0, 1), (2, 3), (4, 5), (6, 7): distance 1 lies within again.
+        let [a, b, c, d] = pairs;
+        let mut pairs = [cross_low(a, b), cross_high(a, b), cross_low(c, d), cross_high(c, d)];
+        swap_bits::<1>(&mut pairs, [(0, 1), (2, 3)], _mm256_set1_epi8(0x55));
+        *group = pairs;
+    }
+    // Pairs now hold the rows (0, 2), (1, 3), (4, 6), (5, 7).
+    for (pair, low) in [0, 1, 4, 5].into_iter().enumerate() {
+        let mut bytes: [__m256i; 16] = std::array::from_fn(|k| groups[k][pair]);
+        transpose_bytes(&mut bytes);
+        for (b, register) in bytes.iter().enumerate() {
+            store_rows(square, 8 * b + low, 8 * b + low + 2, *register);
+        }
+    }
+}
+
+/// Exchanges, for each pair (a, b) of registers, the bits of a that `keep` shifted up by DISTANCE
+/// selects with the bits of b that `keep` selects.
+#[inline]
+#[target_feature(enable = "avx2")]
+fn swap_bits<const DISTANCE: i32>(
+    rows: &mut [__m256i; 4],
+    pairs: [(usize, usize); 2],
+    keep: __m256i,
+) {
+    for (a, b) in pairs {
+        let shifted = _mm256_srli_epi16::<DISTANCE>(rows[a]);
+        let swap = _mm256_and_si256(_mm256_xor_si256(shifted, rows[b]), keep);
+        rows[b] = _mm256_xor_si256(rows[b], swap);
+        rows[a] = _mm256_xor_si256(rows[a], _mm256_slli_epi16::<DISTANCE>(swap));
+    }
+}
+
+/// The low halves of both registers.
+#[inline]
+#[target_feature(enable = "avx2")]
+fn cross_low(a: __m256i, b: __m256i) -> __m256i {
+    _mm256_permute2x128_si256::<0x20>(a, b)
+}
+
+/// The high halves of both registers.
+#[inline]
+#[target_feature(enable = "avx2")]
+fn cross_high(a: __m256i, b: __m256i) -> __m256i {
+    _mm256_permute2x128_si256::<0x31>(a, b)
+}
+
+/// Byte b of register k ← byte k of register b, in each half: four rounds of interleaving register
+/// k with register k + 8, which rotates the index bits of (register, byte) by one each.
+#[inline]
+#[target_feature(enable = "avx2")]
+fn transpose_bytes(registers: &mut [__m256i; 16]) {
+    for _ in 0..4 {
+        let before = *registers;
+        for k in 0..8 {
+            registers[2 * k] = _mm256_unpacklo_epi8(before[k], before[k + 8]);
+            registers[2 * k + 1] = _mm256_unpackhi_epi8(before[k], before[k + 8]);
+        }
+    }
+}
+
+#[inline]
+#[target_feature(enable = "avx2")]
+fn load_rows(low: &Block, high: &Block) -> __m256i {
+    // SAFETY: both references cover the 16 bytes that are read, without alignment.
+    unsafe { _mm256_loadu2_m128i(std::ptr::from_ref(high).cast(), std::ptr::from_ref(low).cast()) }
+}
+
+#[inline]
+#[target_feature(enable = "avx2")]
+fn store_rows(square: &mut Square, low: usize, high: usize, register: __m256i) {
+    // SAFETY: both types are 32 bytes of plain bits.
+    let halves = unsafe { std::mem::transmute::<__m256i, [Block; 2]>(register) };
+    [square[low], square[high]] = halves;
 }
 
 /// Byte s of 8-byte lane b ← byte b of row 7 − s: gathers the 8×8-bit tiles of 8 rows of 16 bytes,
@@ -137,17 +225,17 @@ fn store(bytes: &mut [u8; 64], register: __m512i) {
 
 /// Calls `check` with the result of every backend this machine has.
 #[cfg(test)]
-pub(super) fn each_backend(square: &Square, check: impl Fn(&Square)) {
+pub(super) fn each_backend(columns: &[Block], stride: usize, check: impl Fn(&Square)) {
+    let mut square = [Block::ZERO; 128];
     if has_gfni() {
-        let mut result = *square;
+        collect(columns, stride, &mut square);
         // SAFETY: avx512f, avx512vbmi and gfni were detected.
-        unsafe { gfni(&mut result) };
-        check(&result);
+        unsafe { gfni(&mut square) };
+        check(&square);
     }
     if is_x86_feature_detected!("avx2") {
-        let mut result = *square;
         // SAFETY: avx2 was detected.
-        unsafe { avx2(&mut result) };
-        check(&result);
+        unsafe { avx2(columns, stride, &mut square) };
+        check(&square);
     }
 }

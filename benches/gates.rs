@@ -1,8 +1,12 @@
 //! `cargo bench -p senate-mpc --bench gates`: AND gates per second at n = 2, 3, 4, everything
-//! included. `senate bench gates` prints the same with more detail.
+//! included; `-- 2` for one n only. `senate bench gates` prints the same with more detail.
 #![expect(clippy::unwrap_used, reason = "a bench stops at the first failure")]
 
 mod federation;
+
+/// As in the binary.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 use senate_circuit::{Bits, PartySet};
 use std::collections::BTreeMap;
@@ -12,7 +16,8 @@ use std::time::Instant;
 const GATES: u64 = 400_000;
 
 fn main() {
-    for parties in [2, 3, 4] {
+    let asked: Vec<usize> = std::env::args().filter_map(|word| word.parse().ok()).collect();
+    for parties in if asked.is_empty() { vec![2, 3, 4] } else { asked } {
         let set = PartySet::first(parties);
         let stage = federation::and_gates(set, GATES).unwrap();
         let wires = stage.program.wires_of(&stage.program.inputs[0]);

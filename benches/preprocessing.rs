@@ -5,6 +5,10 @@
 #[expect(dead_code, reason = "shared with the gates bench")]
 mod federation;
 
+/// As in the binary.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 use senate_circuit::{PartySet, StageId};
 use senate_mpc::pre::distributed::{Need, Sharing, Supply};
 use senate_mpc::{ByParty, Lane};

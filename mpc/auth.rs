@@ -143,10 +143,19 @@ impl AuthBits {
         Self { d: vec![Block::ZERO; len], macs }
     }
 
-    /// No bits yet, with room for `len` toward each of `peers`.
-    pub(crate) fn with_capacity(peers: usize, len: usize) -> Self {
-        let empty = || Vec::with_capacity(len);
-        Self { d: empty(), macs: (0..peers).map(|_| empty()).collect() }
+    /// As [`AuthBits::zeros`], for `len` lanes that are written before they are read: memory is
+    /// touched then only.
+    pub(crate) fn blank(member: &Member, len: usize) -> Self {
+        let plane = || bytemuck::allocation::zeroed_vec(len);
+        Self { d: plane(), macs: member.peers().iter().map(|_| plane()).collect() }
+    }
+
+    /// The lanes `start .. start + len` of all planes, for writing.
+    pub(crate) fn lanes_mut(&mut self, start: usize, len: usize) -> Planes<'_> {
+        let mut planes =
+            Planes { d: &mut self.d, macs: self.macs.iter_mut().map(Vec::as_mut_slice).collect() };
+        planes.take(start);
+        planes.take(len)
     }
 
     /// Number of bits.
@@ -262,6 +271,36 @@ impl AuthBits {
             plane.iter().skip(start).take(count).copied().collect()
         };
         Self { d: cut(&self.d), macs: self.macs.iter().map(cut).collect() }
+    }
+}
+
+/// Some lanes of all planes of [`AuthBits`], being written.
+#[derive(Default)]
+pub(crate) struct Planes<'a> {
+    /// D_i.
+    pub(crate) d: &'a mut [Block],
+    /// M_j per peer, ascending.
+    pub(crate) macs: Vec<&'a mut [Block]>,
+}
+
+impl<'a> Planes<'a> {
+    /// Splits off the first `len` lanes (all, when there are fewer).
+    pub(crate) fn take(&mut self, len: usize) -> Planes<'a> {
+        fn cut<'a>(plane: &mut &'a mut [Block], len: usize) -> &'a mut [Block] {
+            let whole = std::mem::take(plane);
+            let (head, tail) = whole.split_at_mut(len.min(whole.len()));
+            *plane = tail;
+            head
+        }
+        Planes {
+            d: cut(&mut self.d, len),
+            macs: self.macs.iter_mut().map(|plane| cut(plane, len)).collect(),
+        }
+    }
+
+    /// Number of lanes.
+    pub(crate) fn len(&self) -> usize {
+        self.d.len()
     }
 }
 

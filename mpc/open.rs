@@ -11,7 +11,7 @@ use crate::mesh::{Channel, Kind};
 use crate::party::ByParty;
 use crate::wire::{BLOCK_BYTES, bit_bytes, to_bits};
 use rayon::prelude::*;
-use senate_block::{Block, Weights, mul};
+use senate_block::{Block, Weights, mul, xor_into};
 use senate_circuit::{Bits, PartyId};
 use subtle::ConstantTimeEq;
 
@@ -53,21 +53,37 @@ impl Openings {
         kind: Kind,
         shares: &AuthBits,
     ) -> Result<Bits, Error> {
-        require_members(channel, &self.member)?;
         if shares.is_empty() {
             return Ok(Bits::default());
         }
-        let mine = shares.share_bits();
+        let (bits, weights) = self.exchange(channel, kind, shares.share_bits()).await?;
+        let mut sums = vec![Block::ZERO; self.macs.len() + 1];
+        add_weighted(&weights, shares.len(), shares.planes().map(Vec::as_slice), &mut sums);
+        self.absorb(&weights, &bits, &sums);
+        Ok(bits)
+    }
+
+    /// The bits whose shares are `mine` here, and the weights with which the caller sums D_i and
+    /// every M_j of them for [`Openings::absorb`].
+    ///
+    /// # Errors
+    /// As [`Openings::open`].
+    pub(crate) async fn exchange(
+        &mut self,
+        channel: &Channel,
+        kind: Kind,
+        mine: Bits,
+    ) -> Result<(Bits, Weights), Error> {
+        require_members(channel, &self.member)?;
         let mine_bytes = mine.to_bytes();
         let received = channel.exchange(kind, &mine_bytes).await?;
         let mut tag = self.domain.tag("opening").bytes(self.purpose.as_bytes());
-        tag = tag.number(self.sequence).number(shares.len() as u64);
+        tag = tag.number(self.sequence).number(mine.len() as u64);
         for party in self.member.set().iter() {
             tag = tag.bytes(received.at(party).map_or(&mine_bytes[..], Vec::as_slice));
         }
-        let bits = sum_of_bits(mine, &received, kind)?;
-        self.absorb(&Weights::new(tag.key()), &bits, shares);
-        Ok(bits)
+        self.sequence += 1;
+        Ok((sum_of_bits(mine, &received, kind)?, Weights::new(tag.key())))
     }
 
     /// Exchanges and compares the MAC sums of everything opened since the last check.
@@ -89,13 +105,13 @@ impl Openings {
         accept(equal, kind)
     }
 
-    fn absorb(&mut self, weights: &Weights, bits: &Bits, shares: &AuthBits) {
-        for (sum, plane) in self.macs.iter_mut().zip(shares.mac_planes()) {
-            *sum ^= weighted_sum(weights, plane);
-        }
-        self.expected ^= expected_sum(weights, bits, shares, &self.member);
-        self.sequence += 1;
-        self.unchecked += shares.len();
+    /// Notes what [`Openings::exchange`] opened for the next check: `sums` holds Σχ_kD_i[x_k] and
+    /// then Σχ_kM_j[x^i_k] per peer.
+    pub(crate) fn absorb(&mut self, weights: &Weights, bits: &Bits, sums: &[Block]) {
+        let Some((d, macs)) = sums.split_first() else { return };
+        self.macs.iter_mut().zip(macs).for_each(|(sum, mac)| *sum ^= *mac);
+        self.expected ^= *d ^ mul(weighted_bits(weights, bits), self.member.delta());
+        self.unchecked += bits.len();
     }
 }
 
@@ -164,6 +180,30 @@ pub(crate) fn weighted_sum(weights: &Weights, values: &[Block]) -> Block {
     tiles
         .map(|(tile, values)| weights.dot((tile * SUM_LANES) as u64, values))
         .reduce(|| Block::ZERO, |a, b| a ^ b)
+}
+
+/// sums_p ⊕= Σ_r χ_r · planes_p[r] over planes of `len` values, in parallel, weights expanded once.
+pub(crate) fn add_weighted<'a>(
+    weights: &Weights,
+    len: usize,
+    planes: impl Iterator<Item = &'a [Block]>,
+    sums: &mut [Block],
+) {
+    let planes: Vec<_> = planes.collect();
+    let tile = |first: usize| {
+        let len = SUM_LANES.min(len - first);
+        let mut sums = vec![Block::ZERO; planes.len()];
+        let parts = planes.iter().map(|plane| &plane[first..first + len]);
+        weights.dot_each(first as u64, len, parts, &mut sums);
+        sums
+    };
+    let firsts: Vec<_> = (0..len).step_by(SUM_LANES).collect();
+    let add = |mut a: Vec<Block>, b: Vec<Block>| {
+        xor_into(&mut a, &b);
+        a
+    };
+    let total = firsts.into_par_iter().map(tile).reduce_with(add);
+    total.iter().for_each(|total| xor_into(sums, total));
 }
 
 /// Σ_r χ_r · bit_r, in parallel.

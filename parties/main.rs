@@ -5,6 +5,11 @@ use clap::Parser;
 use senate::cli::Cli;
 use std::process::ExitCode;
 
+/// Preprocessing takes and returns large buffers at a high rate: the default allocator gives their
+/// pages back to the system each time.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     senate::cli::run(Cli::parse())
 }

@@ -22,6 +22,20 @@ pub fn dot(a: &[Block], b: &[Block]) -> Block {
     reduce(portable::dot(a, b))
 }
 
+/// sums_c ⊕= Σ_t weights_t · squares[128 t + c] for each column c of `squares`, of which there are as
+/// many as weights.
+pub fn dot_columns(weights: &[Block], squares: &[Block], sums: &mut [Block; 128]) {
+    let (squares, _) = squares.as_chunks::<128>();
+    #[cfg(target_arch = "x86_64")]
+    if x86::dot_columns(weights, squares, sums) {
+        return;
+    }
+    for (c, sum) in sums.iter_mut().enumerate() {
+        let terms = weights.iter().zip(squares);
+        *sum = terms.fold(*sum, |sum, (weight, square)| sum ^ mul(*weight, square[c]));
+    }
+}
+
 /// Σ_r weights_r · b_r, bit r taken from `bits` packed little-endian; missing words are 0.
 pub fn select(weights: &[Block], bits: &[u64]) -> Block {
     let mut sum = Block::ZERO;
@@ -139,6 +153,19 @@ mod tests {
             assert!(dot(&a, &b) == expected, "{len}");
             #[cfg(target_arch = "x86_64")]
             x86::each_backend(&a, &b, |product| assert!(reduce(product) == expected, "{len}"));
+        }
+    }
+
+    #[test]
+    fn columns_are_summed_one_by_one() {
+        for len in [0, 1, 2, 63, 64] {
+            let (weights, squares) = (noise(6, len), noise(7, 128 * len));
+            let mut sums = [Block::ONE; 128];
+            dot_columns(&weights, &squares, &mut sums);
+            for (c, sum) in sums.iter().enumerate() {
+                let column: Vec<_> = squares.iter().skip(c).step_by(128).copied().collect();
+                assert!(*sum == Block::ONE ^ dot(&weights, &column), "{len} {c}");
+            }
         }
     }
 

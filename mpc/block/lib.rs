@@ -15,11 +15,11 @@ mod xor;
 
 pub use aes::FixedKey;
 pub use block::Block;
-pub use gf128::{combine_bits, dot, mul, select};
+pub use gf128::{combine_bits, dot, dot_columns, mul, select};
 pub use prg::{Prg, Weights};
 pub use tccr::{Tccr, Tweak};
 pub use transpose::transpose;
-pub use xor::xor_into;
+pub use xor::{xor_into, xor_into_both};
 
 #[cfg(target_endian = "big")]
 compile_error!("blocks are laid out little-endian in memory; big-endian targets are not supported");

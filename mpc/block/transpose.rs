@@ -8,35 +8,16 @@ mod x86;
 /// A 128×128-bit matrix: bit c of block r is the entry in row r and column c.
 type Square = [Block; 128];
 
-/// Turns 128 columns of bits into rows of 128 bits.
-///
-/// `columns` is 128 columns of `columns.len() / 128` blocks each, one after the other: row r of
-/// column c is bit r mod 128 of block `columns[c · blocks + r / 128]`. `rows_r` becomes the block
-/// whose bit c is row r of column c. `rows` has 128 blocks per block of a column; what either slice
-/// has beyond the shorter one's share is left alone.
-pub fn transpose(columns: &[Block], rows: &mut [Block]) {
-    let blocks = columns.len() / 128;
-    let (squares, _) = rows.as_chunks_mut::<128>();
-    for (t, square) in squares.iter_mut().take(blocks).enumerate() {
-        transpose_square(&columns[t..], blocks, square);
-    }
-}
-
-/// One square: its column c is `columns[c · stride]`.
-fn transpose_square(columns: &[Block], stride: usize, square: &mut Square) {
-    #[cfg(target_arch = "x86_64")]
-    if x86::transpose_square(columns, stride, square) {
-        return;
-    }
-    collect(columns, stride, square);
-    portable(square);
-}
-
-/// The columns of a square, one after the other.
-#[inline(always)]
-fn collect(columns: &[Block], stride: usize, square: &mut Square) {
-    for (block, column) in square.iter_mut().zip(columns.chunks(stride)) {
-        *block = column[0];
+/// Transposes squares of 128×128 bits in place: of each 128 blocks of `squares`, bit c of block r
+/// trades places with bit r of block c. A last incomplete square is left alone.
+pub fn transpose(squares: &mut [Block]) {
+    let (squares, _) = squares.as_chunks_mut::<128>();
+    for square in squares {
+        #[cfg(target_arch = "x86_64")]
+        if x86::transpose_square(square) {
+            continue;
+        }
+        portable(square);
     }
 }
 
@@ -66,31 +47,28 @@ mod tests {
 
     #[test]
     fn entries_change_places() {
-        for blocks in [0, 1, 2, 3, 8, 9] {
-            let columns = noise(10, 128 * blocks);
-            let mut rows = vec![Block::ZERO; 128 * blocks];
-            transpose(&columns, &mut rows);
-            for r in 0..128 * blocks {
+        for squares in [0, 1, 2, 3] {
+            let before = noise(10, 128 * squares + 5);
+            let mut after = before.clone();
+            transpose(&mut after);
+            for (at, block) in before.iter().enumerate().take(128 * squares) {
                 for c in 0..128 {
-                    let entry = columns[c * blocks + r / 128].0 >> (r % 128) & 1;
-                    assert_eq!(rows[r].0 >> c & 1, entry, "row {r} column {c} of {blocks}");
+                    let mirrored = after[at / 128 * 128 + c].0 >> (at % 128) & 1;
+                    assert_eq!(block.0 >> c & 1, mirrored, "block {at} bit {c}");
                 }
             }
+            assert!(after[128 * squares..] == before[128 * squares..]);
         }
     }
 
     #[test]
     fn twins_agree() {
-        for (seed, stride) in (0..20).zip([1, 2, 5, 64].into_iter().cycle()) {
-            let columns = noise(seed, 128 * stride);
-            let mut expected = [Block::ZERO; 128];
-            collect(&columns, stride, &mut expected);
+        for seed in 0..20 {
+            let square: Square = std::array::from_fn(|r| noise(seed, 128)[r]);
+            let mut expected = square;
             portable(&mut expected);
             #[cfg(target_arch = "x86_64")]
-            x86::each_backend(&columns, stride, |result| assert!(*result == expected));
-            let mut square = [Block::ZERO; 128];
-            transpose_square(&columns, stride, &mut square);
-            assert!(square == expected);
+            x86::each_backend(&square, |result| assert!(*result == expected));
         }
     }
 }

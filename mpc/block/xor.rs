@@ -27,6 +27,35 @@ fn avx2(dst: &mut [Block], src: &[Block]) {
     portable(dst, src);
 }
 
+/// first_r ⊕= src_r and second_r ⊕= src_r in one pass. Lengths as in [`xor_into`].
+#[inline]
+pub fn xor_into_both(first: &mut [Block], second: &mut [Block], src: &[Block]) {
+    #[cfg(target_arch = "x86_64")]
+    if src.len() >= 8 && is_x86_feature_detected!("avx2") {
+        // SAFETY: avx2, which `avx2_both` is compiled for, was detected.
+        unsafe { avx2_both(first, second, src) };
+        return;
+    }
+    portable_both(first, second, src);
+}
+
+#[inline(always)]
+fn portable_both(first: &mut [Block], second: &mut [Block], src: &[Block]) {
+    let len = src.len().min(first.len()).min(second.len());
+    let (first, second, src) = (&mut first[..len], &mut second[..len], &src[..len]);
+    for r in 0..len {
+        first[r] ^= src[r];
+        second[r] ^= src[r];
+    }
+}
+
+/// The portable code in 256-bit registers.
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2")]
+fn avx2_both(first: &mut [Block], second: &mut [Block], src: &[Block]) {
+    portable_both(first, second, src);
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -40,6 +69,18 @@ mod tests {
             xor_into(&mut fast, &b);
             portable(&mut slow, &b);
             assert!(fast == slow, "{len}");
+        }
+    }
+
+    #[test]
+    fn both_get_the_sum() {
+        for len in LADDER {
+            let (mut a, mut b, c) = (noise(12, len), noise(13, len), noise(14, len));
+            let (mut x, mut y) = (a.clone(), b.clone());
+            xor_into_both(&mut a, &mut b, &c);
+            portable(&mut x, &c);
+            portable(&mut y, &c);
+            assert!(a == x && b == y, "{len}");
         }
     }
 }

@@ -9,6 +9,7 @@ mod fold;
 mod ggm;
 mod pair;
 mod softspoken;
+mod spare;
 
 #[cfg(test)]
 mod tests;
@@ -25,7 +26,8 @@ use crate::mesh::Channel;
 use crate::party::ByParty;
 use futures_util::future::try_join;
 use senate_block::Block;
-use senate_circuit::{Bits, PartyId};
+use senate_circuit::{Bits, PartyId, PartySet};
+use spare::Spare;
 use std::rc::Rc;
 use zeroize::Zeroize;
 
@@ -33,6 +35,7 @@ use zeroize::Zeroize;
 #[derive(Debug)]
 pub struct Cots {
     instances: ByParty<(CotSender, CotReceiver)>,
+    spare: Rc<Spare>,
 }
 
 /// What one extension yields with one peer j, row by row. Zeroised on drop.
@@ -75,9 +78,7 @@ impl Cots {
             )
         };
         let peers = channel.peers();
-        let mut instances = try_join_all(peers.iter().map(with)).await?.into_iter();
-        let next = |_| instances.next().ok_or(Error::Misuse("one instance per peer"));
-        Ok(Self { instances: ByParty::try_from_fn(peers, next)? })
+        Self::new(peers, try_join_all(peers.iter().map(with)).await?)
     }
 
     /// As [`Cots::set_up`] after base OTs that a dealer has done; everything else is real. Tests
@@ -103,9 +104,17 @@ impl Cots {
             )
         };
         let peers = channel.peers();
-        let mut instances = try_join_all(peers.iter().map(with)).await?.into_iter();
-        let next = |_| instances.next().ok_or(Error::Misuse("one instance per peer"));
-        Ok(Self { instances: ByParty::try_from_fn(peers, next)? })
+        Self::new(peers, try_join_all(peers.iter().map(with)).await?)
+    }
+
+    fn new(peers: PartySet, instances: Vec<(CotSender, CotReceiver)>) -> Result<Self, Error> {
+        let spare = Rc::new(Spare::default());
+        let mut instances = instances.into_iter();
+        let instances = ByParty::try_from_fn(peers, |_| {
+            let next = instances.next().ok_or(Error::Misuse("one instance per peer"))?;
+            Ok((next.0.with_spare(&spare), next.1.with_spare(&spare)))
+        })?;
+        Ok(Self { instances, spare })
     }
 
     /// Extends both instances with every peer of `channel` by as many rows as `choices` of that
@@ -136,6 +145,14 @@ impl Cots {
         };
         let mut rows = try_join_all(peers.iter().map(with)).await?.into_iter();
         ByParty::try_from_fn(peers, |_| rows.next().ok_or(Error::Misuse("one answer per peer")))
+    }
+
+    /// Takes back rows that nobody needs any more: the next extension writes into their memory.
+    pub fn recycle(&self, rows: ByParty<CotRows>) {
+        for (_, mut rows) in rows {
+            self.spare.put(std::mem::take(&mut rows.macs));
+            self.spare.put(std::mem::take(&mut rows.keys));
+        }
     }
 
     /// The instance in which this party holds Δ and `peer` chooses.

@@ -3,10 +3,11 @@
 //! Tree b gives the receiver u_b = ⊕_x r_x and V_b = ⊕_x x·r_x, the sender W_b = V_b ⊕ Δ_b u_b, r_x
 //! being the expansion of leaf x at the extension's address. The correction d_b = u ⊕ u_b turns all
 //! u_b into one u; the check at the end, one per bit column, convicts a receiver that corrected
-//! toward different u. Planes are kept as columns, tile by tile, until the check has passed.
+//! toward different u. Until the check has passed, planes are columns: block t of column c at 128 t + c.
 
-use super::fold::{TILE, fold_leaves};
+use super::fold::{Scratch, TILE};
 use super::pair::{Pair, TreeDepth};
+use super::spare::Spare;
 use super::{base, ggm};
 use crate::auth::Delta;
 use crate::entropy::Entropy;
@@ -14,7 +15,7 @@ use crate::error::{Error, Fault};
 use crate::mesh::{Channel, Kind};
 use crate::wire::{BLOCK_BYTES, from_blocks, to_blocks};
 use rayon::prelude::*;
-use senate_block::{Block, Prg, Weights, dot, transpose, xor_into};
+use senate_block::{Block, Prg, Weights, dot, dot_columns, transpose, xor_into};
 use senate_circuit::{Bits, PartySet};
 use std::cell::RefCell;
 use std::collections::BTreeSet;
@@ -75,7 +76,7 @@ impl CotSender {
         channel.send(peer, Kind::BaseReceiver, chooser.offer()).await?;
         let answer = channel.recv(peer, Kind::BaseSender, base::ANSWER_BYTES).await?;
         let keys = chooser.keys(&answer, peer)?;
-        Self::puncture(channel, pair, depth, delta, &keys).await
+        Self::puncture(channel, Instance::new(pair, depth), delta, &keys).await
     }
 
     /// As [`CotSender::set_up`] after base OTs that a dealer has done.
@@ -90,23 +91,29 @@ impl CotSender {
         delta: Rc<Delta>,
     ) -> Result<Self, Error> {
         let keys = base::dealt_choices(&pair, Block(!delta.block().0));
-        Self::puncture(channel, pair, depth, delta, &keys).await
+        Self::puncture(channel, Instance::new(pair, depth), delta, &keys).await
     }
 
     /// The punctured trees and their check, given the chosen keys of the base OTs.
     async fn puncture(
         channel: &Channel,
-        pair: Pair,
-        depth: TreeDepth,
+        instance: Instance,
         delta: Rc<Delta>,
         keys: &[Block],
     ) -> Result<Self, Error> {
-        let peer = pair.receiver;
+        let Instance { pair, depth, .. } = &instance;
+        let (depth, peer) = (*depth, pair.receiver);
         let corrections = channel.recv(peer, Kind::Ggm, ggm::CORRECTION_BYTES).await?;
         let check = channel.recv(peer, Kind::Pprf, ggm::check_bytes(depth)).await?;
-        let values = ggm::puncture(&pair, depth, delta.block(), keys, &corrections, &check)?;
+        let values = ggm::puncture(pair, depth, delta.block(), keys, &corrections, &check)?;
         let leaves = values.iter().map(|value| Prg::new(*value)).collect();
-        Ok(Self { instance: Instance::new(pair, depth), delta, leaves })
+        Ok(Self { instance, delta, leaves })
+    }
+
+    /// This instance, using the memory that `spare` has.
+    pub(super) fn with_spare(mut self, spare: &Rc<Spare>) -> Self {
+        self.instance.spare = Rc::clone(spare);
+        self
     }
 
     /// `rows` fresh keys K with bit 0 cleared, at address (parties of the channel, `batch`). The
@@ -124,7 +131,7 @@ impl CotSender {
     ) -> Result<Vec<Block>, Error> {
         let peer = self.instance.pair.receiver;
         let run = self.instance.begin(channel.set(), batch, rows)?;
-        let mut planes = Zeroizing::new(vec![Block::ZERO; run.blocks * ROWS_PER_BLOCK]);
+        let mut planes = self.instance.spare.take(run.blocks * ROWS_PER_BLOCK);
         let groups = planes.chunks_mut(GROUP * ROWS_PER_BLOCK).enumerate();
         for (group, planes) in groups {
             let blocks = planes.len() / ROWS_PER_BLOCK;
@@ -144,37 +151,36 @@ impl CotSender {
         if !bool::from(run.digest(&columns).as_slice().ct_eq(digest)) {
             return Err(Error::by(peer, Fault::CotConsistency));
         }
-        Ok(rows_of(planes, rows, |_| false))
+        Ok(rows_of(planes, rows, &[]))
     }
 
     /// Keys' columns W of one group of blocks, the first being number `first` of the extension.
     fn expand(&self, run: &Run, first: usize, planes: &mut [Block], corrections: &[Block]) {
         let depth = self.instance.depth;
         let delta = self.delta.block().0;
-        let leaves = &self.leaves;
-        let per_tree = depth.leaves() - 1;
+        let (leaves, bits, per_tree) = (&self.leaves, depth.bits(), depth.leaves() - 1);
         let tiles = planes
             .par_chunks_mut(TILE * ROWS_PER_BLOCK)
             .zip(corrections.par_chunks(TILE * depth.trees()));
-        tiles.enumerate().for_each(|(tile, (planes, corrections))| {
+        tiles.enumerate().for_each_init(Scratch::new, |scratch, (tile, (planes, corrections))| {
             let len = planes.len() / ROWS_PER_BLOCK;
             let address = run.address + (first + tile * TILE) as u128;
-            let trees = planes.par_chunks_mut(depth.bits() * len).zip(corrections.par_chunks(len));
-            let trees = trees.with_min_len(trees_per_task(depth)).enumerate();
-            trees.for_each(|(tree, (columns, correction))| {
-                let leaves = &leaves[tree * per_tree..][..per_tree];
-                let mut sum = [Block::ZERO; TILE];
-                fold_leaves(columns, &mut sum[..len], |y, out| match y.checked_sub(1) {
+            let mut sum = [Block::ZERO; TILE];
+            let trees = leaves.chunks(per_tree).zip(corrections.chunks(len)).enumerate();
+            for (tree, (leaves, correction)) in trees {
+                let leaf = |y: usize, out: &mut [Block]| match y.checked_sub(1) {
                     Some(known) => leaves[known].fill(address, out),
                     None => out.fill(Block::ZERO),
-                });
+                };
+                let columns = scratch.fold(bits, &mut sum[..len], leaf);
                 for (t, column) in columns.chunks_mut(len).enumerate() {
-                    let bit = delta >> (tree * depth.bits() + t) & 1 == 1;
+                    let bit = delta >> (tree * bits + t) & 1 == 1;
                     for (w, d) in column.iter_mut().zip(correction) {
                         *w ^= d.times(bit);
                     }
                 }
-            });
+                scatter(columns, tree * bits, planes);
+            }
         });
     }
 }
@@ -195,7 +201,7 @@ impl CotReceiver {
         let seed = Zeroizing::new(entropy.seed("base"));
         let (keys, answer) = base::answer(&pair, &offer, peer, &seed)?;
         channel.send(peer, Kind::BaseSender, answer).await?;
-        Self::grow(channel, pair, depth, &keys, entropy).await
+        Self::grow(channel, Instance::new(pair, depth), &keys, entropy).await
     }
 
     /// As [`CotReceiver::set_up`] after base OTs that a dealer has done.
@@ -209,23 +215,30 @@ impl CotReceiver {
         depth: TreeDepth,
         entropy: &Entropy,
     ) -> Result<Self, Error> {
-        Self::grow(channel, pair, depth, &base::dealt_keys(&pair), entropy).await
+        let keys = base::dealt_keys(&pair);
+        Self::grow(channel, Instance::new(pair, depth), &keys, entropy).await
     }
 
     /// The trees and their check, given both keys of the base OTs.
     async fn grow(
         channel: &Channel,
-        pair: Pair,
-        depth: TreeDepth,
+        instance: Instance,
         keys: &[[Block; 2]],
         entropy: &Entropy,
     ) -> Result<Self, Error> {
-        let peer = pair.sender;
-        let grown = ggm::grow(&pair, depth, keys, &Zeroizing::new(entropy.seed("tree roots")));
+        let Instance { pair, depth, .. } = &instance;
+        let (depth, peer) = (*depth, pair.sender);
+        let grown = ggm::grow(pair, depth, keys, &Zeroizing::new(entropy.seed("tree roots")));
         channel.send(peer, Kind::Ggm, grown.corrections).await?;
         channel.send(peer, Kind::Pprf, grown.check).await?;
         let leaves = grown.leaves.iter().map(|value| Prg::new(*value)).collect();
-        Ok(Self { instance: Instance::new(pair, depth), leaves })
+        Ok(Self { instance, leaves })
+    }
+
+    /// This instance, using the memory that `spare` has.
+    pub(super) fn with_spare(mut self, spare: &Rc<Spare>) -> Self {
+        self.instance.spare = Rc::clone(spare);
+        self
     }
 
     /// One MAC M = K ⊕ uΔ_j per bit u of `choices`, with bit0(M) = u, at address (parties of the
@@ -243,7 +256,7 @@ impl CotReceiver {
         let peer = self.instance.pair.sender;
         let run = self.instance.begin(channel.set(), batch, choices.len())?;
         let u = padded_choices(choices, run.blocks, entropy);
-        let mut planes = Zeroizing::new(vec![Block::ZERO; run.blocks * ROWS_PER_BLOCK]);
+        let mut planes = self.instance.spare.take(run.blocks * ROWS_PER_BLOCK);
         let groups = planes.chunks_mut(GROUP * ROWS_PER_BLOCK).zip(u.chunks(GROUP)).enumerate();
         for (group, (planes, u)) in groups {
             let corrections = self.expand(&run, group * GROUP, planes, u);
@@ -254,32 +267,41 @@ impl CotReceiver {
         let mut response = dot(&weights, &u).to_bytes().to_vec();
         response.extend_from_slice(&run.digest(&hash_columns(&planes, &weights)));
         channel.send(peer, Kind::Resp, response).await?;
-        Ok(rows_of(planes, choices.len(), |row| choices.bit(row)))
+        Ok(rows_of(planes, choices.len(), &u))
     }
 
     /// MACs' columns V of one group of blocks, the first being number `first` of the extension;
     /// returns the corrections, tile by tile and tree by tree.
     fn expand(&self, run: &Run, first: usize, planes: &mut [Block], u: &[Block]) -> Vec<Block> {
         let depth = self.instance.depth;
-        let leaves = &self.leaves;
+        let (leaves, bits) = (&self.leaves, depth.bits());
         let mut corrections = vec![Block::ZERO; u.len() * depth.trees()];
         let tiles = planes
             .par_chunks_mut(TILE * ROWS_PER_BLOCK)
             .zip(corrections.par_chunks_mut(TILE * depth.trees()))
-            .zip(u.par_chunks(TILE));
-        tiles.enumerate().for_each(|(tile, ((planes, corrections), u))| {
-            let len = u.len();
+            .zip(u.par_chunks(TILE))
+            .enumerate();
+        tiles.for_each_init(Scratch::new, |scratch, (tile, ((planes, corrections), u))| {
             let address = run.address + (first + tile * TILE) as u128;
-            let trees =
-                planes.par_chunks_mut(depth.bits() * len).zip(corrections.par_chunks_mut(len));
-            let trees = trees.with_min_len(trees_per_task(depth)).enumerate();
-            trees.for_each(|(tree, (columns, correction))| {
-                let leaves = &leaves[tree * depth.leaves()..][..depth.leaves()];
-                fold_leaves(columns, correction, |x, out| leaves[x].fill(address, out));
+            let trees = leaves.chunks(depth.leaves()).zip(corrections.chunks_mut(u.len()));
+            for (tree, (leaves, correction)) in trees.enumerate() {
+                let leaf = |x: usize, out: &mut [Block]| leaves[x].fill(address, out);
+                let columns = scratch.fold(bits, correction, leaf);
+                scatter(columns, tree * bits, planes);
                 xor_into(correction, u);
-            });
+            }
         });
         corrections
+    }
+}
+
+/// Files columns `first`, `first` + 1, … of a tile: block t of column c is `planes[128 t + c]`.
+fn scatter(columns: &[Block], first: usize, planes: &mut [Block]) {
+    let len = planes.len() / ROWS_PER_BLOCK;
+    for (t, square) in planes.chunks_mut(ROWS_PER_BLOCK).enumerate() {
+        for (block, column) in square[first..].iter_mut().zip(columns.chunks(len)) {
+            *block = column[t];
+        }
     }
 }
 
@@ -288,11 +310,12 @@ struct Instance {
     pair: Pair,
     depth: TreeDepth,
     used: RefCell<BTreeSet<(PartySet, u32)>>,
+    spare: Rc<Spare>,
 }
 
 impl Instance {
     fn new(pair: Pair, depth: TreeDepth) -> Self {
-        Self { pair, depth, used: RefCell::default() }
+        Self { pair, depth, used: RefCell::default(), spare: Rc::default() }
     }
 
     /// Claims an address, which serves once: leaves expanded twice at one address would correlate
@@ -334,11 +357,6 @@ impl Run {
     }
 }
 
-/// The trees that make a task worth scheduling.
-fn trees_per_task(depth: TreeDepth) -> usize {
-    (64 / depth.leaves()).max(1)
-}
-
 /// u in blocks: the choices, then fresh random bits up to the block border and the mask block.
 fn padded_choices(choices: &Bits, blocks: usize, entropy: &Entropy) -> Zeroizing<Vec<Block>> {
     let mut u = Zeroizing::new(vec![Block::ZERO; blocks]);
@@ -363,9 +381,7 @@ fn hash_columns(planes: &[Block], weights: &[Block]) -> [Block; 128] {
     let tiles = planes.par_chunks(TILE * ROWS_PER_BLOCK).zip(weights.par_chunks(TILE));
     let sums = tiles.map(|(planes, weights)| {
         let mut sums = [Block::ZERO; 128];
-        for (sum, column) in sums.iter_mut().zip(planes.chunks(weights.len())) {
-            *sum = dot(weights, column);
-        }
+        dot_columns(weights, planes, &mut sums);
         sums
     });
     sums.reduce(
@@ -377,19 +393,14 @@ fn hash_columns(planes: &[Block], weights: &[Block]) -> [Block; 128] {
     )
 }
 
-/// The first `rows` rows of checked planes, bit 0 set by row; mask and spare rows are wiped.
-fn rows_of(
-    mut planes: Zeroizing<Vec<Block>>,
-    rows: usize,
-    bit0: impl Fn(usize) -> bool + Sync,
-) -> Vec<Block> {
-    let tile_rows = TILE * ROWS_PER_BLOCK;
-    planes.par_chunks_mut(tile_rows).enumerate().for_each(|(tile, planes)| {
-        let columns = Zeroizing::new(planes.to_vec());
-        transpose(&columns, planes);
-        for (row, block) in planes.iter_mut().enumerate() {
-            *block = block.with_bit0(bit0(tile * tile_rows + row));
-        }
+/// The first `rows` rows of checked planes, bit 0 of row r being bit r of `bit0`, zero where there is
+/// none; mask and spare rows are wiped.
+fn rows_of(mut planes: Zeroizing<Vec<Block>>, rows: usize, bit0: &[Block]) -> Vec<Block> {
+    let squares = planes.par_chunks_exact_mut(ROWS_PER_BLOCK).with_min_len(TILE).enumerate();
+    squares.for_each(|(t, square)| {
+        // Bit 0 of all rows is column 0.
+        square[0] = bit0.get(t).copied().unwrap_or_default();
+        transpose(square);
     });
     let mut planes = std::mem::take(&mut *planes);
     planes[rows..].zeroize();

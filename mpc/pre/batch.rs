@@ -2,28 +2,33 @@
 //! test, buckets.
 
 use super::Triples;
-use super::bucket::{BatchShape, combine};
-use super::leaky_and::{Factors, leaky_and};
-use super::shares::{RowCounts, share_rows};
+use super::bucket::{BatchShape, Leaky, combine};
+use super::leaky_and::{finish, leaky_and};
+use super::shares::{Extension, RowCounts, check, extend, share_into};
 use super::workbench::{CotSource, Workbench};
 use super::zero_test::{PRODUCT_ROWS, zero_test};
 use crate::auth::AuthBits;
 use crate::coin::Coins;
 use crate::error::Error;
+use futures_channel::mpsc;
+use futures_util::{SinkExt, StreamExt, future::try_join3};
+use senate_circuit::Bits;
 use zeroize::Zeroizing;
 
-/// Leaky triples per extension: bounds the memory of rows that are not triples yet.
-const LEAKY_CHUNK: usize = 1 << 16;
+/// Leaky triples per extension: what is on the way between the parties of one machine stays in its
+/// last-level cache.
+const LEAKY_CHUNK: usize = 1 << 15;
 /// Masks per extension.
 const MASK_CHUNK: usize = 3 * LEAKY_CHUNK;
-/// Most that a peer has on the way in a batch: the corrections of one extension, at most 8 bytes a
-/// row, beside the corrections of leaky AND and bits.
-const AHEAD_BYTES: usize = 16 * (MASK_CHUNK + 1024);
 /// Extensions that one batch may use.
 const EXTENSIONS_MAX: u32 = 1 << 8;
+/// Most that a peer has on the way in a batch: the corrections of two extensions, at most 8 bytes a
+/// row, beside those of leaky AND and bits.
+const AHEAD_BYTES: usize = 24 * (3 * LEAKY_CHUNK + 1024);
 
 /// Makes the triples of `shape`. `batch` addresses the batch's extensions within S and must not
-/// repeat there.
+/// repeat there. The extension of one span, the leaky ANDs of the one before and the d of the one
+/// before that run side by side; each kind of message is still sent in the order of the spans.
 ///
 /// # Errors
 /// Those of the protocols it consists of.
@@ -32,35 +37,62 @@ pub async fn triple_batch<C: CotSource>(
     batch: u32,
     shape: BatchShape,
 ) -> Result<Triples, Error> {
+    let spans = spans(shape.leaky(), chunk(shape.leaky()));
     let _room = bench.channel.reserve(AHEAD_BYTES);
-    let spans = spans(shape.leaky(), LEAKY_CHUNK);
-    let mut extensions = extensions(batch, spans.len())?;
     let mut coins =
         Coins::commit(&bench.channel, bench.domain, spans.len() + 2, &bench.entropy).await?;
-    let mut rows = Vec::with_capacity(shape.bucket);
-    let mut residues = Zeroizing::new(Vec::with_capacity(shape.leaky()));
-    let mut products = None;
-    for (start, len) in spans {
-        let extension = extensions.next().ok_or(Error::Misuse("one extension per span"))?;
-        let specific = if products.is_none() { PRODUCT_ROWS } else { 0 };
-        let counts = RowCounts { common: 3 * len, specific };
-        let made = share_rows(bench, extension, counts, &mut coins).await?;
-        products.get_or_insert(made.specific);
-        let mut shares = made.shares;
-        let (a, b) = (shares.take_front(len), shares.take_front(len));
-        let keys = made.keys.map(|_, mut keys| {
-            keys.truncate(len);
-            keys
-        });
-        let factors = Factors { a, b, r: shares, keys };
-        let (leaky, sums) = leaky_and(bench, start, factors).await?;
-        residues.extend_from_slice(&Zeroizing::new(sums));
-        file(&mut rows, leaky, shape.triples);
-    }
-    let products = products.ok_or(Error::Misuse("a batch has at least one triple"))?;
+    let tag = bench.domain.tag("zero shares of leaky AND");
+    let zero = bench.zero.stream(bench.member.peers(), &tag)?;
+    let blank = || AuthBits::blank(&bench.member, shape.triples);
+    let row = |_| Triples { a: blank(), b: blank(), c: blank() };
+    let mut rows: Vec<_> = (0..shape.bucket).map(row).collect();
+    let (made, mut extended) = mpsc::channel::<Extension>(0);
+    let (multiplied, mut pending) = mpsc::channel(0);
+    let extending = extend_all(bench, batch, &spans, made);
+    let multiplying = async {
+        let mut multiplied = multiplied;
+        let mut products = None;
+        for (start, _) in &spans {
+            let mut made = extended.next().await.ok_or(Error::Misuse("one extension per span"))?;
+            products.get_or_insert(made.take_specific());
+            let made = check(bench, made, &mut coins).await?;
+            let and = leaky_and(bench, &zero, *start, made, &mut rows).await?;
+            multiplied.send(and).await.map_err(|_| Error::Misuse("a batch ended early"))?;
+        }
+        products.ok_or(Error::Misuse("a batch has at least one triple"))
+    };
+    let finishing = async {
+        let (mut b, mut d) = (Bits::default(), Bits::default());
+        let mut residues = Zeroizing::new(Vec::with_capacity(shape.leaky()));
+        while let Some(and) = pending.next().await {
+            b.extend_from(&and.b);
+            let (bits, more) = finish(bench, and).await?;
+            d.extend_from(&bits);
+            residues.extend_from_slice(&Zeroizing::new(more));
+        }
+        Ok((b, d, residues))
+    };
+    let ((), products, (b, d, residues)) = try_join3(extending, multiplying, finishing).await?;
     zero_test(bench, &residues, &products, &mut coins).await?;
     drop(residues);
-    combine(bench, rows, &mut coins).await
+    combine(bench, Leaky { rows, b, d }, &mut coins).await
+}
+
+/// One extension per span, at most one ahead of who takes them.
+async fn extend_all<C: CotSource>(
+    bench: &Workbench<C>,
+    batch: u32,
+    spans: &[(usize, usize)],
+    mut made: mpsc::Sender<Extension>,
+) -> Result<(), Error> {
+    let mut extensions = extensions(batch, spans.len())?;
+    for (start, len) in spans {
+        let extension = extensions.next().ok_or(Error::Misuse("one extension per span"))?;
+        let specific = if *start == 0 { PRODUCT_ROWS } else { 0 };
+        let rows = extend(bench, extension, RowCounts { common: 3 * len, specific }).await?;
+        made.send(rows).await.map_err(|_| Error::Misuse("a batch ended early"))?;
+    }
+    Ok(())
 }
 
 /// Makes `count` authenticated random bits; `batch` as in [`triple_batch`].
@@ -77,27 +109,17 @@ pub async fn mask_batch<C: CotSource>(
     let mut extensions = extensions(batch, spans.len())?;
     let mut coins =
         Coins::commit(&bench.channel, bench.domain, spans.len(), &bench.entropy).await?;
-    let mut masks = AuthBits::zeros(&bench.member, 0);
-    for (_, len) in spans {
+    let mut masks = AuthBits::blank(&bench.member, count);
+    for (start, len) in spans {
         let extension = extensions.next().ok_or(Error::Misuse("one extension per span"))?;
-        let counts = RowCounts { common: len, specific: 0 };
-        masks.append(&share_rows(bench, extension, counts, &mut coins).await?.shares);
+        share_into(bench, extension, masks.lanes_mut(start, len), &mut coins).await?;
     }
     Ok(masks)
 }
 
-/// Appends leaky triples to rows of `len`, opening a new row when the last is full.
-fn file(rows: &mut Vec<Triples>, mut leaky: Triples, len: usize) {
-    while !leaky.a.is_empty() {
-        if rows.last().is_none_or(|row| row.a.len() >= len) {
-            rows.push(Triples::with_capacity(leaky.a.mac_planes().len(), len));
-        }
-        let Some(row) = rows.last_mut() else { return };
-        let room = len - row.a.len();
-        for (row, leaky) in row.planes_mut().into_iter().zip(leaky.planes_mut()) {
-            row.append(&leaky.take_front(room));
-        }
-    }
+/// Leaky triples per extension of a batch of `leaky`, which has few enough of them.
+fn chunk(leaky: usize) -> usize {
+    leaky.div_ceil(EXTENSIONS_MAX as usize).max(LEAKY_CHUNK)
 }
 
 /// (start, length) of the spans of at most `most` that cover 0..len.

@@ -3,17 +3,19 @@
 
 use super::Triples;
 use super::workbench::Workbench;
-use crate::auth::AuthBits;
+use crate::auth::{AuthBits, Planes};
 use crate::coin::Coins;
 use crate::error::Error;
 use crate::mesh::Kind;
 use crate::open::Openings;
 use rayon::prelude::*;
-use senate_block::{Block, Prg};
+use senate_block::{Block, Prg, Weights, dot, xor_into};
 use senate_circuit::Bits;
 
-/// Lanes per parallel task.
+/// Columns per parallel task.
 const TILE: usize = 1 << 12;
+/// Columns combined at a time, so that scratch space stays in the first-level cache; divides [`TILE`].
+const SPAN: usize = 256;
 
 /// How many triples a batch makes, and from how many leaky ones each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,37 +58,62 @@ pub(super) fn smallest_batch(bucket: u32, rho_bits: u32) -> usize {
     usize::try_from(low).unwrap_or(usize::MAX)
 }
 
-/// Combines `rows`, B rows of ℓ leaky triples that have passed the zero test, column by column
-/// after a coin has shifted rows 2..B in a circle. Uses one coin.
+/// Leaky triples that have passed the zero test.
+pub(super) struct Leaky {
+    /// B rows of ℓ triples: ⟨a⟩, ⟨b⟩ and, as c, ⟨r⟩.
+    pub(super) rows: Vec<Triples>,
+    /// This party's share bits of all b, row after row.
+    pub(super) b: Bits,
+    /// d of all triples, row after row: ⟨ab⟩ = ⟨r⟩ ⊕ d.
+    pub(super) d: Bits,
+}
+
+/// Combines leaky triples column by column after a coin has shifted rows 2..B in a circle: the first
+/// row becomes the triples. All d = b ⊕ b' are opened in one message. Uses one coin.
 ///
 /// # Errors
-/// [`Fault::OpenMac`](crate::Fault::OpenMac) when somebody lied about d = b ⊕ b', those of the
-/// coin and the channel.
-pub async fn combine<C>(
+/// [`Fault::OpenMac`](crate::Fault::OpenMac) when somebody lied about a d, those of the coin and the
+/// channel.
+pub(super) async fn combine<C>(
     bench: &Workbench<C>,
-    rows: Vec<Triples>,
+    leaky: Leaky,
     coins: &mut Coins,
 ) -> Result<Triples, Error> {
-    let channel = &bench.channel;
+    let (channel, member) = (&bench.channel, &bench.member);
     let coin = coins.toss(channel).await?;
-    let mut openings = Openings::new(bench.member.clone(), bench.domain, "bucketing");
-    let mut rows = rows.into_iter();
-    let first = rows.next().ok_or(Error::Misuse("a bucket has at least one triple"))?;
-    let Triples { mut a, b, mut c } = first;
-    for (row, leaky) in rows.enumerate() {
-        if leaky.a.len() != a.len() {
-            return Err(Error::Misuse("bucketed rows of different lengths"));
-        }
-        let shift = shift(coin, row, a.len());
-        let mut difference = b.clone();
-        xor_rotated(&mut difference, &leaky.b, shift);
-        let d = openings.open(channel, Kind::BucketBits, &difference).await?;
-        xor_rotated_times(&mut c, &leaky.a, shift, &d);
-        xor_rotated(&mut c, &leaky.c, shift);
-        xor_rotated(&mut a, &leaky.a, shift);
+    let Leaky { mut rows, b, d } = leaky;
+    let rest = rows.split_off(1.min(rows.len()));
+    let mut first = rows.pop().ok_or(Error::Misuse("a bucket has at least one triple"))?;
+    let len = first.a.len();
+    if rest.iter().any(|row| row.a.len() != len) || d.len() != len * (1 + rest.len()) {
+        return Err(Error::Misuse("bucketed rows of different lengths"));
     }
+    let shifts: Vec<_> = (0..rest.len()).map(|row| shift(coin, row, len)).collect();
+    // Bits of row k + 2 as the first row meets them.
+    let met = |bits: &Bits, k: usize, shift: usize| {
+        let start = (k + 1) * len;
+        let mut row = bits.slice(start + shift, len - shift);
+        row.extend_from(&bits.slice(start, shift));
+        row
+    };
+    let (own, mut constants) = (b.slice(0, len), d.slice(0, len));
+    let mut differences = Bits::default();
+    for (k, shift) in shifts.iter().enumerate() {
+        let mut difference = met(&b, k, *shift);
+        difference.xor_assign(&own);
+        differences.extend_from(&difference);
+        constants.xor_assign(&met(&d, k, *shift));
+    }
+    let mut openings = Openings::new(member.clone(), bench.domain, "bucketing");
+    if !differences.is_empty() {
+        let (opened, weights) = openings.exchange(channel, Kind::BucketBits, differences).await?;
+        let columns = Columns { rest: &rest, shifts: &shifts, weights: &weights, len };
+        let sums = columns.combine(&mut first, &opened);
+        openings.absorb(&weights, &opened, &sums);
+    }
+    first.c.xor_public(member, &constants);
     openings.check(channel, Kind::BucketMacs).await?;
-    Ok(Triples { a, b, c })
+    Ok(first)
 }
 
 /// A uniform shift below `len`: the bias of reducing 128 bits is below 2^-64.
@@ -96,39 +123,85 @@ fn shift(coin: Block, row: usize, len: usize) -> usize {
     (out[0].0 % len.max(1) as u128) as usize
 }
 
-/// into_r ⊕= from_{(r + shift) mod ℓ}.
-fn xor_rotated(into: &mut AuthBits, from: &AuthBits, shift: usize) {
-    for (into, from) in into.planes_mut().zip(from.planes()) {
-        rotated(into, from, shift, |_, block| block);
+/// The rows that the first one absorbs, and how.
+struct Columns<'a> {
+    rest: &'a [Triples],
+    shifts: &'a [usize],
+    weights: &'a Weights,
+    len: usize,
+}
+
+impl Columns<'_> {
+    /// One pass over all rows: a ⊕= a', c ⊕= c' ⊕ d·a'. Returns Σχ of the share planes of all b ⊕ b'.
+    fn combine(&self, first: &mut Triples, opened: &Bits) -> Vec<Block> {
+        let planes = first.a.mac_planes().len() + 1;
+        let (mut a, mut c) = (first.a.lanes_mut(0, self.len), first.c.lanes_mut(0, self.len));
+        let tiles = (0..self.len).step_by(TILE).map(|start| (start, a.take(TILE), c.take(TILE)));
+        let tiles: Vec<_> = tiles.collect();
+        let b = &first.b;
+        let add = |mut sums: Vec<Block>, more: Vec<Block>| {
+            xor_into(&mut sums, &more);
+            sums
+        };
+        let each = |(start, a, c)| self.tile(start, a, b, c, opened);
+        let sums = tiles.into_par_iter().map(each).reduce_with(add);
+        sums.unwrap_or_else(|| vec![Block::ZERO; planes])
+    }
+
+    fn tile(
+        &self,
+        start: usize,
+        mut a: Planes<'_>,
+        b: &AuthBits,
+        mut c: Planes<'_>,
+        opened: &Bits,
+    ) -> Vec<Block> {
+        let mut sums = vec![Block::ZERO; a.macs.len() + 1];
+        let (mut weights, mut scratch) = ([Block::ZERO; SPAN], [Block::ZERO; SPAN]);
+        let end = start + a.len();
+        let mut at = start;
+        while at < end {
+            let span = SPAN.min(end - at);
+            let (mut a, mut c) = (a.take(span), c.take(span));
+            for (k, (row, shift)) in self.rest.iter().zip(self.shifts).enumerate() {
+                let number = k * self.len + at;
+                let weights = &mut weights[..span];
+                self.weights.fill(number as u64, weights);
+                let d = opened.slice(number, span);
+                let from = (at + shift) % self.len;
+                let planes = std::iter::once(&mut *a.d).chain(a.macs.iter_mut().map(|p| &mut **p));
+                let sides = planes
+                    .zip(std::iter::once(&mut *c.d).chain(c.macs.iter_mut().map(|p| &mut **p)))
+                    .zip(b.planes().zip(row.a.planes()).zip(row.b.planes().zip(row.c.planes())));
+                for (((a, c), ((b, their_a), (their_b, their_c))), sum) in sides.zip(&mut sums) {
+                    let difference = &mut scratch[..span];
+                    difference.copy_from_slice(&b[at..at + span]);
+                    circular(difference, their_b, from, |_, x, y| *x ^= *y);
+                    *sum ^= dot(weights, difference);
+                    circular(a, their_a, from, |_, x, y| *x ^= *y);
+                    circular(c, their_c, from, |_, x, y| *x ^= *y);
+                    circular(c, their_a, from, |r, x, y| *x ^= y.times(d.bit(r)));
+                }
+            }
+            at += span;
+        }
+        sums
     }
 }
 
-/// into_r ⊕= bits_r · from_{(r + shift) mod ℓ}.
-fn xor_rotated_times(into: &mut AuthBits, from: &AuthBits, shift: usize, bits: &Bits) {
-    for (into, from) in into.planes_mut().zip(from.planes()) {
-        rotated(into, from, shift, |r, block| block.times(bits.bit(r)));
-    }
-}
-
-fn rotated(
+/// `add(r, into_r, from_{(start + r) mod ℓ})` for every r.
+#[inline(always)]
+fn circular(
     into: &mut [Block],
     from: &[Block],
-    shift: usize,
-    scale: impl Fn(usize, Block) -> Block + Sync,
+    start: usize,
+    add: impl Fn(usize, &mut Block, &Block),
 ) {
-    let (wrapped, straight) = from.split_at(shift.min(from.len()));
+    let straight = from.get(start..).unwrap_or_default();
     let (head, tail) = into.split_at_mut(straight.len().min(into.len()));
-    let head_len = head.len();
-    let add = |into: &mut [Block], from: &[Block], first: usize| {
-        let tiles = into.par_chunks_mut(TILE).zip(from.par_chunks(TILE)).enumerate();
-        tiles.for_each(|(tile, (into, from))| {
-            for (r, (into, from)) in into.iter_mut().zip(from).enumerate() {
-                *into ^= scale(first + tile * TILE + r, *from);
-            }
-        });
-    };
-    add(head, straight, 0);
-    add(tail, wrapped, head_len);
+    let first = head.len();
+    head.iter_mut().zip(straight).enumerate().for_each(|(r, (x, y))| add(r, x, y));
+    tail.iter_mut().zip(from).enumerate().for_each(|(r, (x, y))| add(first + r, x, y));
 }
 
 #[cfg(test)]

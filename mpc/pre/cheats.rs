@@ -5,7 +5,7 @@ use super::Triples;
 use super::batch::triple_batch;
 use super::bucket::BatchShape;
 use super::ideal::{Dealer, IdealCots};
-use super::shares::{RowCounts, share_rows};
+use super::shares::share_rows;
 use super::tests::assert_triples;
 use super::workbench::{CotSource, Workbench};
 use crate::coin::Coins;
@@ -212,8 +212,7 @@ fn different_choice_bits_toward_two_peers_convict_the_chooser() {
                 let bench = workbench(&mesh, entropy, cheat).await?;
                 let (channel, domain) = (&bench.channel, bench.domain);
                 let mut coins = Coins::commit(channel, domain, 1, &bench.entropy).await?;
-                let counts = RowCounts { common: 64, specific: 0 };
-                share_rows(&bench, 0, counts, &mut coins).await.map(|_| ())
+                share_rows(&bench, 0, 64, &mut coins).await.map(|_| ())
             });
             let fault = Error::by(party(cheater), Fault::ShareConsistency);
             assert_eq!(results[toward], Err(fault));

@@ -1,196 +1,76 @@
-//! Leaky AND triples (PROTOCOL.md §5): products that are right (the zero test sees to it) but
-//! whose factor a may leak to a cheater at even odds of being caught.
+//! Leaky multiplication triples (PROTOCOL.md §5; after [WRK17] Π_LaAND): c = ab, but a cheater may
+//! learn whether a guess of somebody's a was right, at the price of being caught half of the time.
 
 use super::Triples;
-use super::shares::{Keys, rows_with};
-use super::workbench::Workbench;
-use crate::auth::{AuthBits, Member};
+use super::shares::{CheckedRows, deal};
+use super::workbench::{CotSource, Workbench};
+use crate::auth::{Member, Planes};
 use crate::domain::Domain;
 use crate::error::Error;
 use crate::mesh::Kind;
+use crate::ot::CotRows;
 use crate::wire::to_bits;
 use crate::zero::ZeroStream;
 use rayon::prelude::*;
 use senate_block::{Block, Tccr, Tweak};
 use senate_circuit::{Bits, PartyId};
 
-/// Triples per parallel task.
-const TILE: usize = 1 << 12;
+/// Triples per parallel task, so that a task's rows stay in the second-level cache.
+const TILE: usize = 1 << 11;
 /// Triples hashed at a time, so that scratch space stays in the first-level cache.
 const SPAN: usize = 256;
-/// log2 of the triples per epoch of the hash key.
+/// log2 of the triples per epoch of the hash key; tiles never cross an epoch.
 const EPOCH_BITS: u32 = 14;
 /// Purpose field of this protocol's tweaks.
 const PURPOSE: u8 = 1;
 
-/// Authenticated bits ⟨a⟩, ⟨b⟩ and ⟨r⟩ that go into a leaky AND, of one length.
-#[derive(Debug)]
-pub struct Factors {
-    /// Left factor.
-    pub a: AuthBits,
-    /// Right factor.
-    pub b: AuthBits,
-    /// Mask of the product.
-    pub r: AuthBits,
-    /// K_i[a^j] per peer j.
-    pub keys: Keys,
+/// A leaky AND before its d: share bits of b and the sums s^i, lane by lane.
+pub(super) struct Pending {
+    pub(super) b: Bits,
+    sums: Vec<u64>,
 }
 
-/// Multiplies lane by lane. `first` is the number of the first triple within the conversation: it
-/// addresses tweaks and zero shares and must not repeat. Returns the leaky triples and this party's
-/// residues t^i, 64 bits per triple, which must XOR to zero: the zero test catches what a peer
-/// sends wrongly here.
+/// Multiplies lane by lane: `made` holds 3·len checked rows, for ⟨a⟩, ⟨b⟩ and ⟨r⟩, which become the
+/// lanes `first`, `first` + 1, … of the leaky triples filed in `rows` one after the other. `first`
+/// also addresses tweaks and the shares of `zero` and must not repeat within the conversation.
+/// ⟨r⟩ is filed as c: [`finish`] yields the public d that turns it into ⟨ab⟩.
 ///
 /// # Errors
 /// [`Fault::Malformed`](crate::Fault::Malformed), those of the channel.
-pub async fn leaky_and<C>(
+pub(super) async fn leaky_and<C: CotSource>(
     bench: &Workbench<C>,
+    zero: &ZeroStream,
     first: usize,
-    factors: Factors,
-) -> Result<(Triples, Vec<u64>), Error> {
+    made: CheckedRows,
+    rows: &mut [Triples],
+) -> Result<Pending, Error> {
     let (channel, member) = (&bench.channel, &bench.member);
-    let len = factors.a.len();
-    let tag = bench.domain.tag("zero shares of leaky AND");
-    let zero = bench.zero.stream(member.peers(), &tag)?;
-    let (me, delta, tau) = (member.me(), member.delta(), member.tau().0 as u64);
-    let kernel = Kernel { domain: bench.domain, me, delta, tau, first, factors: &factors };
-    let (phi, mut sums) = kernel.products(&zero);
-    let mut corrections = Vec::new();
-    for (rank, peer) in member.peers().iter().enumerate() {
-        let u = kernel.corrections(peer, rank, &phi, &mut sums)?;
-        corrections.push(bytemuck::cast_slice(&u).to_vec());
-    }
+    let len = made.bits.len() / 3;
+    let kernel = Kernel::new(bench, zero, made.cots.values(), len);
+    let mut sums = vec![0; len];
+    let mut corrections = vec![vec![0; len]; member.peers().len()];
+    kernel.run(tiles(rows, first, &mut sums, &mut corrections));
+    drop(kernel);
+    bench.cots.recycle(made.cots);
+    let corrections = corrections.iter().map(|u| bytemuck::cast_slice(u).to_vec()).collect();
     let received = channel.exchange_each(Kind::LaandU, corrections, 8 * len).await?;
     for bytes in received.values() {
-        add_selected(&mut sums, factors.a.d(), bytes);
+        add_selected(&mut sums, &made.bits, bytes);
     }
-    let d = open_low_bits(bench, &sums).await?;
-    let residues = residues(sums, &d, member);
-    let Factors { a, b, mut r, .. } = factors;
-    r.xor_public(member, &d);
-    Ok((Triples { a, b, c: r }, residues))
+    Ok(Pending { b: made.bits.slice(len, len), sums })
 }
 
-/// The kernels over one batch of factors.
-struct Kernel<'a> {
-    domain: Domain,
-    me: PartyId,
-    delta: Block,
-    tau: u64,
-    first: usize,
-    factors: &'a Factors,
-}
-
-impl Kernel<'_> {
-    /// Φ_i = T(A_i[b]) ⊕ zero share, and a^iΦ_i ⊕ T(A_i[r]), the start of s^i.
-    fn products(&self, zero: &ZeroStream) -> (Vec<u64>, Vec<u64>) {
-        let len = self.factors.a.len();
-        let (mut phi, mut sums) = (vec![0; len], vec![0; len]);
-        let Factors { a, b, r, .. } = self.factors;
-        let global = self.first as u64;
-        let tiles = phi.par_chunks_mut(TILE).zip(sums.par_chunks_mut(TILE)).enumerate();
-        tiles.for_each(|(tile, (phi, sums))| {
-            let start = tile * TILE;
-            let mut pads = vec![Block::ZERO; phi.len()];
-            zero.xor_into(global + start as u64, &mut pads);
-            amplified(b, start, self.tau, phi);
-            amplified(r, start, self.tau, sums);
-            let a = a.d().get(start..).unwrap_or_default();
-            for (((phi, sum), pad), a) in phi.iter_mut().zip(sums).zip(&pads).zip(a) {
-                *phi ^= pad.0 as u64;
-                *sum ^= *phi & mask(a.bit0());
-            }
-        });
-        (phi, sums)
-    }
-
-    /// U^{i→j} = T(H(K_i[a^j]) ⊕ H(K_i[a^j] ⊕ Δ_i)) ⊕ Φ_i; adds T H(K_i[a^j]) ⊕ T H(M_j[a^i]) to
-    /// the sums.
-    fn corrections(
-        &self,
-        peer: PartyId,
-        rank: usize,
-        phi: &[u64],
-        sums: &mut [u64],
-    ) -> Result<Vec<u64>, Error> {
-        let keys = rows_with(&self.factors.keys, peer)?;
-        let macs = self.factors.a.macs(rank);
-        if keys.len() != phi.len() || macs.len() != phi.len() {
-            return Err(Error::Misuse("keys and MACs of every factor"));
-        }
-        let mut u = phi.to_vec();
-        let tiles = u.par_chunks_mut(SPAN).zip(sums.par_chunks_mut(SPAN));
-        let rows = keys.par_chunks(SPAN).zip(macs.par_chunks(SPAN));
-        tiles.zip(rows).enumerate().with_min_len(TILE / SPAN).for_each_init(
-            || (None, [Block::ZERO; SPAN]),
-            |(hash, scratch), (span, ((u, sums), (keys, macs)))| {
-                let first = (self.first + span * SPAN) as u64;
-                let h = self.hash(first >> EPOCH_BITS, hash);
-                self.span(h, peer, first, (keys, macs), scratch, (u, sums));
-            },
-        );
-        Ok(u)
-    }
-
-    fn span(
-        &self,
-        h: &Tccr,
-        peer: PartyId,
-        first: u64,
-        (keys, macs): (&[Block], &[Block]),
-        scratch: &mut [Block; SPAN],
-        (u, sums): (&mut [u64], &mut [u64]),
-    ) {
-        let (me, delta) = (self.me, self.delta);
-        let mine = |r: usize| tweak(first + r as u64, me, peer);
-        let theirs = |r: usize| tweak(first + r as u64, peer, me);
-        let Some(scratch) = scratch.get_mut(..keys.len()) else { return };
-        scratch.copy_from_slice(keys);
-        h.hash(scratch, mine);
-        for ((u, sum), hash) in u.iter_mut().zip(sums.iter_mut()).zip(scratch.iter()) {
-            *u ^= hash.0 as u64;
-            *sum ^= hash.0 as u64;
-        }
-        scratch.iter_mut().zip(keys).for_each(|(x, key)| *x = *key ^ delta);
-        h.hash(scratch, mine);
-        u.iter_mut().zip(scratch.iter()).for_each(|(u, hash)| *u ^= hash.0 as u64);
-        scratch.copy_from_slice(macs);
-        h.hash(scratch, theirs);
-        sums.iter_mut().zip(scratch.iter()).for_each(|(sum, hash)| *sum ^= hash.0 as u64);
-    }
-
-    /// H under the key of `epoch`, kept while the epoch lasts.
-    fn hash<'h>(&self, epoch: u64, kept: &'h mut Option<(u64, Tccr)>) -> &'h Tccr {
-        if kept.as_ref().is_none_or(|(of, _)| *of != epoch) {
-            *kept = None;
-        }
-        let key = || self.domain.tag("hash of leaky AND").number(epoch).key();
-        &kept.get_or_insert_with(|| (epoch, Tccr::new(key()))).1
-    }
-}
-
-/// out_r = T(A_i[x_r]) with A_i[x] = D_i[x] ⊕ ⊕_j M_j[x^i] ⊕ x^iτ_S.
-fn amplified(x: &AuthBits, start: usize, tau: u64, out: &mut [u64]) {
-    let d = x.d().get(start..).unwrap_or_default();
-    for (out, d) in out.iter_mut().zip(d) {
-        *out = d.0 as u64 ^ tau & mask(d.bit0());
-    }
-    for plane in x.mac_planes() {
-        let plane = plane.get(start..).unwrap_or_default();
-        out.iter_mut().zip(plane).for_each(|(out, mac)| *out ^= mac.0 as u64);
-    }
-}
-
-/// s_r ⊕= a^i_r · U_r for the little-endian words U in `bytes`.
-fn add_selected(sums: &mut [u64], a: &[Block], bytes: &[u8]) {
-    let (words, _) = bytes.as_chunks::<8>();
-    for ((sum, a), word) in sums.iter_mut().zip(a).zip(words) {
-        *sum ^= u64::from_le_bytes(*word) & mask(a.bit0());
-    }
-}
-
-/// d = ⊕_i bit0(s^i), told to all of S; r masks it, and the zero test catches a wrong one.
-async fn open_low_bits<C>(bench: &Workbench<C>, sums: &[u64]) -> Result<Bits, Error> {
+/// d = ⊕_i bit0(s^i), told to all of S; r masks it, and the zero test catches a wrong one. Returns d
+/// and this party's residues t^i = s^i ⊕ d·T(Δ_i ⊕ [i = ℓ(S)]τ_S), 64 bits per triple, which must
+/// XOR to zero: the zero test catches what a peer sent wrongly.
+///
+/// # Errors
+/// As [`leaky_and`].
+pub(super) async fn finish<C>(
+    bench: &Workbench<C>,
+    pending: Pending,
+) -> Result<(Bits, Vec<u64>), Error> {
+    let sums = pending.sums;
     let pack = |word, (t, sum): (usize, &u64)| word | (sum & 1) << t;
     let words = sums.chunks(64).map(|sums| sums.iter().enumerate().fold(0, pack)).collect();
     let mut d = Bits::from_words(words, sums.len());
@@ -198,10 +78,170 @@ async fn open_low_bits<C>(bench: &Workbench<C>, sums: &[u64]) -> Result<Bits, Er
     for (party, bytes) in received.iter() {
         d.xor_assign(&to_bits(bytes, sums.len(), party, Kind::LaandD)?);
     }
-    Ok(d)
+    let residues = residues(sums, &d, &bench.member);
+    Ok((d, residues))
 }
 
-/// t^i = s^i ⊕ d·T(Δ_i ⊕ [i = ℓ(S)]τ_S).
+/// Consecutive leaky triples of one epoch and one row, being made.
+struct Tile<'a> {
+    /// Position in the extension.
+    at: usize,
+    /// Number in the conversation.
+    number: u64,
+    /// Where ⟨a⟩, ⟨b⟩ and ⟨r⟩ are filed.
+    filed: [Planes<'a>; 3],
+    /// U^{i→j} by peer j.
+    corrections: Vec<&'a mut [u64]>,
+    /// s^i.
+    sums: &'a mut [u64],
+}
+
+/// Cuts what an extension makes, filed from lane `first`, into tiles.
+fn tiles<'a>(
+    rows: &'a mut [Triples],
+    first: usize,
+    sums: &'a mut [u64],
+    corrections: &'a mut [Vec<u64>],
+) -> Vec<Tile<'a>> {
+    let mut corrections: Vec<&mut [u64]> = corrections.iter_mut().map(Vec::as_mut_slice).collect();
+    let (mut sums, mut at, mut start) = (sums, 0, 0);
+    let mut tiles = Vec::new();
+    for row in rows {
+        let (len, offset) = (row.a.len(), (first + at).saturating_sub(start));
+        start += len;
+        let room = len.saturating_sub(offset).min(sums.len());
+        let mut filed = row.planes_mut().map(|plane| plane.lanes_mut(offset, room));
+        let mut left = room;
+        while left > 0 {
+            let number = (first + at) as u64;
+            let len = (TILE - number as usize % TILE).min(left);
+            let filed = filed.each_mut().map(|planes| planes.take(len));
+            let corrections = corrections.iter_mut().map(|u| cut(u, len)).collect();
+            tiles.push(Tile { at, number, filed, corrections, sums: cut(&mut sums, len) });
+            (at, left) = (at + len, left - len);
+        }
+    }
+    tiles
+}
+
+fn cut<'a>(rest: &mut &'a mut [u64], len: usize) -> &'a mut [u64] {
+    let whole = std::mem::take(rest);
+    let (head, tail) = whole.split_at_mut(len.min(whole.len()));
+    *rest = tail;
+    head
+}
+
+/// What all tiles of an extension share.
+struct Kernel<'a> {
+    domain: Domain,
+    me: PartyId,
+    peers: Vec<PartyId>,
+    delta: Block,
+    tau: u64,
+    zero: &'a ZeroStream,
+    cots: &'a [CotRows],
+    /// Triples of the extension: rows of b start here.
+    len: usize,
+}
+
+impl<'a> Kernel<'a> {
+    fn new<C>(bench: &Workbench<C>, zero: &'a ZeroStream, cots: &'a [CotRows], len: usize) -> Self {
+        let member = &bench.member;
+        let (me, peers) = (member.me(), member.peers().iter().collect());
+        let (delta, tau) = (member.delta(), member.tau().0 as u64);
+        Self { domain: bench.domain, me, peers, delta, tau, zero, cots, len }
+    }
+
+    fn run(&self, tiles: Vec<Tile<'_>>) {
+        tiles.into_par_iter().for_each(|mut tile| {
+            let epoch = tile.number >> EPOCH_BITS;
+            let hash = Tccr::new(self.domain.tag("hash of leaky AND").number(epoch).key());
+            let mut scratch = [Block::ZERO; SPAN];
+            for offset in (0..tile.sums.len()).step_by(SPAN) {
+                self.span(&mut tile, offset, &hash, &mut scratch);
+            }
+        });
+    }
+
+    /// Files the shares of up to [`SPAN`] triples and computes their U^{i→j} and the sum
+    /// a^iΦ_i ⊕ T(A_i[r]) ⊕ ⊕_j(T H(K_i[a^j]) ⊕ T H(M_j[a^i])).
+    fn span(&self, tile: &mut Tile<'_>, offset: usize, hash: &Tccr, scratch: &mut [Block; SPAN]) {
+        let Tile { at, number, filed, corrections, sums } = tile;
+        let len = SPAN.min(sums.len() - offset);
+        let (at, number) = (*at + offset, *number + offset as u64);
+        let [a, b, r] = filed.each_mut().map(|planes| planes.take(len));
+        let mut parts = [a, b, r];
+        for (planes, start) in parts.iter_mut().zip([0, self.len, 2 * self.len]) {
+            deal(planes, self.cots, start + at, self.delta);
+        }
+        let [a, b, r] = &parts;
+        let mut phi = [0; SPAN];
+        let (phi, scratch) = (&mut phi[..len], &mut scratch[..len]);
+        self.zero_shares(number, phi, scratch);
+        let sums = &mut sums[offset..offset + len];
+        amplify(b, self.tau, phi);
+        amplify(r, self.tau, sums);
+        for ((sum, phi), a) in sums.iter_mut().zip(phi.iter()).zip(a.d.iter()) {
+            *sum ^= phi & mask(a.bit0());
+        }
+        let mut pis = [Block::ZERO; SPAN];
+        let pis = &mut pis[..len];
+        for (((peer, rows), macs), u) in
+            self.peers.iter().zip(self.cots).zip(&a.macs).zip(corrections)
+        {
+            let u = &mut u[offset..offset + len];
+            let keys = &rows.keys[at..at + len];
+            let (mine, theirs) = (tweak(number, self.me, *peer), tweak(number, *peer, self.me));
+            hash.pi(keys, pis);
+            hash.finish(pis, &mine, scratch);
+            for (((u, sum), h), phi) in u.iter_mut().zip(&mut *sums).zip(&*scratch).zip(&*phi) {
+                *u = h.0 as u64 ^ phi;
+                *sum ^= h.0 as u64;
+            }
+            scratch.iter_mut().zip(keys).for_each(|(x, key)| *x = *key ^ self.delta);
+            hash.pi(scratch, pis);
+            hash.finish(pis, &mine, scratch);
+            u.iter_mut().zip(&*scratch).for_each(|(u, h)| *u ^= h.0 as u64);
+            hash.pi(macs, pis);
+            hash.finish(pis, &theirs, scratch);
+            sums.iter_mut().zip(&*scratch).for_each(|(sum, h)| *sum ^= h.0 as u64);
+        }
+    }
+
+    /// Shares of zero of the triples from `number`: triple k takes half k mod 2 of block k/2.
+    fn zero_shares(&self, number: u64, phi: &mut [u64], scratch: &mut [Block]) {
+        let odd = (number % 2) as usize;
+        let pads = &mut scratch[..(odd + phi.len()).div_ceil(2)];
+        pads.fill(Block::ZERO);
+        self.zero.xor_into(number / 2, pads);
+        for (k, phi) in phi.iter_mut().enumerate() {
+            let k = k + odd;
+            *phi = (pads[k / 2].0 >> (64 * (k % 2))) as u64;
+        }
+    }
+}
+
+/// out_r ⊕= T(A_i[x_r]) with A_i[x] = D_i[x] ⊕ ⊕_j M_j[x^i] ⊕ x^iτ_S.
+fn amplify(x: &Planes<'_>, tau: u64, out: &mut [u64]) {
+    for (out, d) in out.iter_mut().zip(x.d.iter()) {
+        *out ^= d.0 as u64 ^ tau & mask(d.bit0());
+    }
+    for plane in &x.macs {
+        out.iter_mut().zip(plane.iter()).for_each(|(out, mac)| *out ^= mac.0 as u64);
+    }
+}
+
+/// s_r ⊕= a^i_r · U_r for the little-endian words U in `bytes`.
+fn add_selected(sums: &mut [u64], a: &Bits, bytes: &[u8]) {
+    let (words, _) = bytes.as_chunks::<8>();
+    let words = sums.chunks_mut(64).zip(words.chunks(64)).zip(a.words());
+    for ((sums, words), a) in words {
+        for (t, (sum, word)) in sums.iter_mut().zip(words).enumerate() {
+            *sum ^= u64::from_le_bytes(*word) & mask(a >> t & 1 == 1);
+        }
+    }
+}
+
 fn residues(mut sums: Vec<u64>, d: &Bits, member: &Member) -> Vec<u64> {
     let tau = if member.leads() { member.tau() } else { Block::ZERO };
     let step = (member.delta() ^ tau).0 as u64;
@@ -213,12 +253,50 @@ fn residues(mut sums: Vec<u64>, d: &Bits, member: &Member) -> Vec<u64> {
     sums
 }
 
-/// The tweak of triple `index` for a key of `holder` on a bit of `chooser`.
-fn tweak(index: u64, holder: PartyId, chooser: PartyId) -> Block {
+/// The tweaks of the triples from `number` for keys of `holder` on bits of `chooser`.
+fn tweak(number: u64, holder: PartyId, chooser: PartyId) -> impl Fn(usize) -> Block {
     let (i, j) = (holder.index() as u8, chooser.index() as u8);
-    Tweak { purpose: PURPOSE, index, i, j, half: 0 }.block()
+    let base = Tweak { purpose: PURPOSE, index: number, i, j, half: 0 }.block();
+    // A batch has fewer than 2^64 triples: no carry into the other fields.
+    move |r| Block(base.0 + r as u128)
 }
 
 fn mask(bit: bool) -> u64 {
     0u64.wrapping_sub(u64::from(bit))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::auth::AuthBits;
+    use crate::pre::ideal::Dealer;
+    use senate_circuit::PartySet;
+
+    #[test]
+    fn tiles_file_every_triple_once_within_one_row_and_epoch() {
+        let member =
+            Dealer::new(1).member(PartySet::first(2).leader().unwrap(), PartySet::first(2));
+        let member = member.unwrap();
+        let blank = || AuthBits::blank(&member, 5_000);
+        let mut rows: Vec<_> =
+            (0..3).map(|_| Triples { a: blank(), b: blank(), c: blank() }).collect();
+        let mut covered = 0;
+        for (first, len) in [(0, 4_999), (4_999, 2), (5_001, 9_000), (14_001, 999)] {
+            let (mut sums, mut corrections) = (vec![0; len], vec![vec![0; len]]);
+            let mut at = 0;
+            for tile in tiles(&mut rows, first, &mut sums, &mut corrections) {
+                let len = tile.sums.len();
+                assert_eq!((tile.at, tile.number), (at, (first + at) as u64));
+                assert!(tile.filed.iter().all(|planes| planes.len() == len));
+                assert!(tile.corrections.iter().all(|u| u.len() == len));
+                let last = tile.number + len as u64 - 1;
+                assert_eq!(tile.number >> EPOCH_BITS, last >> EPOCH_BITS);
+                assert_eq!(tile.number / 5_000, last / 5_000);
+                at += len;
+            }
+            assert_eq!(at, len);
+            covered += at;
+        }
+        assert_eq!(covered, 15_000);
+    }
 }

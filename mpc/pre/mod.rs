@@ -26,12 +26,6 @@ pub struct Triples {
 }
 
 impl Triples {
-    /// No triples yet, with room for `len` among a party and its `peers`.
-    pub(crate) fn with_capacity(peers: usize, len: usize) -> Self {
-        let empty = || AuthBits::with_capacity(peers, len);
-        Self { a: empty(), b: empty(), c: empty() }
-    }
-
     /// a, b and c, for code that treats them alike and keeps them of one length.
     pub(crate) fn planes_mut(&mut self) -> [&mut AuthBits; 3] {
         [&mut self.a, &mut self.b, &mut self.c]

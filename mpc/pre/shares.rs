@@ -1,20 +1,23 @@
 //! Batches of authenticated random bits (PROTOCOL.md §4, aShare).
 
 use super::workbench::{CotSource, Workbench};
-use crate::auth::{AuthBits, Member};
+#[cfg(test)]
+use crate::auth::AuthBits;
+use crate::auth::Planes;
 use crate::coin::{Coins, echo};
 use crate::entropy::Entropy;
 use crate::error::{Error, Fault};
 use crate::mesh::Kind;
-use crate::open::{to_block, weighted_bits, weighted_sum};
+use crate::open::{add_weighted, to_block, weighted_bits};
 use crate::ot::CotRows;
 use crate::party::ByParty;
 use crate::wire::BLOCK_BYTES;
+use futures_util::future::try_join;
 use rayon::prelude::*;
 use senate_block::{Block, Prg, Weights, combine_bits, mul, xor_into};
-use senate_circuit::{Bits, PartyId};
+use senate_circuit::{Bits, PartyId, PartySet};
 use subtle::ConstantTimeEq;
-use zeroize::{Zeroize, Zeroizing};
+use zeroize::Zeroizing;
 
 /// Rows per parallel task.
 const TILE: usize = 1 << 12;
@@ -30,38 +33,47 @@ pub struct RowCounts {
     pub specific: usize,
 }
 
-/// K_i[x^j] per peer j, row by row.
-pub type Keys = ByParty<Zeroizing<Vec<Block>>>;
-
-/// The checked rows of one extension.
-#[derive(Debug)]
-pub struct SharedRows {
-    /// The common rows as shares.
-    pub shares: AuthBits,
-    /// The keys K_i[x^j] of the common rows, for the protocols that need them individually.
-    pub keys: Keys,
+/// The rows of one extension. Correlated OT vouches for them; that the common bits are the same
+/// toward every peer is still to be checked.
+pub struct Extension {
+    /// The common bits, then those of the mask rows.
+    bits: Bits,
+    /// The common rows, then the mask rows.
+    cots: ByParty<CotRows>,
     /// The pair-specific rows.
-    pub specific: ByParty<CotRows>,
+    specific: ByParty<CotRows>,
 }
 
-/// Makes `rows.common` fresh authenticated bits, checked to be the same toward every peer, and
-/// `rows.specific` rows of plain correlated OT with every peer. Uses one coin.
+/// Common rows that are known to be shares: x^i in `bits`, M_j[x^i] and K_i[x^j] in `cots`, of which
+/// only the first `bits.len()` rows count.
+pub(super) struct CheckedRows {
+    pub(super) bits: Bits,
+    pub(super) cots: ByParty<CotRows>,
+}
+
+impl Extension {
+    /// Takes the pair-specific rows.
+    pub(super) fn take_specific(&mut self) -> ByParty<CotRows> {
+        let none = ByParty::from_fn(PartySet::EMPTY, |_| CotRows::default());
+        std::mem::replace(&mut self.specific, none)
+    }
+}
+
+/// Extends by `rows` and the mask rows of the check with every peer.
 ///
 /// # Errors
-/// [`Fault::ShareConsistency`] by the peer whose MACs do not fit its bits, [`Fault::Echo`] when
-/// somebody's combination was not the same for all, those of the extension and the coin.
-pub async fn share_rows<C: CotSource>(
+/// Those of the extension.
+pub(super) async fn extend<C: CotSource>(
     bench: &Workbench<C>,
     extension: u32,
     rows: RowCounts,
-    coins: &mut Coins,
-) -> Result<SharedRows, Error> {
+) -> Result<Extension, Error> {
     let checked = rows.common + MASK_ROWS;
-    let common = random_bits(checked, &bench.entropy);
+    let bits = random_bits(checked, &bench.entropy);
     let choices = ByParty::from_fn(bench.channel.peers(), |_| {
-        let mut bits = common.clone();
-        bits.extend_from(&random_bits(rows.specific, &bench.entropy));
-        bits
+        let mut choices = bits.clone();
+        choices.extend_from(&random_bits(rows.specific, &bench.entropy));
+        choices
     });
     let mut cots = bench.cots.extend(&bench.channel, extension, &choices, &bench.entropy).await?;
     let complete = |rows_of: &CotRows| {
@@ -74,81 +86,101 @@ pub async fn share_rows<C: CotSource>(
         let Some(cots) = cots.at_mut(peer) else { return CotRows::default() };
         CotRows { macs: cots.macs.split_off(checked), keys: cots.keys.split_off(checked) }
     });
-    check(bench, &common, &cots, rows.common, coins).await?;
-    let (shares, keys) = fold(&bench.member, &common, cots, rows.common)?;
-    Ok(SharedRows { shares, keys, specific })
+    Ok(Extension { bits, cots, specific })
 }
 
-/// Broadcasts w_i = Σ χ_k x^i_k ⊕ Σ_t X^t x^i_{ℓ+t} and proves to each peer j with the same
-/// combination of M_j that the bits behind it are those toward j.
-async fn check<C>(
+/// Checks that the common bits are the same toward every peer: broadcasts w_i = Σ χ_k x^i_k ⊕
+/// Σ_t X^t x^i_{ℓ+t} and proves to each peer j with the same combination of M_j that the bits behind
+/// it are those toward j. Uses one coin.
+///
+/// # Errors
+/// [`Fault::ShareConsistency`] by the peer whose MACs do not fit its bits, [`Fault::Echo`] when
+/// somebody's combination was not the same for all, those of the coin.
+pub(super) async fn check<C>(
     bench: &Workbench<C>,
-    bits: &Bits,
-    cots: &ByParty<CotRows>,
-    len: usize,
+    extension: Extension,
     coins: &mut Coins,
-) -> Result<(), Error> {
+) -> Result<CheckedRows, Error> {
     let (channel, member) = (&bench.channel, &bench.member);
+    let Extension { mut bits, cots, .. } = extension;
+    let len = bits.len() - MASK_ROWS;
     let coin = coins.toss(channel).await?;
     let weights = Weights::new(coin);
     let masks = bits.slice(len, MASK_ROWS).to_bytes();
-    let w = weighted_bits(&weights, &bits.slice(0, len)) ^ to_block(&masks);
-    let received = channel.exchange(Kind::ShareW, &w.to_bytes()).await?;
+    bits = bits.slice(0, len);
+    let w = (weighted_bits(&weights, &bits) ^ to_block(&masks)).to_bytes();
+    let sums = combinations(&weights, &cots, len);
+    let (sent, expected) = sums.split_at(cots.values().len());
+    let sent = sent.iter().map(|mac| mac.to_bytes().to_vec()).collect();
+    let (received, macs) = try_join(
+        channel.exchange(Kind::ShareW, &w),
+        channel.exchange_each(Kind::ShareMac, sent, BLOCK_BYTES),
+    )
+    .await?;
     // The coin is echoed too: whoever equivocated it would make honest MACs look wrong.
     let mut tag = bench.domain.tag("combinations of shared bits").number(len as u64);
     tag = tag.bytes(&coin.to_bytes());
-    let mine = w.to_bytes();
     for party in member.set().iter() {
-        tag = tag.bytes(received.at(party).map_or(&mine[..], Vec::as_slice));
+        tag = tag.bytes(received.at(party).map_or(&w[..], Vec::as_slice));
     }
     echo(channel, Kind::ShareEcho, &tag.digest()).await?;
-    let combine = |rows: &[Block]| {
-        let (values, masks) = rows.split_at(len.min(rows.len()));
-        weighted_sum(&weights, values) ^ combine_bits(masks)
-    };
-    let macs = cots.values().iter().map(|rows| combine(&rows.macs).to_bytes().to_vec()).collect();
-    let macs = channel.exchange_each(Kind::ShareMac, macs, BLOCK_BYTES).await?;
-    for (peer, rows) in cots.iter() {
+    for ((peer, mac), expected) in macs.iter().zip(expected) {
         let w = received.at(peer).map_or(Block::ZERO, |bytes| to_block(bytes));
-        let expected = combine(&rows.keys) ^ mul(w, member.delta());
-        let mac = macs.at(peer).map_or(Block::ZERO, |bytes| to_block(bytes));
-        if !bool::from(mac.ct_eq(&expected)) {
+        let expected = *expected ^ mul(w, member.delta());
+        if !bool::from(to_block(mac).ct_eq(&expected)) {
             return Err(Error::by(peer, Fault::ShareConsistency));
         }
     }
+    Ok(CheckedRows { bits, cots })
+}
+
+/// Σ_k χ_k M_j ⊕ Σ_t X^t M_j over the mask rows, per peer j; then the same of K_i.
+fn combinations(weights: &Weights, cots: &ByParty<CotRows>, len: usize) -> Vec<Block> {
+    let macs = cots.values().iter().map(|rows| rows.macs.as_slice());
+    let planes = macs.chain(cots.values().iter().map(|rows| rows.keys.as_slice()));
+    let mask = |plane: &[Block]| combine_bits(plane.get(len..).unwrap_or_default());
+    let mut sums: Vec<_> = planes.clone().map(mask).collect();
+    add_weighted(weights, len, planes, &mut sums);
+    sums
+}
+
+/// Makes `shares.len()` fresh authenticated bits. Uses one coin.
+///
+/// # Errors
+/// As [`extend`] and [`check`].
+pub(super) async fn share_into<C: CotSource>(
+    bench: &Workbench<C>,
+    extension: u32,
+    mut shares: Planes<'_>,
+    coins: &mut Coins,
+) -> Result<(), Error> {
+    let counts = RowCounts { common: shares.len(), specific: 0 };
+    let rows = extend(bench, extension, counts).await?;
+    let rows = check(bench, rows, coins).await?;
+    let delta = bench.member.delta();
+    let mut tiles = Vec::new();
+    for start in (0..shares.len()).step_by(TILE) {
+        tiles.push((start, shares.take(TILE)));
+    }
+    let cots = rows.cots.values();
+    tiles.into_par_iter().for_each(|(start, mut tile)| deal(&mut tile, cots, start, delta));
+    bench.cots.recycle(rows.cots);
     Ok(())
 }
 
-/// D_i[x] = x^iΔ_i ⊕ ⊕_j K_i[x^j].
-fn fold(
-    member: &Member,
-    bits: &Bits,
-    cots: ByParty<CotRows>,
-    len: usize,
-) -> Result<(AuthBits, Keys), Error> {
-    let mut d = vec![Block::ZERO; len];
-    let (words, delta) = (bits.words(), member.delta());
-    d.par_chunks_mut(TILE).enumerate().for_each(|(tile, d)| {
-        let first = tile * TILE;
-        for (blocks, word) in d.chunks_mut(64).zip(words.iter().skip(first / 64)) {
-            for (t, block) in blocks.iter_mut().enumerate() {
-                *block = delta.times(word >> t & 1 == 1);
-            }
+/// M_j[x^i] and D_i[x] = x^iΔ_i ⊕ ⊕_j K_i[x^j] of the rows from `start`, into `shares`.
+pub(super) fn deal(shares: &mut Planes<'_>, cots: &[CotRows], start: usize, delta: Block) {
+    let len = shares.len();
+    for (rank, (rows, mac)) in cots.iter().zip(&mut shares.macs).enumerate() {
+        let (macs, keys) = (&rows.macs[start..start + len], &rows.keys[start..start + len]);
+        mac.copy_from_slice(macs);
+        if rank == 0 {
+            let rows = shares.d.iter_mut().zip(keys).zip(macs);
+            rows.for_each(|((d, key), mac)| *d = *key ^ delta.times(mac.bit0()));
+        } else {
+            xor_into(shares.d, keys);
         }
-        for rows in cots.values() {
-            xor_into(d, rows.keys.get(first..).unwrap_or_default());
-        }
-    });
-    let mut macs = Vec::with_capacity(cots.values().len());
-    let keys = cots.map(|_, mut rows| {
-        for plane in [&mut rows.macs, &mut rows.keys] {
-            plane.iter_mut().skip(len).for_each(Zeroize::zeroize);
-            plane.truncate(len);
-        }
-        macs.push(std::mem::take(&mut rows.macs));
-        Zeroizing::new(std::mem::take(&mut rows.keys))
-    });
-    Ok((AuthBits::from_planes(d, macs)?, keys))
+    }
 }
 
 /// `len` fresh private random bits.
@@ -162,4 +194,20 @@ pub(crate) fn random_bits(len: usize, entropy: &Entropy) -> Bits {
 /// The rows with `peer`, which an extension always has.
 pub(crate) fn rows_with<T>(rows: &ByParty<T>, peer: PartyId) -> Result<&T, Error> {
     rows.at(peer).ok_or(Error::Misuse("no rows with this peer"))
+}
+
+/// As [`share_into`], into new memory. Tests only.
+///
+/// # Errors
+/// As [`share_into`].
+#[cfg(test)]
+pub(super) async fn share_rows<C: CotSource>(
+    bench: &Workbench<C>,
+    extension: u32,
+    len: usize,
+    coins: &mut Coins,
+) -> Result<AuthBits, Error> {
+    let mut shares = AuthBits::blank(&bench.member, len);
+    share_into(bench, extension, shares.lanes_mut(0, len), coins).await?;
+    Ok(shares)
 }

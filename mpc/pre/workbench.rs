@@ -26,6 +26,11 @@ pub trait CotSource {
         choices: &ByParty<Bits>,
         entropy: &Entropy,
     ) -> Result<ByParty<CotRows>, Error>;
+
+    /// Takes back rows that nobody needs any more, to use their memory again.
+    fn recycle(&self, rows: ByParty<CotRows>) {
+        drop(rows);
+    }
 }
 
 impl CotSource for Cots {
@@ -37,6 +42,10 @@ impl CotSource for Cots {
         entropy: &Entropy,
     ) -> Result<ByParty<CotRows>, Error> {
         Cots::extend(self, channel, batch, choices, entropy).await
+    }
+
+    fn recycle(&self, rows: ByParty<CotRows>) {
+        Cots::recycle(self, rows);
     }
 }
 

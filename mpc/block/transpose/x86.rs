@@ -1,6 +1,6 @@
 //! AVX-512 (GFNI) and AVX2 backends of the 128×128 transposition.
 
-use super::{Square, collect};
+use super::Square;
 use crate::Block;
 use std::arch::x86_64::{
     __m256i, __m512i, _mm256_and_si256, _mm256_loadu2_m128i, _mm256_permute2x128_si256,
@@ -9,15 +9,14 @@ use std::arch::x86_64::{
     _mm512_permutex2var_epi8, _mm512_permutex2var_epi64, _mm512_set1_epi64, _mm512_storeu_si512,
 };
 
-/// Transposes the columns `columns[c · stride]` into `square` if the machine can; false leaves it alone.
-pub(super) fn transpose_square(columns: &[Block], stride: usize, square: &mut Square) -> bool {
+/// Transposes in place if the machine can; false leaves `square` alone.
+pub(super) fn transpose_square(square: &mut Square) -> bool {
     if has_gfni() {
-        collect(columns, stride, square);
         // SAFETY: avx512f, avx512vbmi and gfni, which `gfni` is compiled for, were detected.
         unsafe { gfni(square) };
     } else if is_x86_feature_detected!("avx2") {
         // SAFETY: avx2, which `avx2` is compiled for, was detected.
-        unsafe { avx2(columns, stride, square) };
+        unsafe { avx2(square) };
     } else {
         return false;
     }
@@ -33,11 +32,11 @@ fn has_gfni() -> bool {
 /// Within each group of 8 rows, bits trade places at distances 4, 2 and 1; after that, byte b of row
 /// 8k + t is byte k of row 8b + t of the result, so that bytes are transposed as 8 matrices of 16×16.
 #[target_feature(enable = "avx2")]
-fn avx2(columns: &[Block], stride: usize, square: &mut Square) {
+fn avx2(square: &mut Square) {
     // Group k, pair p: row p (or p + 1 above 1) in the low half, the row two further in the high.
     let mut groups = [[_mm256_set1_epi8(0); 4]; 16];
     for (k, group) in groups.iter_mut().enumerate() {
-        let row = |t: usize| &columns[(8 * k + t) * stride];
+        let row = |t: usize| &square[8 * k + t];
         let mut pairs = [0, 1, 4, 5].map(|t| load_rows(row(t), row(t + 2)));
         swap_bits::<4>(&mut pairs, [(0, 2), (1, 3)], _mm256_set1_epi8(0x0f));
         // Distance 2 lies within a register: put partners into the same half of two.
@@ -225,17 +224,17 @@ fn store(bytes: &mut [u8; 64], register: __m512i) {
 
 /// Calls `check` with the result of every backend this machine has.
 #[cfg(test)]
-pub(super) fn each_backend(columns: &[Block], stride: usize, check: impl Fn(&Square)) {
-    let mut square = [Block::ZERO; 128];
+pub(super) fn each_backend(square: &Square, check: impl Fn(&Square)) {
     if has_gfni() {
-        collect(columns, stride, &mut square);
+        let mut result = *square;
         // SAFETY: avx512f, avx512vbmi and gfni were detected.
-        unsafe { gfni(&mut square) };
-        check(&square);
+        unsafe { gfni(&mut result) };
+        check(&result);
     }
     if is_x86_feature_detected!("avx2") {
+        let mut result = *square;
         // SAFETY: avx2 was detected.
-        unsafe { avx2(columns, stride, &mut square) };
-        check(&square);
+        unsafe { avx2(&mut result) };
+        check(&result);
     }
 }

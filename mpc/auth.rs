@@ -245,12 +245,17 @@ impl AuthBits {
 
     /// Appends the lanes of `other`.
     pub fn append(&mut self, other: &Self) {
+        self.append_lanes(other, 0, other.len());
+    }
+
+    /// Appends the lanes `start .. start + count` of `other`.
+    pub(crate) fn append_lanes(&mut self, other: &Self, start: usize, count: usize) {
         if self.macs.is_empty() {
             self.macs = vec![Vec::new(); other.macs.len()];
         }
-        self.d.extend_from_slice(&other.d);
-        for (mine, theirs) in self.macs.iter_mut().zip(&other.macs) {
-            mine.extend_from_slice(theirs);
+        for (mine, theirs) in self.planes_mut().zip(other.planes()) {
+            let lanes = theirs.get(start..).unwrap_or_default();
+            mine.extend_from_slice(lanes.get(..count).unwrap_or(lanes));
         }
     }
 
@@ -301,6 +306,11 @@ impl<'a> Planes<'a> {
     /// Number of lanes.
     pub(crate) fn len(&self) -> usize {
         self.d.len()
+    }
+
+    /// D_i, then every M_j, for kernels that treat all components alike.
+    pub(crate) fn each_mut(&mut self) -> impl Iterator<Item = &mut [Block]> {
+        std::iter::once(&mut *self.d).chain(self.macs.iter_mut().map(|plane| &mut **plane))
     }
 }
 

@@ -169,9 +169,7 @@ impl Columns<'_> {
                 self.weights.fill(number as u64, weights);
                 let d = opened.slice(number, span);
                 let from = (at + shift) % self.len;
-                let planes = std::iter::once(&mut *a.d).chain(a.macs.iter_mut().map(|p| &mut **p));
-                let sides = planes
-                    .zip(std::iter::once(&mut *c.d).chain(c.macs.iter_mut().map(|p| &mut **p)))
+                let sides = (a.each_mut().zip(c.each_mut()))
                     .zip(b.planes().zip(row.a.planes()).zip(row.b.planes().zip(row.c.planes())));
                 for (((a, c), ((b, their_a), (their_b, their_c))), sum) in sides.zip(&mut sums) {
                     let difference = &mut scratch[..span];

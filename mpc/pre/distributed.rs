@@ -178,7 +178,7 @@ impl Preprocessing for Distributed {
         let mut out = AuthBits::default();
         for batch in &self.supply.shelf.masks {
             if let Some((start, count)) = batch.overlap(&wanted) {
-                out.append(&batch.made().await?.slice(start, count));
+                out.append_lanes(&*batch.made().await?, start, count);
                 batch.used(count);
             }
         }
@@ -191,9 +191,9 @@ impl Preprocessing for Distributed {
         for batch in &self.supply.shelf.triples {
             if let Some((start, count)) = batch.overlap(&wanted) {
                 let made = batch.made().await?;
-                a.append(&made.a.slice(start, count));
-                b.append(&made.b.slice(start, count));
-                c.append(&made.c.slice(start, count));
+                a.append_lanes(&made.a, start, count);
+                b.append_lanes(&made.b, start, count);
+                c.append_lanes(&made.c, start, count);
                 batch.used(count);
             }
         }

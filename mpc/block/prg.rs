@@ -128,6 +128,11 @@ mod tests {
             let expected =
                 chi.iter().zip(&values).fold(Block::ZERO, |sum, (w, x)| sum ^ mul(*w, *x));
             assert!(weights.dot(100, &values) == expected, "{len}");
+            let other = noise(5, len);
+            let mut sums = [Block::ONE; 2];
+            weights.dot_each(100, len, [&values[..], &other].into_iter(), &mut sums);
+            assert!(sums[0] == Block::ONE ^ expected, "{len}");
+            assert!(sums[1] == Block::ONE ^ weights.dot(100, &other), "{len}");
             let words: Vec<u64> = noise(4, len.div_ceil(64)).iter().map(|b| b.0 as u64).collect();
             let bit = |r: usize| words[r / 64] >> (r % 64) & 1 == 1;
             let expected = (0..len).fold(Block::ZERO, |sum, r| sum ^ chi[r].times(bit(r)));

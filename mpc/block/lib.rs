@@ -19,7 +19,7 @@ pub use gf128::{combine_bits, dot, dot_columns, mul, select};
 pub use prg::{Prg, Weights};
 pub use tccr::{Tccr, Tweak};
 pub use transpose::transpose;
-pub use xor::{xor_into, xor_into_both};
+pub use xor::{xor_four, xor_into, xor_into_both};
 
 #[cfg(target_endian = "big")]
 compile_error!("blocks are laid out little-endian in memory; big-endian targets are not supported");

@@ -56,6 +56,38 @@ fn avx2_both(first: &mut [Block], second: &mut [Block], src: &[Block]) {
     portable_both(first, second, src);
 }
 
+/// With rows r_0..r_3: r_0 ⊕= r_1 ⊕ r_2 ⊕ r_3, columns_0 ⊕= r_1 ⊕ r_3, columns_1 ⊕= r_2 ⊕ r_3 in one
+/// pass. Lengths as in [`xor_into`].
+#[inline]
+pub fn xor_four(r0: &mut [Block], rest: [&[Block]; 3], columns: [&mut [Block]; 2]) {
+    #[cfg(target_arch = "x86_64")]
+    if r0.len() >= 8 && is_x86_feature_detected!("avx2") {
+        // SAFETY: avx2, which `avx2_four` is compiled for, was detected.
+        unsafe { avx2_four(r0, rest, columns) };
+        return;
+    }
+    portable_four(r0, rest, columns);
+}
+
+#[inline(always)]
+fn portable_four(r0: &mut [Block], [r1, r2, r3]: [&[Block]; 3], [c0, c1]: [&mut [Block]; 2]) {
+    let columns = c0.iter_mut().zip(c1);
+    let rows = r0.iter_mut().zip(r1).zip(r2).zip(r3);
+    for ((((r0, r1), r2), r3), (c0, c1)) in rows.zip(columns) {
+        let (odd, upper) = (*r1 ^ *r3, *r2 ^ *r3);
+        *r0 ^= *r1 ^ upper;
+        *c0 ^= odd;
+        *c1 ^= upper;
+    }
+}
+
+/// The portable code in 256-bit registers.
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2")]
+fn avx2_four(r0: &mut [Block], rest: [&[Block]; 3], columns: [&mut [Block]; 2]) {
+    portable_four(r0, rest, columns);
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -81,6 +113,21 @@ mod tests {
             portable(&mut x, &c);
             portable(&mut y, &c);
             assert!(a == x && b == y, "{len}");
+        }
+    }
+
+    #[test]
+    fn four_rows_make_three_sums() {
+        for len in LADDER {
+            let [mut r0, r1, r2, r3, mut c0, mut c1] =
+                [1, 2, 3, 4, 5, 6].map(|seed| noise(seed, len));
+            let sum = |rows: &[&Vec<Block>]| -> Vec<Block> {
+                (0..len).map(|r| rows.iter().fold(Block::ZERO, |x, y| x ^ y[r])).collect()
+            };
+            let expected =
+                [sum(&[&r0, &r1, &r2, &r3]), sum(&[&c0, &r1, &r3]), sum(&[&c1, &r2, &r3])];
+            xor_four(&mut r0, [&r1, &r2, &r3], [&mut c0, &mut c1]);
+            assert!([r0, c0, c1] == expected, "{len}");
         }
     }
 }

@@ -1,7 +1,7 @@
 //! The kernel of SoftSpokenOT: from 2^k pseudorandom rows to their sum and its k bit-weighted
 //! sums, in one pass whose working set is k + 1 rows.
 
-use senate_block::{Block, xor_into_both};
+use senate_block::{Block, xor_four, xor_into_both};
 use zeroize::Zeroize;
 
 /// Blocks of a row that are worked on at a time: one full batch of the widest AES backend.
@@ -10,14 +10,14 @@ const DEPTH_MAX: usize = 8;
 
 /// What a fold works on: first-level cache, used again and again. It holds secrets afterwards.
 pub(super) struct Scratch {
-    stack: [Block; (DEPTH_MAX + 1) * TILE],
+    stack: [Block; (DEPTH_MAX + 3) * TILE],
     columns: [Block; DEPTH_MAX * TILE],
 }
 
 impl Scratch {
     pub(super) fn new() -> Self {
         let (stack, columns) =
-            ([Block::ZERO; (DEPTH_MAX + 1) * TILE], [Block::ZERO; DEPTH_MAX * TILE]);
+            ([Block::ZERO; (DEPTH_MAX + 3) * TILE], [Block::ZERO; DEPTH_MAX * TILE]);
         Self { stack, columns }
     }
 
@@ -34,12 +34,18 @@ impl Scratch {
         let columns = &mut self.columns[..depth * len];
         columns.fill(Block::ZERO);
         let mut height = 0;
-        for x in 0..1usize << depth {
-            leaf(x, &mut stack[height * len..][..len]);
+        for x in (0..1usize << depth).step_by(4) {
+            // Four leaves at a time, which complete subtrees of height 1 and 2.
+            for leaf_of_four in 0..4 {
+                let at = (height + leaf_of_four) * len;
+                leaf(x + leaf_of_four, &mut stack[at..][..len]);
+            }
+            let (first, second) = columns[..2 * len].split_at_mut(len);
+            four(&mut stack[height * len..][..4 * len], first, second);
             height += 1;
-            // Each trailing one of x completes a subtree: its upper half joins column t and the
-            // lower.
-            for t in 0..x.trailing_ones() as usize {
+            // Each further trailing one of x + 3 completes a subtree: its upper half joins column t
+            // and the lower.
+            for t in 2..(x + 3).trailing_ones() as usize {
                 height -= 1;
                 let (lower, upper) = stack.split_at_mut(height * len);
                 let column = &mut columns[t * len..][..len];
@@ -49,6 +55,16 @@ impl Scratch {
         sum.copy_from_slice(&stack[..len]);
         columns
     }
+}
+
+/// The rows r_0..r_3 of `leaves` become their sum in the first; columns 0 and 1 get r_1 ⊕ r_3 and
+/// r_2 ⊕ r_3.
+fn four(leaves: &mut [Block], first: &mut [Block], second: &mut [Block]) {
+    let len = first.len();
+    let (r0, rest) = leaves.split_at_mut(len);
+    let (r1, rest) = rest.split_at_mut(len);
+    let (r2, r3) = rest.split_at_mut(len);
+    xor_four(r0, [r1, r2, r3], [first, second]);
 }
 
 impl Drop for Scratch {

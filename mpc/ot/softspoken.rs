@@ -297,8 +297,18 @@ impl CotReceiver {
 
 /// Files columns `first`, `first` + 1, … of a tile: block t of column c is `planes[128 t + c]`.
 fn scatter(columns: &[Block], first: usize, planes: &mut [Block]) {
-    let len = planes.len() / ROWS_PER_BLOCK;
-    for (t, square) in planes.chunks_mut(ROWS_PER_BLOCK).enumerate() {
+    let (len, squares) = (planes.len() / ROWS_PER_BLOCK, planes.chunks_mut(ROWS_PER_BLOCK));
+    let mut parts = columns.chunks(len);
+    let four = [(); 4].map(|()| parts.next());
+    if let ([Some(a), Some(b), Some(c), Some(d)], None) = (four, parts.next()) {
+        // The usual depth: four columns are one cache line of a square.
+        let rows = a.iter().zip(b).zip(c).zip(d);
+        for (square, (((a, b), c), d)) in squares.zip(rows) {
+            square[first..first + 4].copy_from_slice(&[*a, *b, *c, *d]);
+        }
+        return;
+    }
+    for (t, square) in squares.enumerate() {
         for (block, column) in square[first..].iter_mut().zip(columns.chunks(len)) {
             *block = column[t];
         }

@@ -91,37 +91,30 @@ pub(super) fn dot_columns(
     true
 }
 
-/// Four columns at a time, which share a cache line in every square.
+/// Squares are read once, in order; the unreduced sums of all columns fit into the first-level cache.
 #[target_feature(enable = "avx2,vpclmulqdq,pclmulqdq")]
 fn columns_double(weights: &[Block], squares: &[[Block; 128]], sums: &mut [Block; 128]) {
-    let zero = _mm256_setzero_si256();
-    for (group, sums) in sums.chunks_exact_mut(4).enumerate() {
-        let (mut low, mut middle, mut high) = ([zero; 2], [zero; 2], [zero; 2]);
-        for (weight, square) in weights.iter().zip(squares) {
-            // SAFETY: the reference covers the 16 bytes that are read, without alignment.
-            let weight = _mm256_broadcastsi128_si256(unsafe { load(weight) });
-            let folded = _mm256_xor_si256(weight, _mm256_shuffle_epi32(weight, 0x4e));
-            let (pairs, _) = square[4 * group..].as_chunks::<2>();
-            for (pair, x) in pairs.iter().take(2).enumerate() {
-                // SAFETY: the reference covers the 32 bytes that are read, without alignment.
-                let x = unsafe { load2(x) };
-                let both = _mm256_xor_si256(x, _mm256_shuffle_epi32(x, 0x4e));
-                let products = [
-                    _mm256_clmulepi64_epi128(weight, x, 0x00),
-                    _mm256_clmulepi64_epi128(folded, both, 0x00),
-                    _mm256_clmulepi64_epi128(weight, x, 0x11),
-                ];
-                low[pair] = _mm256_xor_si256(low[pair], products[0]);
-                middle[pair] = _mm256_xor_si256(middle[pair], products[1]);
-                high[pair] = _mm256_xor_si256(high[pair], products[2]);
-            }
+    let mut parts = [[_mm256_setzero_si256(); 3]; 64];
+    for (weight, square) in weights.iter().zip(squares) {
+        // SAFETY: the reference covers the 16 bytes that are read, without alignment.
+        let weight = _mm256_broadcastsi128_si256(unsafe { load(weight) });
+        let folded = _mm256_xor_si256(weight, _mm256_shuffle_epi32(weight, 0x4e));
+        let (pairs, _) = square.as_chunks::<2>();
+        for (x, [low, middle, high]) in pairs.iter().zip(&mut parts) {
+            // SAFETY: the reference covers the 32 bytes that are read, without alignment.
+            let x = unsafe { load2(x) };
+            let both = _mm256_xor_si256(x, _mm256_shuffle_epi32(x, 0x4e));
+            *low = _mm256_xor_si256(*low, _mm256_clmulepi64_epi128(weight, x, 0x00));
+            *middle = _mm256_xor_si256(*middle, _mm256_clmulepi64_epi128(folded, both, 0x00));
+            *high = _mm256_xor_si256(*high, _mm256_clmulepi64_epi128(weight, x, 0x11));
         }
-        for (pair, sums) in sums.chunks_exact_mut(2).enumerate() {
-            let parts = [low[pair], middle[pair], high[pair]].map(|part| lanes2(part));
-            for (lane, sum) in sums.iter_mut().enumerate() {
-                let [low, middle, high] = parts.map(|part| part[lane]);
-                *sum ^= super::reduce(assemble(low, middle ^ low ^ high, high));
-            }
+    }
+    let (pairs, _) = sums.as_chunks_mut::<2>();
+    for (sums, parts) in pairs.iter_mut().zip(parts) {
+        let [low, middle, high] = parts.map(|part| lanes2(part));
+        for (lane, sum) in sums.iter_mut().enumerate() {
+            let (low, high) = (low[lane], high[lane]);
+            *sum ^= super::reduce(assemble(low, middle[lane] ^ low ^ high, high));
         }
     }
 }

@@ -7,12 +7,23 @@ use crate::{Bits, BuildError, Bundle, Instruction, Lanes, MapId, PlaneId, Progra
 use maps::Maps;
 use std::collections::HashMap;
 
+/// What gadgets spare where they can have one only for more of the other.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
+pub enum Goal {
+    /// AND gates, as garbling wants.
+    #[default]
+    Gates,
+    /// Layers of AND gates, as rounds over slow links want.
+    Depth,
+}
+
 /// Writes a [`Program`].
 ///
 /// No method panics: the first misuse is recorded, everything after it yields a void plane, and
 /// [`Builder::finish`] returns the error. Equal calls give equal programs, byte for byte.
 #[derive(Debug, Default)]
 pub struct Builder {
+    goal: Goal,
     instructions: Vec<Instruction>,
     lanes: Vec<Lanes>,
     maps: Maps,
@@ -29,6 +40,21 @@ impl Builder {
     /// An empty circuit.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// An empty circuit whose gadgets spare layers of AND gates instead of gates.
+    pub fn shallow() -> Self {
+        Self::with_goal(Goal::Depth)
+    }
+
+    /// An empty circuit with this goal.
+    pub fn with_goal(goal: Goal) -> Self {
+        Self { goal, ..Self::default() }
+    }
+
+    /// What its gadgets spare.
+    pub fn goal(&self) -> Goal {
+        self.goal
     }
 
     /// The next input bundle: one plane per entry of `shape`, which lists their lanes.

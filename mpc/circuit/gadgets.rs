@@ -1,5 +1,6 @@
 //! Gadgets: arithmetic on words, all lanes at once. One file each; the AND counts in the docs are
-//! per lane and are asserted by the tests.
+//! per lane and are asserted by the tests. They are those of a builder that spares gates;
+//! `shallow` has what one does that spares depth.
 
 mod add;
 mod compact;
@@ -11,6 +12,7 @@ mod multiply;
 mod network;
 mod scan;
 mod select;
+mod shallow;
 mod sort;
 mod word;
 

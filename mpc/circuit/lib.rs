@@ -19,11 +19,11 @@ mod stage;
 mod stats;
 
 pub use bits::Bits;
-pub use builder::Builder;
+pub use builder::{Builder, Goal};
 pub use error::BuildError;
 pub use gadgets::{KeyBit, Network, Word};
 pub use party::{PartyId, PartySet};
-pub use program::{Bundle, Drops, Instruction, Lanes, MapId, PlaneId, Program};
+pub use program::{Bundle, Drops, Instruction, Lanes, Layers, MapId, PlaneId, Program};
 pub use relation::{Direction, KeyColumn, Relation, Repeats};
 pub use stage::{Backend, Reveal, Source, Stage, StageId, VerBit};
 pub use stats::Stats;

@@ -2,8 +2,10 @@
 
 mod check;
 mod encode;
+mod layers;
 mod live;
 
+pub use layers::Layers;
 pub use live::Drops;
 
 /// A bit plane: the value that instruction number `.0` of a program produces.

@@ -1,6 +1,6 @@
 //! Addition, subtraction, negation: one AND gate per bit, by carries c' = c ⊕ (x ⊕ c)(y ⊕ c).
 
-use crate::{Builder, PlaneId, Word};
+use crate::{Builder, Goal, PlaneId, Word};
 
 impl Builder {
     /// x + y modulo 2^w, w the larger width. w − 1 ANDs.
@@ -46,6 +46,11 @@ impl Builder {
     /// Exactly x + y + carry, modulo 2^width.
     pub fn add_with_carry(&mut self, x: &Word, y: &Word, carry: PlaneId, width: usize) -> Word {
         let (x, y) = (self.resize(x, width), self.resize(y, width));
+        if self.goal() == Goal::Depth {
+            let carries = self.carries_by_prefix(&x, &y, carry);
+            let half = self.xor_words(&x, &y);
+            return self.xor_words(&half, &Word::new(carries, x.lanes));
+        }
         let mut carry = carry;
         let mut bits = Vec::with_capacity(width);
         for (at, (x, y)) in x.bits.iter().zip(&y.bits).enumerate() {

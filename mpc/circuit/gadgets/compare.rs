@@ -1,12 +1,15 @@
 //! Comparisons. Order: one AND gate per bit; equality: one less than bits.
 
-use crate::{Builder, PlaneId, Word};
+use crate::{Builder, Goal, PlaneId, Word};
 
 impl Builder {
     /// 1 where x < y as unsigned integers: the borrow of x − y. w ANDs, w the larger width.
     pub fn less_than(&mut self, x: &Word, y: &Word) -> PlaneId {
         let width = x.width().max(y.width());
         let (x, y) = (self.resize(x, width), self.resize(y, width));
+        if self.goal() == Goal::Depth {
+            return self.less_than_in_tree(&x, &y);
+        }
         let mut borrow = self.constant(false, x.lanes);
         for (x, y) in x.bits.iter().zip(&y.bits) {
             let not_x = self.not(*x);

@@ -1,11 +1,17 @@
 //! Counting ones.
 
-use crate::{Builder, PlaneId, Word};
+use crate::{Builder, Goal, PlaneId, Word};
 
 impl Builder {
     /// Per lane the number of ones among `planes`. Fewer than k ANDs for k planes: a tree of
     /// full adders, each taking three bits of one weight to one of it and one of the next.
     pub fn popcount(&mut self, planes: &[PlaneId], lanes: u32) -> Word {
+        if self.goal() == Goal::Depth {
+            let width = (usize::BITS - planes.len().leading_zeros()) as usize;
+            let mut weights = vec![Vec::new(); width];
+            weights.first_mut().into_iter().for_each(|ones| ones.extend_from_slice(planes));
+            return self.sum_of_weights(weights, lanes);
+        }
         let mut weight = planes.to_vec();
         let mut bits = Vec::new();
         while !weight.is_empty() {

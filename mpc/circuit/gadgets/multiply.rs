@@ -1,6 +1,6 @@
 //! Multiplication by rows of partial products.
 
-use crate::{Builder, Word};
+use crate::{Builder, Goal, Word};
 
 impl Builder {
     /// x · y exactly, in width(x) + width(y) bits. w·v ANDs for the partial products and w·(v − 1)
@@ -13,6 +13,9 @@ impl Builder {
     /// x · y modulo 2^width, without the gates that only higher bits need.
     pub fn multiply_to_width(&mut self, x: &Word, y: &Word, width: usize) -> Word {
         let (x, y) = if x.width() < y.width() { (y, x) } else { (x, y) };
+        if self.goal() == Goal::Depth {
+            return self.multiply_by_weights(x, y, width);
+        }
         let mut low = Vec::with_capacity(width);
         let mut rest = Word::new(Vec::new(), x.lanes);
         for (row, bit) in y.bits.iter().enumerate().take(width) {
@@ -25,6 +28,17 @@ impl Builder {
         }
         let product = Word::new(low, x.lanes).with_high(&rest);
         self.resize(&product, width)
+    }
+
+    fn multiply_by_weights(&mut self, x: &Word, y: &Word, width: usize) -> Word {
+        let mut weights = vec![Vec::new(); width];
+        for (row, bit) in y.bits.iter().enumerate() {
+            let partial = self.mask_word(*bit, &x.bits_at(0, width.saturating_sub(row)));
+            for (bits, plane) in weights.iter_mut().skip(row).zip(partial.bits) {
+                bits.push(plane);
+            }
+        }
+        self.sum_of_weights(weights, x.lanes)
     }
 }
 

@@ -1,7 +1,7 @@
 //! Prefixes over lanes under an associative operation [Brent-Kung]: fewer than 2N operations in
 //! 2·log N layers.
 
-use crate::{Builder, PlaneId, Word};
+use crate::{Builder, Goal, PlaneId, Word};
 
 impl Builder {
     /// Lane i of the result is x_0 ∘ … ∘ x_i for an associative `operation`, which gets the earlier
@@ -14,6 +14,9 @@ impl Builder {
         let lanes = word.lanes;
         if lanes < 2 {
             return word.clone();
+        }
+        if self.goal() == Goal::Depth {
+            return self.scan_by_halves(word, operation);
         }
         let half = lanes / 2;
         let evens = self.map((0..half).map(|i| 2 * i).collect());

@@ -30,6 +30,22 @@ impl Instruction {
         };
         pair.into_iter().flatten().chain(parts.iter().copied())
     }
+
+    /// The same step over planes and maps of other numbers.
+    pub(super) fn renumbered(
+        &self,
+        plane: impl Fn(PlaneId) -> PlaneId,
+        map: impl Fn(MapId) -> MapId,
+    ) -> Self {
+        match self {
+            Self::Input | Self::Constant(_) => self.clone(),
+            Self::Xor(a, b) => Self::Xor(plane(*a), plane(*b)),
+            Self::And(a, b) => Self::And(plane(*a), plane(*b)),
+            Self::Not(a) => Self::Not(plane(*a)),
+            Self::Gather(a, m) => Self::Gather(plane(*a), map(*m)),
+            Self::Concat(parts) => Self::Concat(parts.iter().map(|part| plane(*part)).collect()),
+        }
+    }
 }
 
 impl Program {
@@ -65,29 +81,20 @@ impl Program {
     pub(crate) fn without_dead_planes(self) -> Self {
         let needed = self.needed();
         let (plane_ids, map_ids) = self.renumbering(&needed);
-        let plane = |old: &PlaneId| {
+        let plane = |old: PlaneId| {
             plane_ids.get(old.0 as usize).copied().flatten().unwrap_or(PlaneId(u32::MAX))
         };
         let map =
-            |old: &MapId| map_ids.get(old.0 as usize).copied().flatten().unwrap_or(MapId(u32::MAX));
+            |old: MapId| map_ids.get(old.0 as usize).copied().flatten().unwrap_or(MapId(u32::MAX));
         let instructions = kept(&self.instructions, &needed)
-            .map(|instruction| match instruction {
-                Instruction::Input | Instruction::Constant(_) => instruction.clone(),
-                Instruction::Xor(a, b) => Instruction::Xor(plane(a), plane(b)),
-                Instruction::And(a, b) => Instruction::And(plane(a), plane(b)),
-                Instruction::Not(a) => Instruction::Not(plane(a)),
-                Instruction::Gather(a, m) => Instruction::Gather(plane(a), map(m)),
-                Instruction::Concat(parts) => {
-                    Instruction::Concat(parts.iter().map(plane).collect())
-                }
-            })
+            .map(|instruction| instruction.renumbered(plane, map))
             .collect();
         let lanes = kept(&self.lanes, &needed).copied().collect();
         let maps = self.maps.into_iter().zip(&map_ids);
         let maps = maps.filter(|(_, id)| id.is_some()).map(|(map, _)| map).collect();
         let [mut inputs, mut outputs] = [self.inputs, self.outputs];
         for slot in inputs.iter_mut().chain(&mut outputs).flat_map(|bundle| &mut bundle.planes) {
-            *slot = plane(slot);
+            *slot = plane(*slot);
         }
         Self { instructions, lanes, maps, inputs, outputs }
     }

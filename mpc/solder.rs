@@ -12,7 +12,7 @@ use crate::stage::{Child, Run, Wires, child_sources, fresh_labels};
 use crate::wire::{BLOCK_BYTES, bit_bytes, to_bits};
 use futures_util::future::try_join;
 use senate_block::{Block, Weights, mul};
-use senate_circuit::{Bits, PartyId, PartySet};
+use senate_circuit::{Backend, Bits, PartyId, PartySet};
 use std::collections::BTreeMap;
 use subtle::ConstantTimeEq;
 
@@ -54,10 +54,15 @@ pub(crate) async fn cross<P: Preprocessing>(
             crossings.push(Crossing { bundle, parties, start, wires, child });
             start += wires;
         } else if let Some(kept) = child.wires {
-            if child.evaluator == run.evaluator() {
-                entered.insert(bundle, kept);
-            } else {
-                relabelled.push((bundle, kept));
+            // What a FinishedStage carries has passed all checks, so Λ may choose labels.
+            match (run.stage.backend, child.backend) {
+                (Backend::Interactive, _) => {
+                    entered.insert(bundle, kept.without_labels());
+                }
+                (_, Backend::Garbled) if child.evaluator == run.evaluator() => {
+                    entered.insert(bundle, kept);
+                }
+                _ => relabelled.push((bundle, kept)),
             }
         }
     }

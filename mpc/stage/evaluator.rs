@@ -47,7 +47,8 @@ pub(super) async fn run<P: Preprocessing>(
     wires.collect()
 }
 
-async fn authenticate<P: Preprocessing>(
+/// Masks and products of every chunk, ahead of their use by a bounded window.
+pub(super) async fn authenticate<P: Preprocessing>(
     layout: &Layout<'_>,
     mut authenticator: Authenticator<'_, P>,
     mut queue: mpsc::Sender<(Chunk, AndShares)>,

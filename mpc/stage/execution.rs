@@ -105,7 +105,8 @@ impl<'a, H: Host> Execution<'a, H> {
                 }
                 false => None,
             };
-            Ok((at, Child { parties: child.parties, evaluator: child.evaluator, wires }))
+            let Stage { parties, backend, evaluator, .. } = *child;
+            Ok((at, Child { parties, backend, evaluator, wires }))
         };
         child_sources(stage).map(child).collect()
     }

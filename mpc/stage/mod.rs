@@ -1,5 +1,5 @@
 //! Running one stage (PROTOCOL.md §6): inputs and soldering, then chunk after chunk authentication,
-//! garbling, evaluation and its checks. A [`FinishedStage`] exists only when every check passed.
+//! garbling, evaluation and its checks, or (§9) a round per layer. A [`FinishedStage`] exists only when every check passed.
 
 mod authenticate;
 mod chunks;
@@ -9,6 +9,7 @@ mod garbler;
 mod host;
 #[cfg(any(test, feature = "sim"))]
 pub mod ideal;
+mod interactive;
 mod run;
 mod wires;
 
@@ -27,7 +28,7 @@ use crate::open::Openings;
 use crate::pre::Preprocessing;
 use crate::solder;
 use chunks::Layout;
-use senate_circuit::{Bits, PartyId, PartySet, Source, Stage, StageId};
+use senate_circuit::{Backend, Bits, PartyId, PartySet, Source, Stage, StageId};
 use std::collections::BTreeMap;
 
 /// An output bundle of an earlier stage that enters this one.
@@ -35,14 +36,17 @@ use std::collections::BTreeMap;
 pub struct Child {
     /// C: the earlier stage's parties, a subset of this stage's.
     pub parties: PartySet,
-    /// The earlier stage's evaluator.
+    /// How the earlier stage was run.
+    pub backend: Backend,
+    /// The earlier stage's evaluator, if it was garbled.
     pub evaluator: PartyId,
     /// The wires; `None` exactly for a party outside C.
     pub wires: Option<Wires>,
 }
 
 /// A stage all of whose checks have passed at this party: inputs' openings and echoes, soldering's
-/// echoes and MACs, triple openings, label hashes (garbler) or the gate check (evaluator).
+/// echoes and MACs, triple openings, and label hashes (garbler), the gate check (evaluator) or the
+/// MACs of all layers (interactive).
 #[derive(Debug)]
 pub struct FinishedStage {
     context: StageContext,
@@ -91,16 +95,22 @@ pub async fn run_stage<P: Preprocessing>(
 ) -> Result<FinishedStage, Error> {
     let run = Run::new(context, stage)?;
     let layout = Layout::new(&stage.program);
-    let _room = run.channel.reserve(layout.bytes_ahead(stage.parties));
+    let bytes_ahead = match stage.backend {
+        Backend::Garbled => layout.bytes_ahead(stage.parties),
+        Backend::Interactive => interactive::bytes_ahead(&layout),
+    };
+    let _room = run.channel.reserve(bytes_ahead);
     let mut entered = input::enter(&run, pre, own).await?;
     let (soldered, solder_macs) = solder::cross(&run, pre, children).await?;
     entered.extend(soldered);
     let inputs = in_order(stage, entered)?;
     let mut openings = Openings::new(run.member.clone(), run.domain, "triples");
-    let outputs = if run.is_evaluator() {
-        evaluator::run(&run, &layout, inputs, pre, &mut openings).await?
-    } else {
-        garbler::run(&run, &layout, inputs, pre, &mut openings).await?
+    let outputs = match stage.backend {
+        Backend::Interactive => interactive::run(&run, &layout, inputs, pre, &mut openings).await?,
+        Backend::Garbled if run.is_evaluator() => {
+            evaluator::run(&run, &layout, inputs, pre, &mut openings).await?
+        }
+        Backend::Garbled => garbler::run(&run, &layout, inputs, pre, &mut openings).await?,
     };
     openings.check(&run.channel, Kind::BeaverMacs).await?;
     solder_macs.check(&run).await?;

@@ -7,7 +7,7 @@ use crate::join::try_join_all;
 use crate::mesh::Kind;
 use crate::wire::{BLOCK_BYTES, from_blocks, to_blocks};
 use senate_block::{Block, Prg};
-use senate_circuit::Bits;
+use senate_circuit::{Backend, Bits};
 use zeroize::Zeroize;
 
 /// Labels of a vector of wires.
@@ -17,6 +17,8 @@ pub(crate) enum Labels {
     Zero(Vec<Block>),
     /// The evaluator's active labels, one plane per garbler ascending.
     Active(Vec<Vec<Block>>),
+    /// An interactive stage has none.
+    None,
 }
 
 /// Masks, Λ and labels of a vector of wires at one party. Labels are zeroised on drop.
@@ -34,8 +36,7 @@ impl std::fmt::Debug for Wires {
 
 impl Default for Wires {
     fn default() -> Self {
-        let (masks, masked) = (AuthBits::default(), Bits::default());
-        Self { masks, masked, labels: Labels::Zero(Vec::new()) }
+        Self { masks: AuthBits::default(), masked: Bits::default(), labels: Labels::None }
     }
 }
 
@@ -44,6 +45,7 @@ impl Drop for Labels {
         match self {
             Self::Zero(labels) => labels.zeroize(),
             Self::Active(planes) => planes.iter_mut().for_each(Zeroize::zeroize),
+            Self::None => {}
         }
     }
 }
@@ -61,16 +63,25 @@ impl Wires {
 
     /// No wires, with labels of the kind this party's role has.
     pub(crate) fn empty(run: &Run<'_>) -> Self {
-        let labels = match run.is_evaluator() {
-            true => Labels::Active(vec![Vec::new(); run.garblers().len()]),
-            false => Labels::Zero(Vec::new()),
+        let labels = match run.stage.backend {
+            Backend::Interactive => Labels::None,
+            Backend::Garbled if run.is_evaluator() => {
+                Labels::Active(vec![Vec::new(); run.garblers().len()])
+            }
+            Backend::Garbled => Labels::Zero(Vec::new()),
         };
         Self { masks: AuthBits::zeros(&run.member, 0), masked: Bits::default(), labels }
     }
 
     /// Its labels alone.
     pub(crate) fn take_labels(mut self) -> Labels {
-        std::mem::replace(&mut self.labels, Labels::Zero(Vec::new()))
+        std::mem::replace(&mut self.labels, Labels::None)
+    }
+
+    /// The wires as an interactive stage takes them.
+    pub(crate) fn without_labels(mut self) -> Self {
+        self.labels = Labels::None;
+        self
     }
 
     /// The wires `start .. start + len`.
@@ -79,6 +90,7 @@ impl Wires {
         let labels = match &self.labels {
             Labels::Zero(labels) => Labels::Zero(cut(labels)),
             Labels::Active(planes) => Labels::Active(planes.iter().map(cut).collect()),
+            Labels::None => Labels::None,
         };
         Self { masks: self.masks.slice(start, len), masked: self.masked.slice(start, len), labels }
     }
@@ -86,6 +98,7 @@ impl Wires {
 
 /// Fresh labels for wires with these Λ: every garbler draws L_0 and sends the evaluator
 /// L_0 ⊕ ΛΔ in one message of `kind`. Called once per wire, so no label is sent twice for one L_0.
+/// An interactive stage has no labels and sends nothing.
 ///
 /// # Errors
 /// Those of the channel.
@@ -94,6 +107,9 @@ pub(crate) async fn fresh_labels(
     kind: Kind,
     masked: &Bits,
 ) -> Result<Labels, Error> {
+    if run.stage.backend == Backend::Interactive {
+        return Ok(Labels::None);
+    }
     let count = masked.len();
     if run.is_evaluator() {
         let receive = |i| run.recv_long(i, kind, count * BLOCK_BYTES);

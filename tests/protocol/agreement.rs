@@ -2,12 +2,12 @@
 //! parties, any evaluator, any tree of party sets, with preprocessing made by the parties.
 
 use crate::protocol::plans::{
-    Inputs, Noise, inputs_of, lone_stage, own_inputs, party, random_circuit, reference, set_of,
-    tree,
+    Inputs, Noise, inputs_of, lone_stage, on_backends, own_inputs, party, random_circuit,
+    reference, set_of, tree,
 };
 use proptest::prelude::{ProptestConfig, any, proptest};
 use senate_circuit::samples::{SHA256_START, aes128, sha256_block};
-use senate_circuit::{Bits, Builder, PartySet, Program, Stage, Word};
+use senate_circuit::{Backend, Bits, Builder, PartySet, Program, Stage, Word};
 use senate_mpc::sim::Federation;
 use senate_mpc::{Params, Session, SessionHost, execute};
 
@@ -32,15 +32,25 @@ proptest! {
         seed in any::<u64>(), n in 2usize..6, e in 0usize..5, lanes in 1u32..80, steps in 0usize..40,
     ) {
         let program = random_circuit(seed, n, lanes, steps);
-        let plan = [lone_stage(PartySet::first(n), party(e % n), program)];
+        let plan = vec![lone_stage(PartySet::first(n), party(e % n), program)];
+        let plan = on_backends(plan, random_backends(&mut Noise::new(seed)));
         agrees(n, &plan, &inputs_of(&plan, seed));
     }
 
     #[test]
     fn random_trees_of_party_sets_agree(seed in any::<u64>(), n in 3usize..6, lanes in 1u32..20) {
-        let plan = random_tree(&mut Noise::new(seed), n, lanes);
+        let mut noise = Noise::new(seed);
+        let plan = random_tree(&mut noise, n, lanes);
+        let plan = on_backends(plan, random_backends(&mut noise));
         agrees(n, &plan, &inputs_of(&plan, seed));
     }
+}
+
+fn random_backends(noise: &mut Noise) -> impl Iterator<Item = Backend> {
+    std::iter::repeat_with(|| match noise.below(2) {
+        0 => Backend::Garbled,
+        _ => Backend::Interactive,
+    })
 }
 
 /// Two to four stages: pairs and larger sets that the last one, of everybody, joins.
@@ -95,7 +105,9 @@ fn an_equal_set_keeps_its_labels_or_changes_its_evaluator() {
 #[test]
 fn nothing_is_dealt_in_a_real_session_of_any_size() {
     for n in 2..6 {
-        let plan = [lone_stage(PartySet::first(n), party(n - 1), random_circuit(7, n, 20, 12))];
+        let plan = vec![lone_stage(PartySet::first(n), party(n - 1), random_circuit(7, n, 20, 12))];
+        let backend = if n % 2 == 0 { Backend::Garbled } else { Backend::Interactive };
+        let plan = on_backends(plan, [backend]);
         let inputs = inputs_of(&plan, 7);
         let (plan, inputs) = (&plan, &inputs);
         let results = Federation::new(n, 5).run(async |mesh, entropy| {

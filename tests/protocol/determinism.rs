@@ -1,8 +1,10 @@
 //! A seed fixes every byte that is sent, whatever the number of threads; nothing else does.
 
-use crate::protocol::plans::{inputs_of, lone_stage, party, random_circuit, sweep_plan};
+use crate::protocol::plans::{
+    inputs_of, lone_stage, on_backends, party, random_circuit, sweep_plan, sweep_plan_in_rounds,
+};
 use crate::protocol::runs::record;
-use senate_circuit::{PartySet, Stage};
+use senate_circuit::{Backend, PartySet, Stage};
 use senate_mpc::sim::Federation;
 use senate_mpc::{Params, Session};
 
@@ -12,8 +14,9 @@ fn digest(n: usize, seed: u64, plan: &[Stage]) -> [u8; 32] {
 
 #[test]
 fn the_same_seed_gives_the_same_transcript() {
-    let plan = sweep_plan();
-    assert_eq!(digest(3, 4, &plan), digest(3, 4, &plan));
+    for plan in [sweep_plan(), sweep_plan_in_rounds()] {
+        assert_eq!(digest(3, 4, &plan), digest(3, 4, &plan));
+    }
 }
 
 #[test]
@@ -33,12 +36,15 @@ fn another_seed_gives_another_transcript_and_the_same_answer() {
 #[test]
 fn the_number_of_threads_does_not_matter() {
     // Enough lanes that kernels split their work: several tiles, chunks and epochs.
-    let plan = [lone_stage(PartySet::first(3), party(1), random_circuit(9, 3, 9_000, 12))];
-    let digests = [1, 2, 5].map(|threads| {
-        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
-        pool.install(|| digest(3, 4, &plan))
-    });
-    assert!(digests.iter().all(|digest| *digest == digests[0]));
+    let plan = vec![lone_stage(PartySet::first(3), party(1), random_circuit(9, 3, 9_000, 12))];
+    for backend in [Backend::Garbled, Backend::Interactive] {
+        let plan = on_backends(plan.clone(), [backend]);
+        let digests = [1, 2, 5].map(|threads| {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+            pool.install(|| digest(3, 4, &plan))
+        });
+        assert!(digests.iter().all(|digest| *digest == digests[0]));
+    }
 }
 
 #[test]

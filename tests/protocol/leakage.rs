@@ -1,7 +1,7 @@
 //! What can be seen does not depend on what is secret: the shape of a transcript is that of the
 //! plan, opened bits are coin flips, and a failing zero test shows nothing but its failure.
 
-use crate::protocol::plans::{Inputs, inputs_of, party, sweep_plan};
+use crate::protocol::plans::{Inputs, inputs_of, party, sweep_plan, sweep_plan_in_rounds};
 use crate::protocol::runs::record;
 use senate_circuit::{Bits, PartyId, Stage};
 use senate_mpc::pre::batch::triple_batch;
@@ -17,11 +17,12 @@ fn constant_inputs(plan: &[Stage], bit: bool) -> Inputs {
 
 #[test]
 fn order_and_sizes_of_all_messages_are_those_of_the_plan() {
-    let plan = sweep_plan();
-    let shape = |inputs: &Inputs| record(3, 4, &plan, inputs).1.shape();
-    let zero = shape(&constant_inputs(&plan, false));
-    assert_eq!(zero, shape(&constant_inputs(&plan, true)));
-    assert_eq!(zero, shape(&inputs_of(&plan, 8)));
+    for plan in [sweep_plan(), sweep_plan_in_rounds()] {
+        let shape = |inputs: &Inputs| record(3, 4, &plan, inputs).1.shape();
+        let zero = shape(&constant_inputs(&plan, false));
+        assert_eq!(zero, shape(&constant_inputs(&plan, true)));
+        assert_eq!(zero, shape(&inputs_of(&plan, 8)));
+    }
 }
 
 #[test]
@@ -38,6 +39,30 @@ fn until_an_input_is_masked_nothing_depends_on_it() {
 fn balanced(ones: usize, total: usize) -> bool {
     let deviation = (ones as f64 - total as f64 / 2.0).abs();
     deviation < 2.5 * (total as f64).sqrt()
+}
+
+/// Every opened bit of a layer is under a mask of its own.
+#[test]
+fn bits_of_layers_are_balanced_whatever_the_inputs() {
+    let plan = sweep_plan_in_rounds();
+    for bit in [false, true] {
+        let mut counts: BTreeMap<PartyId, (usize, usize)> = BTreeMap::new();
+        for seed in 0..60 {
+            let (_, transcript) = record(3, seed, &plan, &constant_inputs(&plan, bit));
+            for (from, to, payload) in transcript.payloads(Kind::Layer) {
+                // The first layer has 9 gates: one byte without spare bits, once per sender.
+                if payload.len() == 2 && to == party(if from == party(0) { 1 } else { 0 }) {
+                    let (ones, total) = counts.entry(from).or_default();
+                    *ones += payload[0].count_ones() as usize;
+                    *total += 8;
+                }
+            }
+        }
+        assert_eq!(counts.len(), 3);
+        for (from, (ones, total)) in counts {
+            assert!(balanced(ones, total), "{from}: {ones} of {total}");
+        }
+    }
 }
 
 #[test]

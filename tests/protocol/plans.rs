@@ -126,6 +126,27 @@ pub(crate) fn plan_of_four() -> Vec<Stage> {
     ]
 }
 
+/// The plan with its stages on these backends, interactive ones layer by layer.
+pub(crate) fn on_backends(
+    mut plan: Vec<Stage>,
+    backends: impl IntoIterator<Item = Backend>,
+) -> Vec<Stage> {
+    for (stage, backend) in plan.iter_mut().zip(backends) {
+        stage.backend = backend;
+        if backend == Backend::Interactive {
+            stage.program = std::mem::take(&mut stage.program).in_layers();
+        }
+    }
+    plan
+}
+
+/// The plan of the sweep with its second stage in rounds: a garbled pair enters it, and a garbled
+/// stage of the same three goes on.
+pub(crate) fn sweep_plan_in_rounds() -> Vec<Stage> {
+    use Backend::{Garbled, Interactive};
+    on_backends(sweep_plan(), [Garbled, Interactive, Garbled])
+}
+
 fn owner(index: usize, slot: usize) -> Source {
     Source::Owner { party: party(index), slot }
 }

@@ -142,8 +142,8 @@ fn run_pair(
                 wires = Some(carried);
             }
             let at = parent.inputs.len() - 1;
-            let (parties, evaluator) = (child.parties, child.evaluator);
-            let children = BTreeMap::from([(at, Child { parties, evaluator, wires })]);
+            let Stage { parties, backend, evaluator, .. } = *child;
+            let children = BTreeMap::from([(at, Child { parties, backend, evaluator, wires })]);
             let mut pre = host.preprocessing(parent)?;
             run_stage(&host.context(parent)?, parent, &mut pre, &own, children).await
         }
@@ -207,7 +207,8 @@ fn a_new_evaluator_gets_labels_of_fresh_zero_labels() {
             let carried = run.carry(0).unwrap();
             let (old, masked) = (carried.labels.clone(), carried.masked.clone());
             let wires = Some(carried);
-            let child = Child { parties: child.parties, evaluator: child.evaluator, wires };
+            let Stage { parties, backend, evaluator, .. } = *child;
+            let child = Child { parties, backend, evaluator, wires };
             let context = host.context(parent)?;
             let mut pre = host.preprocessing(parent)?;
             let run = Run::new(&context, parent)?;

@@ -2,6 +2,7 @@
 
 mod agreement;
 mod attacks;
+mod interactive;
 mod misuse;
 mod plans;
 mod release;

@@ -7,6 +7,7 @@ mod equivocation;
 mod oracle;
 mod parallel;
 mod rewrite;
+mod rounds;
 mod scenario;
 mod shares;
 mod strategies;

@@ -108,6 +108,31 @@ pub(crate) fn expected(target: &Target, action: Action) -> Vec<Verdict> {
     }
 }
 
+/// The endings that there are besides in a plan with interactive stages.
+pub(crate) fn expected_in_rounds(target: &Target, action: Action) -> Vec<Verdict> {
+    let mut verdicts = expected(target, action);
+    let changes = !matches!(action, Action::Truncate | Action::Extend | Action::Drop);
+    match target.kind {
+        // Nothing is garbled from the product: where views part it fails the layers' MACs, else
+        // its own.
+        Kind::BeaverBits if changes => {
+            for step in [Step::Interactive, Step::Beaver] {
+                verdicts.push(Caught(Error::unattributed(Fault::OpenMac(step))));
+                verdicts.push(Alone(Fault::OpenMac(step)));
+            }
+        }
+        // The next layer's message comes in its place: of another size, or with other bits.
+        Kind::Layer
+            if matches!(action, Action::Drop | Action::Duplicate | Action::SwapWithNext) =>
+        {
+            verdicts.extend(content(target.kind, target.from));
+            verdicts.push(Caught(Error::by(target.from, Fault::Malformed(target.kind))));
+        }
+        _ => {}
+    }
+    verdicts
+}
+
 /// The endings of a message of the right size with other contents.
 fn content(kind: Kind, from: PartyId) -> Vec<Verdict> {
     let by = |fault| vec![Caught(Error::by(from, fault))];
@@ -145,7 +170,13 @@ fn content(kind: Kind, from: PartyId) -> Vec<Verdict> {
         // Λ and hash, or the challenge: with another one the garblers' answers do not add up.
         Kind::Eval => [somebody(Fault::LabelHash), vec![Alone(Fault::GateCheck)]].concat(),
         Kind::Z => somebody(Fault::GateCheck),
-        Kind::Layer | Kind::LayerMacs | Kind::Abort | Kind::Done => vec![],
+        // Whoever is told a wrong bit finds it, and so does who told it: the views part.
+        Kind::Layer => {
+            let fault = Fault::OpenMac(step);
+            [somebody(fault), vec![Alone(fault)]].concat()
+        }
+        Kind::LayerMacs => somebody(Fault::OpenMac(step)),
+        Kind::Abort | Kind::Done => vec![],
     }
 }
 
@@ -158,6 +189,7 @@ fn packed_bits(kind: Kind) -> bool {
             | Kind::BeaverBits
             | Kind::Color
             | Kind::Eval
+            | Kind::Layer
             | Kind::VerBits
     )
 }

@@ -1,6 +1,8 @@
 //! The run that is tampered with, and what a run consists of.
 
-use crate::protocol::plans::{Inputs, inputs_of, own_inputs, party, reference, sweep_plan};
+use crate::protocol::plans::{
+    Inputs, inputs_of, own_inputs, party, reference, sweep_plan, sweep_plan_in_rounds,
+};
 use senate_circuit::{PartyId, PartySet, Stage};
 use senate_mpc::sim::{Federation, Honest, Tamper};
 use senate_mpc::{Error, Frame, Kind, Outputs, Params, Session, SessionHost, execute};
@@ -34,6 +36,11 @@ impl Scenario {
     /// The scenario of the sweep: three stages, two party sets, a change of evaluator.
     pub(crate) fn sweep() -> Self {
         Self::of(PARTIES, sweep_plan())
+    }
+
+    /// The same with a stage in rounds between two garbled ones.
+    pub(crate) fn in_rounds() -> Self {
+        Self::of(PARTIES, sweep_plan_in_rounds())
     }
 
     /// `plan` among so many parties.

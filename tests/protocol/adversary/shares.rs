@@ -27,10 +27,11 @@ enum Lie {
     Product,
 }
 
-/// A host that lies in the last stage.
+/// A host that lies in one stage.
 struct Liar {
     honest: SessionHost,
     lie: Option<Lie>,
+    stage: u32,
 }
 
 /// Preprocessing of one stage with a lie in it.
@@ -52,7 +53,7 @@ impl Host for Liar {
     }
 
     fn preprocessing(&self, stage: &Stage) -> Result<Self::Preprocessing, Error> {
-        let lie = self.lie.filter(|_| stage.id.0 == 2);
+        let lie = self.lie.filter(|_| stage.id.0 == self.stage);
         Ok(Lying { honest: self.honest.preprocessing(stage)?, lie, requests: Rc::default() })
     }
 }
@@ -89,20 +90,35 @@ fn flipped(shares: &AuthBits) -> AuthBits {
     AuthBits::from_planes(lie(shares.d()), macs).unwrap()
 }
 
-fn run(scenario: &Scenario, liar: PartyId, lie: Lie) -> Ends {
+fn run(scenario: &Scenario, stage: u32, liar: PartyId, lie: Lie) -> Ends {
     Federation::new(PARTIES, scenario.seed).run(async |mesh, entropy| {
         let session = Session::open_dealt(mesh, Params::new([4; 32]), entropy).await?;
         session.bind(&[5; 32]).await?;
         let own = own_inputs(&scenario.plan, &scenario.inputs, session.me());
         let lie = (session.me() == liar).then_some(lie);
-        let host = Liar { honest: SessionHost::new(session, &scenario.plan)?, lie };
+        let host = Liar { honest: SessionHost::new(session, &scenario.plan)?, lie, stage };
         execute(&host, &scenario.plan, &own).await
     })
 }
 
+/// Every liar tells each lie in `stage`: somebody honest, or the owner of the input, names the fault
+/// and nobody honest accepts.
+fn assert_caught(scenario: &Scenario, stage: u32, lies: &[(Lie, Fault)]) {
+    for (lie, fault) in lies {
+        for liar in everybody() {
+            let ends = run(scenario, stage, liar, *lie);
+            let honest: Vec<_> = honest(liar).iter().map(|party| &ends[party.index()]).collect();
+            let caught = Err(Error::unattributed(*fault));
+            // The owner of the input is the one that checks its mask; it may be the liar itself.
+            let own = *lie == Lie::EnteringMask && ends[liar.index()] == caught;
+            assert!(own || honest.contains(&&caught), "{lie:?} of {liar}: {ends:?}");
+            assert!(honest.iter().all(|end| end.is_err()), "{lie:?} of {liar}: {ends:?}");
+        }
+    }
+}
+
 #[test]
 fn a_lie_about_an_own_share_is_caught_by_its_mac() {
-    let scenario = Scenario::sweep();
     let lies = [
         (Lie::EnteringMask, Fault::OpenMac(Step::Input)),
         // Tables and labels are made from shares: labels no longer follow Λ.
@@ -112,15 +128,17 @@ fn a_lie_about_an_own_share_is_caught_by_its_mac() {
         (Lie::Right, Fault::LabelHash),
         (Lie::Product, Fault::LabelHash),
     ];
-    for (lie, fault) in lies {
-        for liar in everybody() {
-            let ends = run(&scenario, liar, lie);
-            let honest: Vec<_> = honest(liar).iter().map(|party| &ends[party.index()]).collect();
-            let caught = Err(Error::unattributed(fault));
-            // The owner of the input is the one that checks its mask; it may be the liar itself.
-            let own = lie == Lie::EnteringMask && ends[liar.index()] == caught;
-            assert!(own || honest.contains(&&caught), "{lie:?} of {liar}: {ends:?}");
-            assert!(honest.iter().all(|end| end.is_err()), "{lie:?} of {liar}: {ends:?}");
-        }
-    }
+    assert_caught(&Scenario::sweep(), 2, &lies);
+}
+
+#[test]
+fn in_rounds_a_lie_about_an_own_share_is_caught_by_its_mac() {
+    // The first request of this stage is of masks for what crosses and for P3's input.
+    let lies = [
+        (Lie::GateMask, Fault::OpenMac(Step::Interactive)),
+        (Lie::Left, Fault::OpenMac(Step::Beaver)),
+        (Lie::Right, Fault::OpenMac(Step::Interactive)),
+        (Lie::Product, Fault::OpenMac(Step::Interactive)),
+    ];
+    assert_caught(&Scenario::in_rounds(), 1, &lies);
 }

@@ -288,7 +288,7 @@ fn a_corrupted_child_carries_what_its_range_check_accepts_and_nothing_else() {
 }
 
 /// Several changes at once.
-struct Coalition(Vec<Tampering>);
+pub(super) struct Coalition(pub(super) Vec<Tampering>);
 
 impl Tamper for Coalition {
     fn on_frame(&mut self, from: PartyId, to: PartyId, frame: Frame) -> Vec<Frame> {

@@ -11,9 +11,9 @@ use senate_mpc::{Frame, Kind};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// One run: a change and where it happens.
-type Cell = (Target, Action);
+pub(super) type Cell = (Target, Action);
 
-/// Kinds that this build never sends: its backend evaluates garbled circuits only.
+/// Kinds that a plan of garbled stages never sends; see [`super::rounds`].
 const NOT_SENT: [Kind; 2] = [Kind::Layer, Kind::LayerMacs];
 /// Kinds that an honest run never sends; see [`super::control`].
 const ONLY_AFTER_A_FAULT: [Kind; 1] = [Kind::Abort];
@@ -25,7 +25,7 @@ fn actions() -> impl Iterator<Item = Action> {
 
 /// Every action on the messages of `kind` that the census found: each sender, to all receivers
 /// and to each one, the first message of a link, the middle one and the last.
-fn cells_of(kind: Kind, census: &Census) -> Vec<Cell> {
+pub(super) fn cells_of(kind: Kind, census: &Census) -> Vec<Cell> {
     let mut cells = Vec::new();
     for from in everybody() {
         let gets = |to: &PartyId| census.contains_key(&(kind, from, *to));
@@ -48,10 +48,18 @@ fn cells_of(kind: Kind, census: &Census) -> Vec<Cell> {
 }
 
 /// What a cell ended with: `None` when the change changed nothing.
-type Outcome = Option<Verdict>;
+pub(super) type Outcome = Option<Verdict>;
+
+/// What a changed message may lead to.
+type Oracle = fn(&Target, Action) -> Vec<Verdict>;
 
 /// Runs all cells and returns their verdicts, or every cell that ended in a way it must not.
-fn sweep(scenario: &Scenario, base: BaseOt, cells: &[Cell]) -> Result<Vec<Outcome>, Vec<String>> {
+fn sweep(
+    scenario: &Scenario,
+    base: BaseOt,
+    oracle: Oracle,
+    cells: &[Cell],
+) -> Result<Vec<Outcome>, Vec<String>> {
     let outcomes = each(cells, |(target, action)| {
         let mut tamper = Tampering::new(*target, *action);
         let ends = scenario.run(base, &mut tamper);
@@ -59,7 +67,7 @@ fn sweep(scenario: &Scenario, base: BaseOt, cells: &[Cell]) -> Result<Vec<Outcom
             return Ok(None);
         }
         let right = |party: PartyId| ends[party.index()].as_ref() == Ok(&scenario.reference(party));
-        let mut verdicts = expected(target, *action).into_iter();
+        let mut verdicts = oracle(target, *action).into_iter();
         let verdict = verdicts.find(|verdict| holds(*verdict, target, &ends, right));
         verdict.map(Some).ok_or_else(|| format!("{ends:?}"))
     });
@@ -77,7 +85,17 @@ fn sweep(scenario: &Scenario, base: BaseOt, cells: &[Cell]) -> Result<Vec<Outcom
 }
 
 fn assert_swept(scenario: &Scenario, base: BaseOt, cells: &[Cell]) -> Vec<Outcome> {
-    sweep(scenario, base, cells).unwrap_or_else(|wrong| {
+    assert_swept_by(scenario, base, expected, cells)
+}
+
+/// Runs all cells; none may end otherwise than `oracle` says.
+pub(super) fn assert_swept_by(
+    scenario: &Scenario,
+    base: BaseOt,
+    oracle: Oracle,
+    cells: &[Cell],
+) -> Vec<Outcome> {
+    sweep(scenario, base, oracle, cells).unwrap_or_else(|wrong| {
         panic!("{} of {} cells:\n{}", wrong.len(), cells.len(), wrong.join("\n"))
     })
 }
@@ -107,23 +125,26 @@ fn every_changed_message_is_caught_by_its_check_or_harmless() {
     }
 }
 
+/// Some changes of the first message of every kind from every sender to all its receivers.
+pub(super) fn first_to_all(census: &Census) -> Vec<Cell> {
+    let actions =
+        [Action::FlipBit(0), Action::Zero, Action::Random, Action::Truncate, Action::Drop];
+    let mut targets: BTreeMap<(Kind, PartyId), PartySet> = BTreeMap::new();
+    for (kind, from, to) in census.keys() {
+        let receivers = targets.entry((*kind, *from)).or_default();
+        *receivers = receivers.union(PartySet::only(*to));
+    }
+    let targets = targets.into_iter();
+    let targets = targets.map(|((kind, from), to)| Target { from, to, kind, skip: 0 });
+    targets.flat_map(|target| actions.map(|action| (target, action))).collect()
+}
+
 /// The first message of every kind from every sender to all, among two and among four parties.
 #[test]
 fn changes_are_caught_among_two_and_among_four_as_well() {
-    let actions =
-        [Action::FlipBit(0), Action::Zero, Action::Random, Action::Truncate, Action::Drop];
     for (parties, plan) in [(2, plan_of_two()), (4, plan_of_four())] {
         let scenario = Scenario::of(parties, plan);
-        let census = scenario.census(BaseOt::Dealt);
-        let mut targets: BTreeMap<(Kind, PartyId), PartySet> = BTreeMap::new();
-        for (kind, from, to) in census.keys() {
-            let receivers = targets.entry((*kind, *from)).or_default();
-            *receivers = receivers.union(PartySet::only(*to));
-        }
-        let targets = targets.into_iter();
-        let targets = targets.map(|((kind, from), to)| Target { from, to, kind, skip: 0 });
-        let cells = targets.flat_map(|target| actions.map(|action| (target, action)));
-        let cells: Vec<_> = cells.collect();
+        let cells = first_to_all(&scenario.census(BaseOt::Dealt));
         let outcomes = assert_swept(&scenario, BaseOt::Dealt, &cells);
         let caught = |outcome: &&Outcome| matches!(outcome, Some(Verdict::Caught(_)));
         assert!(outcomes.iter().filter(caught).count() * 4 > cells.len() * 3);

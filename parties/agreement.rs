@@ -39,6 +39,7 @@ impl Agreement {
             recipients,
             asker: workspace.party(&request.asker)?,
             decompose: request.stages.into(),
+            backends: request.backend.into(),
             bounds: bounds.clone(),
             links: LinkSnapshot::default(),
         };
@@ -90,6 +91,7 @@ mod tests {
                 asker,
                 bounds: Vec::new(),
                 stages: crate::request::Stages::Decomposed,
+                backend: crate::request::BackendChoice::Auto,
                 timeout_s: 600,
             };
             let plan = Agreement::reach(&workspace, request).unwrap().plan;

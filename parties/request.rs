@@ -1,7 +1,9 @@
 //! A question with its public choices, and what comes back besides the rows.
 
 use crate::failure::{Failure, Outcome};
-use senate_planner::lower::Decompose;
+use clap::ValueEnum;
+use senate_circuit::Backend;
+use senate_planner::lower::{Backends, Decompose};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::time::Instant;
@@ -20,6 +22,9 @@ pub struct Request {
     pub bounds: Vec<String>,
     /// Whether operators run among as few parties as they can.
     pub stages: Stages,
+    /// How the AND gates of stages are computed.
+    #[serde(default)]
+    pub backend: BackendChoice,
     /// Seconds after which the query is given up.
     pub timeout_s: u64,
 }
@@ -40,6 +45,29 @@ impl From<Stages> for Decompose {
         match stages {
             Stages::Decomposed => Self::Yes,
             Stages::OneCircuit => Self::No,
+        }
+    }
+}
+
+/// How the AND gates of a plan's stages are computed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize, ValueEnum)]
+#[serde(rename_all = "snake_case")]
+pub enum BackendChoice {
+    /// Stage by stage whichever is predicted to be faster
+    #[default]
+    Auto,
+    /// Authenticated garbling: rounds that do not depend on the circuit
+    Garbled,
+    /// A round per layer of AND gates, without tables
+    Interactive,
+}
+
+impl From<BackendChoice> for Backends {
+    fn from(choice: BackendChoice) -> Self {
+        match choice {
+            BackendChoice::Auto => Self::Cheapest,
+            BackendChoice::Garbled => Self::Only(Backend::Garbled),
+            BackendChoice::Interactive => Self::Only(Backend::Interactive),
         }
     }
 }

@@ -1,7 +1,7 @@
 //! What a stage costs: bytes per link by the formulas of PROTOCOL.md §5, §6 and §7, time and memory
 //! from a quantised snapshot of the links. Integers only, so that every party computes the same.
 
-use senate_circuit::{PartyId, PartySet};
+use senate_circuit::{Backend, PartyId, PartySet};
 use std::collections::BTreeMap;
 
 /// Statistical security in bits per attempt (PROTOCOL.md §0).
@@ -15,6 +15,12 @@ const NANOS_PER_AND_AND_MEMBER: u64 = 830;
 const SETUP_NANOS_PER_PEER: u64 = 50_000_000;
 /// Bytes of the same from one party to another.
 const SETUP_BYTES: u64 = 30_000;
+/// The same without tables: in an interactive stage.
+const NANOS_PER_INTERACTIVE_AND_AND_MEMBER: u64 = 740;
+/// Computation of a party per layer of an interactive stage and other member: a message each way.
+const NANOS_PER_LAYER_AND_PEER: u64 = 40_000;
+/// Gates after which the layers' MACs are compared (PROTOCOL.md §9).
+const BLOCK: u64 = 1 << 17;
 /// Messages that wait for each other in a stage, apart from its chunks.
 const ROUNDS: u64 = 24;
 /// Bytes of a wire's label, mask and MACs that a party holds, per member of the stage.
@@ -69,8 +75,10 @@ impl LinkSnapshot {
 pub struct StageSizes {
     /// AND gates.
     pub and_gates: u64,
-    /// Longest chain of AND gates.
+    /// Longest chain of AND gates: the rounds of an interactive stage.
     pub depth: u64,
+    /// Bytes in which one party tells another its bits of all layers.
+    pub layer_bytes: u64,
     /// Wires that owners put in.
     pub input_wires: u64,
     /// Wires that come from child stages.
@@ -114,15 +122,25 @@ pub fn bucket_size(triples: u64) -> u64 {
     (2..=STATISTICAL).find(|b| enough(*b)).map_or(u64::from(STATISTICAL), u64::from)
 }
 
-/// Cost of a stage among `parties` with this evaluator.
+impl StageSizes {
+    /// With the layers of these sizes.
+    #[must_use]
+    pub fn in_layers(self, gates: &[u64]) -> Self {
+        let layer_bytes = gates.iter().map(|gates| gates.div_ceil(8)).sum();
+        Self { depth: gates.len() as u64, layer_bytes, ..self }
+    }
+}
+
+/// Cost of a stage among `parties` on this backend; a garbled one has this evaluator.
 pub fn stage_cost(
     parties: PartySet,
+    backend: Backend,
     evaluator: PartyId,
     sizes: &StageSizes,
     links: &LinkSnapshot,
 ) -> StageCost {
     let n = parties.len() as u64;
-    let bits = PairBits::new(n, sizes);
+    let bits = PairBits::new(n, backend, sizes);
     let mut cost = StageCost::default();
     for from in parties.iter() {
         for to in parties.iter().filter(|to| *to != from) {
@@ -130,10 +148,16 @@ pub fn stage_cost(
             cost.bytes.insert((from, to), (bits.every_pair + extra).div_ceil(8));
         }
     }
-    cost.nanos = seconds(parties, sizes, links, &cost);
-    let per_wire = BYTES_PER_LIVE_WIRE * n;
-    let in_flight = sizes.and_gates.min(WINDOW) * (3 * n).saturating_sub(4) * 16;
-    cost.memory_bytes = sizes.live_wires * per_wire + in_flight * n.saturating_sub(1);
+    cost.nanos = nanos(parties, backend, sizes, links, &cost);
+    let window = sizes.and_gates.min(WINDOW);
+    cost.memory_bytes = match backend {
+        Backend::Garbled => {
+            let in_flight = window * (3 * n).saturating_sub(4) * 16;
+            sizes.live_wires * BYTES_PER_LIVE_WIRE * n + in_flight * n.saturating_sub(1)
+        }
+        // A share of a mask per wire; those of both inputs and the product per gate in flight.
+        Backend::Interactive => (sizes.live_wires + 3 * window) * 16 * n,
+    };
     cost
 }
 
@@ -158,7 +182,7 @@ struct PairBits {
 }
 
 impl PairBits {
-    fn new(n: u64, sizes: &StageSizes) -> Self {
+    fn new(n: u64, backend: Backend, sizes: &StageSizes) -> Self {
         let cot = 128 / SOFTSPOKEN;
         let bucket = bucket_size(sizes.and_gates);
         let triple = bucket * (3 * cot + 65) + bucket.saturating_sub(1);
@@ -167,6 +191,11 @@ impl PairBits {
             + entering * (cot + 1)
             + sizes.input_wires
             + sizes.output_wires;
+        if backend == Backend::Interactive {
+            let checks = 1 + sizes.and_gates / BLOCK;
+            let layers = 8 * sizes.layer_bytes + 128 * checks;
+            return Self { every_pair: every_pair + layers, to_evaluator: 0, to_garbler: 0 };
+        }
         let tables = sizes.and_gates * (3 * n).saturating_sub(4) * 128;
         Self {
             every_pair,
@@ -176,16 +205,28 @@ impl PairBits {
     }
 }
 
-fn seconds(parties: PartySet, sizes: &StageSizes, links: &LinkSnapshot, cost: &StageCost) -> u64 {
-    let own = sizes.and_gates.saturating_mul(NANOS_PER_AND_AND_MEMBER) * parties.len() as u64;
-    let compute = own.saturating_mul(sharing(parties, links));
+fn nanos(
+    parties: PartySet,
+    backend: Backend,
+    sizes: &StageSizes,
+    links: &LinkSnapshot,
+    cost: &StageCost,
+) -> u64 {
+    let n = parties.len() as u64;
+    let (per_gate, layers) = match backend {
+        Backend::Garbled => (NANOS_PER_AND_AND_MEMBER, 0),
+        Backend::Interactive => (NANOS_PER_INTERACTIVE_AND_AND_MEMBER, sizes.depth),
+    };
+    let gates = sizes.and_gates.saturating_mul(per_gate) * n;
+    let messages = layers * NANOS_PER_LAYER_AND_PEER * n.saturating_sub(1);
+    let compute = (gates + messages).saturating_mul(sharing(parties, links));
     let transfer = cost.bytes.iter().map(|((from, to), bytes)| {
         let link = links.link(*from, *to);
         bytes.saturating_mul(8_000) / u64::from(link.mbit_per_s.max(1))
     });
     let latency = cost.bytes.keys().map(|(from, to)| links.link(*from, *to).latency_us);
     let latency = u64::from(latency.max().unwrap_or(0)) * 1_000;
-    let rounds = ROUNDS + 2 * sizes.and_gates.div_ceil(WINDOW);
+    let rounds = ROUNDS + 2 * sizes.and_gates.div_ceil(WINDOW) + layers;
     compute + transfer.max().unwrap_or(0) + rounds * latency
 }
 
@@ -231,7 +272,7 @@ mod tests {
         let cost = |n| {
             let parties = PartySet::first(n);
             let evaluator = best_evaluator(parties, &links).unwrap();
-            stage_cost(parties, evaluator, &sizes, &links)
+            stage_cost(parties, Backend::Garbled, evaluator, &sizes, &links)
         };
         assert_eq!(best_evaluator(PartySet::first(4), &links), PartyId::new(0));
         let per_and = cost(2).sent_by(PartyId::new(1).unwrap()) / 400_000;

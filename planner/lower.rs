@@ -2,6 +2,7 @@
 //! one circuit per party set. One operator per file, each with its range and inverse.
 
 mod arrange;
+mod backend;
 mod emit;
 mod error;
 mod estimate;
@@ -18,6 +19,7 @@ mod table;
 mod tree;
 mod ver;
 
+pub use backend::Backends;
 pub use emit::Decompose;
 pub use error::LowerError;
 pub use layout::LeafLayout;
@@ -39,6 +41,8 @@ pub struct Lowering<'a> {
     pub recipients: PartySet,
     /// Subsets or everybody.
     pub decompose: Decompose,
+    /// How stages may be run.
+    pub backends: Backends,
     /// Whether the query orders the rows.
     pub ordering: Ordering,
     /// Prices of the links.
@@ -82,6 +86,7 @@ pub fn lower(node: &Node, lowering: &Lowering<'_>) -> Result<Lowered, LowerError
     }
     let mut emitter = emit::Emitter {
         decompose: lowering.decompose,
+        backends: lowering.backends,
         links: lowering.links,
         stages: Vec::new(),
         operators: Vec::new(),

@@ -3,9 +3,9 @@
 use crate::catalog::Federation;
 use crate::cost::{LinkSnapshot, StageCost, StageSizes, setup_cost, stage_cost};
 use crate::encode::ResultSchema;
-use crate::lower::{Decompose, LeafLayout, LowerError, Lowering, Ordering, lower};
+use crate::lower::{Backends, Decompose, LeafLayout, LowerError, Lowering, Ordering, lower};
 use crate::sql::{self, JointQuery, LocalTask, PlanOptions};
-use senate_circuit::{PartyId, PartySet, Source, Stage, StageId};
+use senate_circuit::{Backend, PartyId, PartySet, Program, Source, Stage, StageId};
 use std::collections::BTreeMap;
 
 /// Version tag of the digest's encoding.
@@ -20,6 +20,8 @@ pub struct Options {
     pub asker: PartyId,
     /// Stages of as few parties as possible, or one circuit among all.
     pub decompose: Decompose,
+    /// How stages may be run.
+    pub backends: Backends,
     /// Tighter bounds on rows.
     pub bounds: PlanOptions,
     /// Prices that decide between equivalent plans.
@@ -132,8 +134,8 @@ fn assemble(sql: &str, query: JointQuery, options: &Options) -> Result<Plan, Pla
     let JointQuery { locals, root, output, .. } = query;
     let owners: PartySet = locals.iter().map(|local| local.party).collect();
     let columns = output.into_iter().map(|column| (column.name, column.arrow)).collect();
-    let (recipients, decompose, links) = (options.recipients, options.decompose, &options.links);
-    let lowered = lower(&root, &Lowering { recipients, decompose, ordering, links })?;
+    let Options { recipients, decompose, backends, ref links, .. } = *options;
+    let lowered = lower(&root, &Lowering { recipients, decompose, backends, ordering, links })?;
     let participants = owners.union(recipients);
     let setup = match lowered.stages.is_empty() {
         true => StageCost::default(),
@@ -163,7 +165,7 @@ fn summaries(
 ) -> Vec<StageSummary> {
     let summary = |(stage, operators): (&Stage, Vec<String>)| {
         let sizes = sizes(stage);
-        let cost = stage_cost(stage.parties, stage.evaluator, &sizes, links);
+        let cost = stage_cost(stage.parties, stage.backend, stage.evaluator, &sizes, links);
         StageSummary { id: stage.id, operators, children: children(stage), sizes, cost }
     };
     stages.iter().zip(operators).map(summary).collect()
@@ -171,15 +173,25 @@ fn summaries(
 
 /// The sizes of a stage's circuit that its cost depends on.
 pub fn sizes(stage: &Stage) -> StageSizes {
-    let stats = stage.program.stats();
-    let bundles = stage.program.inputs.iter().zip(&stage.inputs);
+    let sizes = program_sizes(&stage.program, &stage.inputs);
+    match stage.backend {
+        Backend::Garbled => sizes,
+        Backend::Interactive => sizes.in_layers(stage.program.layers().gates()),
+    }
+}
+
+/// The sizes of a circuit whose bundles come from `inputs`, without layers.
+pub(crate) fn program_sizes(program: &Program, inputs: &[Source]) -> StageSizes {
+    let stats = program.stats();
+    let bundles = program.inputs.iter().zip(inputs);
     let soldered = bundles
         .filter(|(_, source)| matches!(source, Source::Child { .. }))
-        .map(|(bundle, _)| stage.program.wires_of(bundle) as u64)
+        .map(|(bundle, _)| program.wires_of(bundle) as u64)
         .sum();
     StageSizes {
         and_gates: stats.ands,
         depth: u64::from(stats.and_depth),
+        layer_bytes: 0,
         input_wires: stats.inputs.saturating_sub(soldered),
         soldered_wires: soldered,
         output_wires: stats.outputs,
@@ -197,7 +209,7 @@ fn digest(plan: &Plan, federation: &Federation, options: &Options) -> [u8; 32] {
     part(plan.sql.as_bytes());
     part(&federation.digest);
     part(&options.recipients.mask().to_le_bytes());
-    part(format!("{:?}", (options.asker, options.decompose)).as_bytes());
+    part(format!("{:?}", (options.asker, options.decompose, options.backends)).as_bytes());
     part(format!("{:?}", (&options.bounds, &options.links)).as_bytes());
     part(&(plan.locals.len() as u64).to_le_bytes());
     for local in &plan.locals {

@@ -5,7 +5,7 @@ use crate::config::Workspace;
 use crate::failure::{Failure, Outcome};
 use crate::queries::Question;
 use crate::query::embedded;
-use crate::request::{Request, Stages};
+use crate::request::{BackendChoice, Request, Stages};
 use serde::Serialize;
 use std::fmt::Write;
 use std::path::Path;
@@ -154,6 +154,7 @@ async fn measure(workspace: &Arc<Workspace>, sql: &str, stages: Stages) -> Outco
         asker,
         bounds: Vec::new(),
         stages,
+        backend: BackendChoice::Auto,
         timeout_s: TIMEOUT_S,
     };
     let (progress, _) = watch::channel(String::new());

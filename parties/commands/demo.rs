@@ -12,7 +12,7 @@ use crate::progress::Progress;
 use crate::queries::{Packaged, Question};
 use crate::query::Answered;
 use crate::reference;
-use crate::request::{Request, Stages};
+use crate::request::{BackendChoice, Request, Stages};
 use clap::Args;
 use datafusion::arrow::record_batch::RecordBatch;
 use std::net::TcpListener;
@@ -81,6 +81,7 @@ pub async fn run(options: Options, verbosity: Verbosity) -> Outcome<()> {
         recipients: vec![asker.clone()],
         bounds: Vec::new(),
         stages: Stages::Decomposed,
+        backend: BackendChoice::Auto,
         timeout_s: TIMEOUT_S,
     };
     let answered = client::ask(&workspace, &asker, request, &progress.sender()).await;

@@ -7,7 +7,7 @@ use crate::failure::{Failure, Outcome};
 use crate::format::{self, Format};
 use crate::progress::Progress;
 use crate::query::{Answered, embedded, first_contributor};
-use crate::request::{Request, Stages};
+use crate::request::{BackendChoice, Request, Stages};
 use clap::Args;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -56,6 +56,9 @@ pub struct Question {
     /// One circuit among all parties instead of stages on subsets
     #[arg(long)]
     no_decompose: bool,
+    /// How the AND gates of stages are computed
+    #[arg(long, value_enum, default_value_t)]
+    backend: BackendChoice,
 }
 
 impl Question {
@@ -72,7 +75,8 @@ impl Question {
         };
         let stages = if self.no_decompose { Stages::OneCircuit } else { Stages::Decomposed };
         let (recipients, bounds) = (self.recipients.clone(), self.bounds.clone());
-        Ok(Request { sql, asker: String::new(), recipients, bounds, stages, timeout_s })
+        let (asker, backend) = (String::new(), self.backend);
+        Ok(Request { sql, asker, recipients, bounds, stages, backend, timeout_s })
     }
 
     /// The request of a party, or of all parties in one process; without named recipients the

@@ -1,6 +1,6 @@
 use super::*;
 use crate::cost::LinkSnapshot;
-use crate::lower::Decompose;
+use crate::lower::{Backends, Decompose};
 use crate::plan::{Options, Plan, plan};
 use crate::sql::PlanOptions;
 use senate_circuit::PartyId;
@@ -28,6 +28,7 @@ held_by = [ { party = "north", capacity = 10 }, { party = "south", capacity = 10
         recipients,
         asker: PartyId::new(0).unwrap(),
         decompose: Decompose::Yes,
+        backends: Backends::Cheapest,
         bounds: PlanOptions::default(),
         links: LinkSnapshot::default(),
     };

@@ -2,6 +2,7 @@
 //! before parents ([Senate] §4–5, PROTOCOL.md §7–8).
 
 use super::arrange;
+use super::backend::{Backends, Choice, Pricing};
 use super::error::LowerError;
 use super::expr::Evaluator;
 use super::group::{self, Grouping};
@@ -12,7 +13,8 @@ use super::{join, sort, ver};
 use crate::cost::{LinkSnapshot, best_evaluator};
 use crate::lower::layout::LeafLayout;
 use senate_circuit::{
-    Backend, Builder, PartyId, PartySet, PlaneId, Reveal, Source, Stage, StageId, VerBit,
+    Backend, Builder, Goal, PartyId, PartySet, PlaneId, Program, Reveal, Source, Stage, StageId,
+    VerBit,
 };
 use std::collections::BTreeMap;
 
@@ -26,9 +28,13 @@ pub enum Decompose {
     No,
 }
 
+/// Writes the circuit of a stage; returns what it opens and something about it.
+type Write<'a, E, T> = &'a dyn Fn(&mut E, &mut Writer) -> Result<(T, Vec<Reveal>), LowerError>;
+
 /// Collects stages.
 pub(super) struct Emitter<'a> {
     pub decompose: Decompose,
+    pub backends: Backends,
     pub links: &'a LinkSnapshot,
     pub stages: Vec<Stage>,
     pub operators: Vec<Vec<String>>,
@@ -38,11 +44,30 @@ pub(super) struct Emitter<'a> {
 /// A stage being written.
 struct Writer {
     builder: Builder,
+    children: Children,
     parties: PartySet,
     sources: Vec<Source>,
     ver: Vec<PlaneId>,
     overflow: Vec<PlaneId>,
     operators: Vec<String>,
+}
+
+/// The stages whose results a stage takes, in the order in which it asks for them.
+enum Children {
+    /// They are written as they are asked for.
+    New(Vec<StageId>),
+    /// The stage is written once more, with other gadgets.
+    Known(std::vec::IntoIter<StageId>),
+}
+
+/// A stage that has been written, before it is decided how it runs.
+pub(super) struct Draft {
+    pub program: Program,
+    pub sources: Vec<Source>,
+    ver: Vec<VerBit>,
+    reveals: Vec<Reveal>,
+    operators: Vec<String>,
+    children: Vec<StageId>,
 }
 
 /// What the root stage opens.
@@ -61,47 +86,75 @@ impl Emitter<'_> {
         parties: PartySet,
         recipients: PartySet,
     ) -> Result<Opened, LowerError> {
-        let mut writer = Writer::new(parties);
-        let table = self.evaluate(tree, &mut writer)?.canonical(&mut writer.builder);
+        let (opened, _) =
+            self.stage(parties, &|emitter, writer| emitter.write_root(tree, recipients, writer))?;
+        Ok(opened)
+    }
+
+    fn write_root(
+        &mut self,
+        tree: &Physical,
+        recipients: PartySet,
+        writer: &mut Writer,
+    ) -> Result<(Opened, Vec<Reveal>), LowerError> {
+        let table = self.evaluate(tree, writer)?.canonical(&mut writer.builder);
         let bundle = writer.builder.output(&table.relation.planes());
         let mut reveals = vec![Reveal { bundle, recipients }];
         let overflow = writer.overflow_flag();
         if let Some(bundle) = overflow {
             reveals.push(Reveal { bundle, recipients });
         }
-        self.finish(writer, reveals)?;
-        Ok(Opened { rows: table.rows(), overflow })
+        Ok((Opened { rows: table.rows(), overflow }, reveals))
     }
 
     /// A child stage; its one relation is output bundle 0.
     fn child(&mut self, tree: &Physical) -> Result<StageId, LowerError> {
-        let mut writer = Writer::new(tree.parties);
-        let table = self.operator(tree, &mut writer)?.canonical(&mut writer.builder);
+        let ((), id) = self.stage(tree.parties, &|emitter, writer| {
+            emitter.write_child(tree, writer).map(|()| ((), Vec::new()))
+        })?;
+        Ok(id)
+    }
+
+    fn write_child(&mut self, tree: &Physical, writer: &mut Writer) -> Result<(), LowerError> {
+        let table = self.operator(tree, writer)?.canonical(&mut writer.builder);
         if !writer.overflow.is_empty() || table.rows() != tree.shape.rows {
             return Err(LowerError::malformed("a stage whose range is not exact"));
         }
         writer.builder.output(&table.relation.planes());
-        self.finish(writer, Vec::new())
+        Ok(())
     }
 
-    fn finish(&mut self, mut writer: Writer, reveals: Vec<Reveal>) -> Result<StageId, LowerError> {
+    /// A stage of `parties` that `write` writes, on the backend and with the gadgets that are
+    /// predicted to be the fastest. What it writes depends on nothing but the writer's goal.
+    fn stage<T>(
+        &mut self,
+        parties: PartySet,
+        write: Write<'_, Self, T>,
+    ) -> Result<(T, StageId), LowerError> {
+        let evaluator = best_evaluator(parties, self.links);
+        let evaluator = evaluator.ok_or_else(|| LowerError::malformed("a stage of nobody"))?;
+        let mut writer = Writer::new(parties, Goal::Gates, Children::New(Vec::new()));
+        let (result, reveals) = write(self, &mut writer)?;
+        let draft = writer.draft(reveals)?;
+        let pricing = Pricing { backends: self.backends, parties, evaluator, links: self.links };
+        let mut choice = pricing.of_few_gates(draft);
+        if pricing.depth_may_pay(&choice) {
+            let children = Children::Known(choice.draft.children.clone().into_iter());
+            let mut writer = Writer::new(parties, Goal::Depth, children);
+            let (_, reveals) = write(self, &mut writer)?;
+            choice = pricing.or_of_few_layers(choice, writer.draft(reveals)?);
+        }
+        let Choice { draft, backend, .. } = choice;
+        let program = match backend {
+            Backend::Garbled => draft.program,
+            Backend::Interactive => draft.program.in_layers(),
+        };
         let too_many = LowerError::TooManyRows;
         let id = StageId(u32::try_from(self.stages.len()).map_err(|_| too_many)?);
-        let evaluator = best_evaluator(writer.parties, self.links);
-        let evaluator = evaluator.ok_or_else(|| LowerError::malformed("a stage of nobody"))?;
-        let b = &mut writer.builder;
-        let ok = b.all(&writer.ver, 1);
-        let ver = if writer.ver.is_empty() {
-            Vec::new()
-        } else {
-            vec![VerBit { bundle: b.output(&[ok]) }]
-        };
-        let program = writer.builder.finish()?;
-        let (parties, inputs) = (writer.parties, writer.sources);
-        self.operators.push(writer.operators);
-        let backend = Backend::Garbled;
+        self.operators.push(draft.operators);
+        let Draft { sources: inputs, ver, reveals, .. } = draft;
         self.stages.push(Stage { id, parties, backend, evaluator, program, inputs, ver, reveals });
-        Ok(id)
+        Ok((result, id))
     }
 
     /// The relation of a subtree in the writer's stage, through a stage of its own where that is
@@ -119,7 +172,15 @@ impl Emitter<'_> {
         if !own_stage {
             return self.operator(tree, writer);
         }
-        let stage = self.child(tree)?;
+        let stage = match &mut writer.children {
+            Children::Known(children) => children.next(),
+            Children::New(children) => {
+                let stage = self.child(tree)?;
+                children.push(stage);
+                Some(stage)
+            }
+        };
+        let stage = stage.ok_or_else(|| LowerError::malformed("the stages below a stage"))?;
         writer.enter(Source::Child { stage, bundle: 0 }, &tree.shape)
     }
 
@@ -152,7 +213,8 @@ impl Emitter<'_> {
     ) -> Result<Table, LowerError> {
         let layout = LeafLayout::of(tree);
         let layout = layout.ok_or_else(|| LowerError::malformed("an input's layout"))?;
-        if self.layouts.insert(slot, layout).is_some() {
+        let before = self.layouts.insert(slot, layout);
+        if before.is_some() && matches!(writer.children, Children::New(_)) {
             return Err(LowerError::malformed("a local result that is used twice"));
         }
         if !writer.parties.contains(party) {
@@ -163,15 +225,33 @@ impl Emitter<'_> {
 }
 
 impl Writer {
-    fn new(parties: PartySet) -> Self {
+    fn new(parties: PartySet, goal: Goal, children: Children) -> Self {
         Self {
-            builder: Builder::new(),
+            builder: Builder::with_goal(goal),
+            children,
             parties,
             sources: Vec::new(),
             ver: Vec::new(),
             overflow: Vec::new(),
             operators: Vec::new(),
         }
+    }
+
+    /// The circuit, with one bit for everything that entered it.
+    fn draft(mut self, reveals: Vec<Reveal>) -> Result<Draft, LowerError> {
+        let b = &mut self.builder;
+        let ok = b.all(&self.ver, 1);
+        let ver = match self.ver.is_empty() {
+            true => Vec::new(),
+            false => vec![VerBit { bundle: b.output(&[ok]) }],
+        };
+        let children = match self.children {
+            Children::New(children) => children,
+            Children::Known(_) => Vec::new(),
+        };
+        let program = self.builder.finish()?;
+        let (sources, operators) = (self.sources, self.operators);
+        Ok(Draft { program, sources, ver, reveals, operators, children })
     }
 
     /// A relation that somebody else made, with its Ver.

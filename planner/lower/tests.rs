@@ -1,5 +1,6 @@
 //! Stages against the row-based reference, ranges by brute force, and the shape of stage trees.
 
+mod backends;
 mod harness;
 mod inverses;
 mod operators;

@@ -5,7 +5,7 @@ use super::error::LowerError;
 use super::estimate;
 use super::physical::Physical;
 use crate::cost::{LinkSnapshot, StageSizes, best_evaluator, stage_cost};
-use senate_circuit::PartySet;
+use senate_circuit::{Backend, PartySet};
 
 /// Most inputs for which every binary tree is considered (3^m splits).
 const EXHAUSTIVE: usize = 8;
@@ -151,7 +151,7 @@ fn combined(
         Some(evaluator) if stage => {
             let sizes =
                 StageSizes { and_gates: gates, input_wires: wires, ..StageSizes::default() };
-            let cost = stage_cost(parties, evaluator, &sizes, &costing.links);
+            let cost = stage_cost(parties, Backend::Garbled, evaluator, &sizes, &costing.links);
             let (nanos, bytes) = (nanos + cost.nanos, bytes + cost.total_bytes());
             Best { shape, relation, nanos, bytes, inline_gates: 0 }
         }

@@ -23,6 +23,7 @@ fn options(m: usize) -> Options {
         recipients: PartySet::first(m),
         asker: PartyId::new(0).unwrap(),
         decompose: Decompose::Yes,
+        backends: Backends::Cheapest,
         bounds: PlanOptions::default(),
         links: LinkSnapshot::default(),
     }
@@ -71,9 +72,11 @@ fn digests_depend_on_everything_public_and_on_nothing_else() {
     other.recipients = PartySet::first(2);
     let mut flat = options(3);
     flat.decompose = Decompose::No;
+    let mut rounds = options(3);
+    rounds.backends = Backends::Only(Backend::Interactive);
     let mut bounded = options(3);
     bounded.bounds.bound("p1.t=7", &federation).unwrap();
-    for options in [other, flat, bounded] {
+    for options in [other, flat, rounds, bounded] {
         assert_ne!(plan(&federation, COHORT, &options).unwrap().digest, base);
     }
     let text = COHORT.replace("LIMIT 3", "LIMIT 4");

@@ -2,12 +2,12 @@
 
 use super::reference::{self, Locals};
 use crate::clear;
-use crate::cost::LinkSnapshot;
+use crate::cost::{Link, LinkSnapshot};
 use crate::encode::{ResultSchema, Row, bits_of_rows, rows_of};
 use crate::ir::{Column, Leaf, Node, Schema, Value};
-use crate::lower::{Decompose, Lowered, Lowering, Ordering, lower};
+use crate::lower::{Backends, Decompose, Lowered, Lowering, Ordering, lower};
 use crate::types::{ColumnType, SqlType};
-use senate_circuit::{PartyId, PartySet, Program};
+use senate_circuit::{Backend, PartyId, PartySet, Program};
 use std::collections::BTreeMap;
 
 /// A small deterministic generator.
@@ -87,9 +87,23 @@ pub(super) fn lowered(node: &Node, decompose: Decompose) -> Lowered {
 }
 
 pub(super) fn lowered_for(node: &Node, decompose: Decompose, recipients: PartySet) -> Lowered {
-    let links = LinkSnapshot::default();
-    lower(node, &Lowering { recipients, decompose, ordering: ordering(node), links: &links })
-        .unwrap()
+    let (links, ordering) = (LinkSnapshot::default(), ordering(node));
+    let backends = Backends::Cheapest;
+    lower(node, &Lowering { recipients, decompose, backends, ordering, links: &links }).unwrap()
+}
+
+/// In rounds over links so slow that circuits must be shallow.
+pub(super) fn lowered_in_rounds(node: &Node) -> Lowered {
+    let (recipients, links) = (PartySet::first(1), slow_links());
+    let (decompose, backends) = (Decompose::Yes, Backends::Only(Backend::Interactive));
+    let ordering = ordering(node);
+    lower(node, &Lowering { recipients, decompose, backends, ordering, links: &links }).unwrap()
+}
+
+/// Half a minute one way.
+pub(super) fn slow_links() -> LinkSnapshot {
+    let default = Link { latency_us: 1 << 25, mbit_per_s: 8192 };
+    LinkSnapshot { default, ..LinkSnapshot::default() }
 }
 
 pub(super) fn ordering(node: &Node) -> Ordering {
@@ -140,10 +154,14 @@ pub(super) fn run(node: &Node, lowered: &Lowered, locals: &Locals) -> (Vec<Row>,
     (rows_of(&result, &opened.revealed[0].1).unwrap(), overflow)
 }
 
-/// Stages and reference agree on random inputs, decomposed or not.
+/// Stages and reference agree on random inputs, decomposed or not, garbled or in rounds.
 pub(super) fn agree(node: &Node, rounds: u64) {
-    for decompose in [Decompose::Yes, Decompose::No] {
-        let lowered = lowered(node, decompose);
+    let ways = [
+        ("decomposed", lowered(node, Decompose::Yes)),
+        ("one circuit", lowered(node, Decompose::No)),
+        ("in rounds", lowered_in_rounds(node)),
+    ];
+    for (way, lowered) in ways {
         for seed in 0..rounds {
             let locals = inputs(node, &mut Dice(seed * 7919 + 1));
             let mut expected = reference::execute(node, &locals);
@@ -152,7 +170,7 @@ pub(super) fn agree(node: &Node, rounds: u64) {
             }
             let (rows, overflow) = run(node, &lowered, &locals);
             assert!(!overflow);
-            assert_eq!(rows, expected, "seed {seed}, {decompose:?}, {locals:?}");
+            assert_eq!(rows, expected, "seed {seed}, {way}, {locals:?}");
         }
     }
 }

@@ -1,14 +1,14 @@
 //! Joint plans as the front end writes them, on random local results, against the reference.
 
-use super::harness::{Dice, collect, run};
+use super::harness::{Dice, collect, run, slow_links};
 use super::reference::{self, Locals};
 use crate::catalog::Federation;
 use crate::cost::LinkSnapshot;
 use crate::encode::Row;
 use crate::ir::{Node, Value};
-use crate::lower::{Decompose, Lowering, Ordering, lower};
+use crate::lower::{Backends, Decompose, Lowering, Ordering, lower};
 use crate::sql::{self, PlanOptions};
-use senate_circuit::PartySet;
+use senate_circuit::{Backend, PartySet};
 
 fn federation(m: usize) -> Federation {
     let mut text = String::from("name = \"study\"\n");
@@ -104,10 +104,15 @@ fn planned_queries_agree_with_the_reference() {
             let query = sql::plan(text, &federation, &PlanOptions::default())
                 .unwrap_or_else(|error| panic!("{text}: {error}"));
             let ordering = if query.ordered { Ordering::ByQuery } else { Ordering::Free };
-            for decompose in [Decompose::Yes, Decompose::No] {
-                let links = LinkSnapshot::default();
+            let rounds = Backends::Only(Backend::Interactive);
+            for (decompose, backends, links) in [
+                (Decompose::Yes, Backends::Cheapest, LinkSnapshot::default()),
+                (Decompose::No, Backends::Cheapest, LinkSnapshot::default()),
+                (Decompose::Yes, rounds, slow_links()),
+            ] {
                 let recipients = PartySet::first(m);
-                let lowering = Lowering { recipients, decompose, ordering, links: &links };
+                let lowering =
+                    Lowering { recipients, decompose, backends, ordering, links: &links };
                 let lowered = lower(&query.root, &lowering)
                     .unwrap_or_else(|error| panic!("{text}: {error}\n{}", query.root));
                 let mut seen = 0;

@@ -7,7 +7,7 @@ use crate::lower::{Decompose, Lowered};
 use crate::plan::sizes;
 use senate_circuit::{PartyId, PartySet, Source};
 
-fn counts(m: usize, rows: u32) -> Node {
+pub(super) fn counts(m: usize, rows: u32) -> Node {
     let input = union((0..m).map(|i| leaf(i, &[int(0, 1023), int(1, 60)], rows, &[0])).collect());
     let function = AggregateFunction::Sum { zero_if_empty: true };
     let schema = schema(&[int(0, 1023), int(0, 60 * m as i128)], input.capacity());
@@ -15,7 +15,7 @@ fn counts(m: usize, rows: u32) -> Node {
     Node::Aggregate { input: Box::new(input), keys: vec![0], aggregates, schema }
 }
 
-fn intersection(m: usize, rows: u32) -> Node {
+pub(super) fn intersection(m: usize, rows: u32) -> Node {
     let kinds = [int(0, 1023), int(0, 99)];
     let inputs = (0..m).map(|i| Node::Leaf(leaf(i, &kinds, rows, &[0]))).collect();
     let out: Vec<_> = (0..m).flat_map(|_| kinds).collect();
@@ -36,7 +36,7 @@ fn bytes(lowered: &Lowered) -> u64 {
 }
 
 fn stage_cost_of(stage: &senate_circuit::Stage, links: &LinkSnapshot) -> u64 {
-    stage_cost(stage.parties, stage.evaluator, &sizes(stage), links).total_bytes()
+    stage_cost(stage.parties, stage.backend, stage.evaluator, &sizes(stage), links).total_bytes()
 }
 
 #[test]

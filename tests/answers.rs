@@ -7,6 +7,7 @@ mod shapes;
 mod types;
 
 use crate::support::{Random, Table, Workspace};
+use serde_json::Value;
 
 /// Orders and customers with skew, empty partitions, capacities above the data, duplicates.
 fn shops(parties: usize, seed: u64) -> Workspace {
@@ -156,6 +157,24 @@ fn the_answer_does_not_depend_on_the_decomposition() {
     let workspace = shops(4, 8);
     for sql in OVER_ALL.iter().take(6) {
         assert_eq!(workspace.answer(sql, &[]), workspace.answer(sql, &["--no-decompose"]), "{sql}");
+    }
+}
+
+#[test]
+fn the_answer_does_not_depend_on_the_backend() {
+    let workspace = shops(3, 8);
+    for sql in OVER_ALL.iter().skip(1).take(3) {
+        let [garbled, interactive] = ["garbled", "interactive"].map(|backend| {
+            let file = workspace.path().join("stats.json");
+            let flags = ["--backend", backend, "--stats", file.to_str().unwrap()];
+            let answer = workspace.answer(sql, &flags);
+            let stats: Value = serde_json::from_slice(&std::fs::read(file).unwrap()).unwrap();
+            let stages = stats["stages"].as_array().unwrap();
+            assert!(stages.iter().all(|stage| stage["backend"] == backend), "{sql}: {stages:?}");
+            (answer, stages.len())
+        });
+        assert_eq!(garbled, interactive, "{sql}");
+        assert_eq!(garbled.0, workspace.answer(sql, &[]), "{sql}");
     }
 }
 

@@ -3,9 +3,13 @@ use crate::cost::LinkSnapshot;
 use crate::lower::{Backends, Decompose};
 use crate::plan::{Options, Plan, plan};
 use crate::sql::PlanOptions;
-use senate_circuit::PartyId;
+use senate_circuit::{Backend, PartyId};
 
 fn planned(recipients: PartySet) -> (Federation, Plan) {
+    planned_on(recipients, Backends::Cheapest)
+}
+
+fn planned_on(recipients: PartySet, backends: Backends) -> (Federation, Plan) {
     let text = r#"
 name = "study"
 [[party]]
@@ -28,7 +32,7 @@ held_by = [ { party = "north", capacity = 10 }, { party = "south", capacity = 10
         recipients,
         asker: PartyId::new(0).unwrap(),
         decompose: Decompose::Yes,
-        backends: Backends::Cheapest,
+        backends,
         bounds: PlanOptions::default(),
         links: LinkSnapshot::default(),
     };
@@ -64,4 +68,19 @@ fn json_and_dot_have_every_stage() {
     let dot = dot(&plan, &federation);
     let arrows = dot.matches("->").count();
     assert_eq!(arrows, plan.locals.len() + plan.stages.len());
+}
+
+#[test]
+fn every_format_says_how_stages_are_run() {
+    let ways = [(Backend::Garbled, "evaluated by"), (Backend::Interactive, "a round per layer")];
+    let digests = ways.map(|(backend, words)| {
+        let (federation, plan) = planned_on(PartySet::first(1), Backends::Only(backend));
+        let text = text(&plan, &federation);
+        assert_eq!(text.matches(words).count(), plan.stages.len(), "{text}");
+        let json = json(&plan, &federation);
+        assert_eq!(json["stages"][0]["backend"], backend.name());
+        assert!(dot(&plan, &federation).contains(backend.name()));
+        plan.digest
+    });
+    assert_ne!(digests[0], digests[1]);
 }

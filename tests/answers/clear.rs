@@ -7,7 +7,7 @@ use datafusion::arrow::datatypes::DataType;
 use senate::agreement::Agreement;
 use senate::config::{PartyConfig, Workspace as Opened};
 use senate::failure::{Failure, Outcome};
-use senate::request::{Request, Stages};
+use senate::request::{BackendChoice, Request, Stages};
 use senate::{inputs, query};
 use senate_planner::{clear, encode};
 use std::collections::BTreeMap;
@@ -19,6 +19,7 @@ pub(crate) struct Choices {
     pub(crate) recipients: Vec<String>,
     pub(crate) bounds: Vec<String>,
     pub(crate) stages: Stages,
+    pub(crate) backend: BackendChoice,
 }
 
 pub(crate) type Rows = Vec<Vec<String>>;
@@ -41,6 +42,7 @@ fn request(sql: &str, choices: &Choices) -> Request {
         recipients,
         bounds: choices.bounds.clone(),
         stages: choices.stages,
+        backend: choices.backend,
         timeout_s: 60,
     }
 }

@@ -4,7 +4,7 @@ use super::clear::{Choices, answer, assert_all_same, compare, explanation, refus
 use super::shops;
 use super::types::ledger;
 use crate::support::{Table, Workspace};
-use senate::request::Stages;
+use senate::request::{BackendChoice, Stages};
 
 #[test]
 fn aggregates_over_no_rows_are_as_sql_says() {
@@ -123,6 +123,7 @@ fn options_do_not_change_the_answer() {
     let choices = [
         Choices { recipients: named(&["org_b", "org_d"]), ..Choices::default() },
         Choices { stages: Stages::OneCircuit, ..Choices::default() },
+        Choices { backend: BackendChoice::Interactive, ..Choices::default() },
         Choices { bounds: named(&["org_a.sales=7", "org_c.sales=15"]), ..Choices::default() },
     ];
     for choices in choices {

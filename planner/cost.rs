@@ -15,8 +15,8 @@ const NANOS_PER_AND_AND_MEMBER: u64 = 830;
 const SETUP_NANOS_PER_PEER: u64 = 50_000_000;
 /// Bytes of the same from one party to another.
 const SETUP_BYTES: u64 = 30_000;
-/// As [`NANOS_PER_AND_AND_MEMBER`], without tables: in an interactive stage.
-const NANOS_PER_INTERACTIVE_AND_AND_MEMBER: u64 = 800;
+/// The part of that which a block of the tables takes: an interactive stage has none.
+const NANOS_PER_TABLE_BLOCK: u64 = 6;
 /// Computation of a party per layer of an interactive stage and other member: a message each way.
 const NANOS_PER_LAYER_AND_PEER: u64 = 40_000;
 /// Gates after which the layers' MACs are compared (PROTOCOL.md §9).
@@ -215,7 +215,10 @@ fn nanos(
     let n = parties.len() as u64;
     let (per_gate, layers) = match backend {
         Backend::Garbled => (NANOS_PER_AND_AND_MEMBER, 0),
-        Backend::Interactive => (NANOS_PER_INTERACTIVE_AND_AND_MEMBER, sizes.depth),
+        Backend::Interactive => {
+            let tables = NANOS_PER_TABLE_BLOCK * (3 * n).saturating_sub(4);
+            (NANOS_PER_AND_AND_MEMBER.saturating_sub(tables), sizes.depth)
+        }
     };
     let gates = sizes.and_gates.saturating_mul(per_gate) * n;
     let messages = layers * NANOS_PER_LAYER_AND_PEER * n.saturating_sub(1);

@@ -11,12 +11,12 @@ const SOFTSPOKEN: u64 = 4;
 /// Computation of a party with two cores per AND gate and member of the stage, preprocessing
 /// included.
 const NANOS_PER_AND_AND_MEMBER: u64 = 830;
+/// The part of that which a block of the tables takes: an interactive stage has none.
+const NANOS_PER_TABLE_BLOCK: u64 = 6;
 /// Base OTs, tree expansion and the Δ check: computation of a party per other party of the session.
 const SETUP_NANOS_PER_PEER: u64 = 50_000_000;
 /// Bytes of the same from one party to another.
 const SETUP_BYTES: u64 = 30_000;
-/// The part of that which a block of the tables takes: an interactive stage has none.
-const NANOS_PER_TABLE_BLOCK: u64 = 6;
 /// Computation of a party per layer of an interactive stage and other member: a message each way.
 const NANOS_PER_LAYER_AND_PEER: u64 = 40_000;
 /// Gates after which the layers' MACs are compared (PROTOCOL.md §9).

@@ -10,6 +10,7 @@ use crate::error::{Error, Fault};
 use crate::mesh::{Channel, Kind};
 use crate::party::ByParty;
 use crate::wire::{BLOCK_BYTES, bit_bytes, to_bits};
+use futures_util::future::try_join;
 use rayon::prelude::*;
 use senate_block::{Block, Weights, mul, xor_into};
 use senate_circuit::{Bits, PartyId};
@@ -74,9 +75,25 @@ impl Openings {
         kind: Kind,
         mine: Bits,
     ) -> Result<(Bits, Weights), Error> {
+        let bytes = mine.to_bytes();
+        let (_, opened) =
+            try_join(channel.send_all(kind, &bytes), self.hear(channel, kind, mine)).await?;
+        Ok(opened)
+    }
+
+    /// As [`Openings::exchange`] when `mine` has been sent already, in the order of these calls.
+    ///
+    /// # Errors
+    /// As [`Openings::open`].
+    pub(crate) async fn hear(
+        &mut self,
+        channel: &Channel,
+        kind: Kind,
+        mine: Bits,
+    ) -> Result<(Bits, Weights), Error> {
         require_members(channel, &self.member)?;
         let mine_bytes = mine.to_bytes();
-        let received = channel.exchange(kind, &mine_bytes).await?;
+        let received = channel.recv_all(kind, mine_bytes.len()).await?;
         let mut tag = self.domain.tag("opening").bytes(self.purpose.as_bytes());
         tag = tag.number(self.sequence).number(mine.len() as u64);
         for party in self.member.set().iter() {

@@ -9,6 +9,8 @@ use crate::garble::{AndShares, Masks, Walk};
 use crate::mesh::Kind;
 use crate::open::Openings;
 use crate::pre::{Preprocessing, Triples};
+use futures_channel::mpsc;
+use futures_util::{SinkExt, StreamExt, future::try_join};
 use rayon::prelude::*;
 use senate_block::{Block, Weights, dot, xor_into};
 use senate_circuit::{Bits, PlaneId};
@@ -19,6 +21,10 @@ const TILE: usize = 1 << 11;
 /// [`TILE`].
 const SPAN: usize = 256;
 
+/// Chunks whose openings are on the way at a time: masks do not depend on what is opened, so a slow
+/// link costs its delay once, not once per chunk.
+const AHEAD: usize = 4;
+
 /// Walks a program with its masks, chunk by chunk.
 pub(super) struct Authenticator<'a, P> {
     run: &'a Run<'a>,
@@ -26,6 +32,18 @@ pub(super) struct Authenticator<'a, P> {
     pre: &'a mut P,
     openings: &'a mut Openings,
     masks: Walk<Masks>,
+}
+
+/// A chunk whose openings have been sent.
+struct Asked {
+    chunk: Chunk,
+    /// ⟨λ_α⟩ and ⟨λ_β⟩.
+    factors: [AuthBits; 2],
+    /// ⟨λ_γ⟩.
+    fresh: AuthBits,
+    triples: Triples,
+    /// This party's shares of λ_α⊕a, then of λ_β⊕b.
+    hidden: Bits,
 }
 
 impl<'a, P: Preprocessing> Authenticator<'a, P> {
@@ -43,17 +61,58 @@ impl<'a, P: Preprocessing> Authenticator<'a, P> {
         Self { run, layout, pre, openings, masks }
     }
 
-    /// ⟨λ_α⟩, ⟨λ_β⟩ and ⟨λ_αλ_β ⊕ λ_γ⟩ of the chunk's gates. The openings are checked later.
-    pub(super) async fn chunk(&mut self, chunk: &Chunk) -> Result<AndShares, Error> {
+    /// Hands over ⟨λ_α⟩, ⟨λ_β⟩ and ⟨λ_αλ_β ⊕ λ_γ⟩ of every chunk's gates, in order; returns the masks of
+    /// the output bundles. The openings are checked later.
+    ///
+    /// # Errors
+    /// Those of preprocessing and the channel; [`Error::Misuse`] when nobody takes the chunks.
+    pub(super) async fn run(
+        self,
+        mut queue: mpsc::Sender<(Chunk, AndShares)>,
+    ) -> Result<Vec<AuthBits>, Error> {
+        let Self { run, layout, pre, openings, masks } = self;
+        let (mut asked, mut answered) = mpsc::channel::<Asked>(AHEAD - 1);
+        let closed = |_| Error::Misuse("a stage ended before its masks");
+        let asking = async move {
+            let mut walker = Walker { run, layout, pre, masks };
+            for chunk in &layout.chunks {
+                let chunk = walker.ask(chunk).await?;
+                asked.send(chunk).await.map_err(closed)?;
+            }
+            walker.outputs()
+        };
+        let multiplying = async move {
+            while let Some(asked) = answered.next().await {
+                let chunk = multiply(run, openings, asked).await?;
+                queue.send(chunk).await.map_err(|_| Error::Misuse("nobody takes a chunk"))?;
+            }
+            Ok(())
+        };
+        let (masks, ()) = try_join(asking, multiplying).await?;
+        Ok(masks)
+    }
+}
+
+/// Masks of all wires, which follow the linear gates.
+struct Walker<'a, P> {
+    run: &'a Run<'a>,
+    layout: &'a Layout<'a>,
+    pre: &'a mut P,
+    masks: Walk<Masks>,
+}
+
+impl<P: Preprocessing> Walker<'_, P> {
+    /// Walks a chunk and sends the openings of its products.
+    async fn ask(&mut self, chunk: &Chunk) -> Result<Asked, Error> {
         let fresh = self.pre.masks(chunk.gates).await?;
-        let mut left = AuthBits::zeros(&self.run.member, 0);
-        let mut right = AuthBits::zeros(&self.run.member, 0);
+        let mut factors = [(); 2].map(|()| AuthBits::zeros(&self.run.member, 0));
         for work in self.layout.work(chunk) {
             match work {
                 Work::Free(at) => self.masks.step(self.layout.program, at)?,
-                Work::And { at, left: a, right: b, gates, lanes } => {
-                    left.append(&*self.masks.part(a, lanes)?);
-                    right.append(&*self.masks.part(b, lanes)?);
+                Work::And { at, left, right, gates, lanes } => {
+                    for (factor, plane) in factors.iter_mut().zip([left, right]) {
+                        factor.append(&*self.masks.part(plane, lanes)?);
+                    }
                     let output = fresh.slice(gates.offset, gates.len);
                     self.masks.put(PlaneId(at as u32), lanes, output);
                 }
@@ -62,42 +121,51 @@ impl<'a, P: Preprocessing> Authenticator<'a, P> {
                 self.masks.drop_after(&self.layout.drops, at);
             }
         }
-        let mut product = self.multiply(&left, &right).await?;
-        product.xor_assign(&fresh);
-        Ok(AndShares { left, right, product })
+        let triples = self.pre.triples(chunk.gates).await?;
+        if [&triples.a, &triples.b, &triples.c].iter().any(|x| x.len() != chunk.gates) {
+            return Err(Error::Misuse("preprocessing gave another number of triples"));
+        }
+        let mut hidden = Bits::default();
+        for (factor, triple) in factors.iter().zip([&triples.a, &triples.b]) {
+            let mut bits = factor.share_bits();
+            bits.xor_assign(&triple.share_bits());
+            hidden.extend_from(&bits);
+        }
+        if chunk.gates > 0 {
+            self.run.channel.send_all(Kind::BeaverBits, &hidden.to_bytes()).await?;
+        }
+        Ok(Asked { chunk: chunk.clone(), factors, fresh, triples, hidden })
     }
 
     /// Masks of the output bundles, after the last chunk.
-    pub(super) fn outputs(&self) -> Result<Vec<AuthBits>, Error> {
+    fn outputs(&self) -> Result<Vec<AuthBits>, Error> {
         let bundles = 0..self.layout.program.outputs.len();
         bundles.map(|bundle| self.masks.output(self.layout.program, bundle)).collect()
     }
+}
 
-    /// ⟨xy⟩ = ⟨c⟩ ⊕ d⟨b⟩ ⊕ f⟨a⟩ ⊕ df with d = x⊕a and f = y⊕b opened.
-    async fn multiply(&mut self, x: &AuthBits, y: &AuthBits) -> Result<AuthBits, Error> {
-        let count = x.len();
-        let Triples { a, b, mut c } = self.pre.triples(count).await?;
-        if [a.len(), b.len(), c.len()] != [count; 3] {
-            return Err(Error::Misuse("preprocessing gave another number of triples"));
-        }
-        if count == 0 {
-            return Ok(c);
-        }
-        let mut hidden = x.share_bits();
-        hidden.xor_assign(&a.share_bits());
-        let mut second = y.share_bits();
-        second.xor_assign(&b.share_bits());
-        hidden.extend_from(&second);
-        let channel = &self.run.channel;
-        let (opened, weights) = self.openings.exchange(channel, Kind::BeaverBits, hidden).await?;
+/// ⟨xy⟩ = ⟨c⟩ ⊕ d⟨b⟩ ⊕ f⟨a⟩ ⊕ df with d = x⊕a and f = y⊕b opened.
+async fn multiply(
+    run: &Run<'_>,
+    openings: &mut Openings,
+    asked: Asked,
+) -> Result<(Chunk, AndShares), Error> {
+    let Asked { chunk, factors, fresh, triples, hidden } = asked;
+    let Triples { a, b, c: mut product } = triples;
+    let count = chunk.gates;
+    if count > 0 {
+        let (opened, weights) = openings.hear(&run.channel, Kind::BeaverBits, hidden).await?;
         let (d, f) = (opened.slice(0, count), opened.slice(count, count));
-        let factors = Factors { shares: [x, y], triples: [&a, &b], opened: [&d, &f] };
-        let sums = factors.multiply(&weights, &mut c);
-        self.openings.absorb(&weights, &opened, &sums);
+        let shares = factors.each_ref();
+        let sums = Factors { shares, triples: [&a, &b], opened: [&d, &f] }
+            .multiply(&weights, &mut product);
+        openings.absorb(&weights, &opened, &sums);
         let both = d.words().iter().zip(f.words()).map(|(d, f)| d & f).collect();
-        c.xor_public(&self.run.member, &Bits::from_words(both, count));
-        Ok(c)
+        product.xor_public(&run.member, &Bits::from_words(both, count));
+        product.xor_assign(&fresh);
     }
+    let [left, right] = factors;
+    Ok((chunk, AndShares { left, right, product }))
 }
 
 /// Two vectors of shares being multiplied.

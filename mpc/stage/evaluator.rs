@@ -6,7 +6,6 @@ use super::chunks::{Chunk, Layout, Work};
 use super::garbler::add_selected;
 use super::run::label_hash;
 use super::{Labels, Run, Wires};
-use crate::auth::AuthBits;
 use crate::error::{Error, Fault};
 use crate::garble::evaluator::{Active, Inputs};
 use crate::garble::hash::GateKeys;
@@ -17,8 +16,8 @@ use crate::open::{Openings, to_block, weighted_sum};
 use crate::pre::Preprocessing;
 use crate::wire::{BLOCK_BYTES, bit_bytes, to_bits, to_blocks};
 use futures_channel::mpsc;
+use futures_util::StreamExt;
 use futures_util::future::try_join;
-use futures_util::{SinkExt, StreamExt};
 use senate_block::{Block, Weights};
 use senate_circuit::{Bits, PartyId, PlaneId};
 use subtle::ConstantTimeEq;
@@ -36,8 +35,7 @@ pub(super) async fn run<P: Preprocessing>(
     let mut evaluation = Evaluation::new(run, layout, &inputs)?;
     let authenticator = Authenticator::new(run, layout, &inputs, pre, openings);
     drop(inputs);
-    let authenticating = authenticate(layout, authenticator, queue);
-    let (masks, ()) = try_join(authenticating, evaluation.run(authenticated)).await?;
+    let (masks, ()) = try_join(authenticator.run(queue), evaluation.run(authenticated)).await?;
     let bundles = masks.into_iter().enumerate();
     let wires = bundles.map(|(bundle, masks)| {
         let masked = evaluation.masked.output(layout.program, bundle)?;
@@ -45,20 +43,6 @@ pub(super) async fn run<P: Preprocessing>(
         Ok(Wires { masks, masked, labels })
     });
     wires.collect()
-}
-
-/// Masks and products of every chunk, ahead of their use by a bounded window.
-pub(super) async fn authenticate<P: Preprocessing>(
-    layout: &Layout<'_>,
-    mut authenticator: Authenticator<'_, P>,
-    mut queue: mpsc::Sender<(Chunk, AndShares)>,
-) -> Result<Vec<AuthBits>, Error> {
-    for chunk in &layout.chunks {
-        let shares = authenticator.chunk(chunk).await?;
-        let closed = |_| Error::Misuse("the evaluation of a stage ended before its masks");
-        queue.send((chunk.clone(), shares)).await.map_err(closed)?;
-    }
-    authenticator.outputs()
 }
 
 struct Evaluation<'a> {

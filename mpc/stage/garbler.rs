@@ -4,7 +4,6 @@
 use super::authenticate::Authenticator;
 use super::chunks::{Chunk, Layout, Work};
 use super::{Labels, Run, Wires};
-use crate::auth::AuthBits;
 use crate::error::{Error, Fault};
 use crate::garble::hash::GateKeys;
 use crate::garble::{AndShares, Garbler, Masked, Walk, ZeroLabels, table_rows};
@@ -14,7 +13,7 @@ use crate::pre::Preprocessing;
 use crate::stage::run::label_hash;
 use crate::wire::{BLOCK_BYTES, bit_bytes, from_blocks, to_bits};
 use futures_channel::mpsc;
-use futures_util::{SinkExt, StreamExt, future::try_join};
+use futures_util::{SinkExt, StreamExt, future::try_join3};
 use senate_block::{Block, Weights};
 use senate_circuit::{Bits, PlaneId};
 use subtle::ConstantTimeEq;
@@ -46,6 +45,7 @@ pub(super) async fn run<P: Preprocessing>(
 ) -> Result<Vec<Wires>, Error> {
     let (queue, answers) = mpsc::channel(layout.window() - 1);
     let mut verifier = Verifier::new(run, layout, &inputs)?;
+    let (shared, authenticated) = mpsc::channel(0);
     let authenticator = Authenticator::new(run, layout, &inputs, pre, openings);
     let mut zeros = Walk::new(ZeroLabels(run.member.delta()), layout.program);
     for (bundle, wires) in inputs.iter().enumerate() {
@@ -55,8 +55,9 @@ pub(super) async fn run<P: Preprocessing>(
         zeros.enter(layout.program, bundle, labels);
     }
     drop(inputs);
-    let garbling = garble(run, layout, authenticator, zeros, queue);
-    let ((masks, labels), masked) = try_join(garbling, verifier.run(answers)).await?;
+    let garbling = garble(run, layout, authenticated, zeros, queue);
+    let (masks, labels, masked) =
+        try_join3(authenticator.run(shared), garbling, verifier.run(answers)).await?;
     let wires = masks.into_iter().zip(labels).zip(masked);
     let wires = wires.map(|((masks, labels), masked)| Wires {
         masks,
@@ -66,20 +67,18 @@ pub(super) async fn run<P: Preprocessing>(
     Ok(wires.collect())
 }
 
-type Garbling = (Vec<AuthBits>, Vec<Vec<Block>>);
-
-async fn garble<P: Preprocessing>(
+/// L_0 of the output bundles.
+async fn garble(
     run: &Run<'_>,
     layout: &Layout<'_>,
-    mut authenticator: Authenticator<'_, P>,
+    mut authenticated: mpsc::Receiver<(Chunk, AndShares)>,
     mut zeros: Walk<ZeroLabels>,
     mut queue: mpsc::Sender<Garbled>,
-) -> Result<Garbling, Error> {
+) -> Result<Vec<Vec<Block>>, Error> {
     let garbler = Garbler::new(&run.member, run.garblers(), GateKeys::new(run.domain));
     let rank = run.member.peer_rank(run.evaluator())?;
-    for chunk in &layout.chunks {
-        let shares = authenticator.chunk(chunk).await?;
-        let (table, outputs) = garble_chunk(run, layout, &garbler, chunk, &shares, &mut zeros)?;
+    while let Some((chunk, shares)) = authenticated.next().await {
+        let (table, outputs) = garble_chunk(run, layout, &garbler, &chunk, &shares, &mut zeros)?;
         if chunk.gates > 0 {
             run.send_long(run.evaluator(), Kind::Table, &from_blocks(&table)).await?;
             if run.garblers().leader() == Some(run.member.me()) {
@@ -89,13 +88,12 @@ async fn garble<P: Preprocessing>(
         }
         let macs = [&shares.left, &shares.right, &shares.product];
         let macs = macs.map(|shares| shares.macs(rank).to_vec());
-        let garbled = Garbled { chunk: chunk.clone(), zeros: outputs, macs };
+        let garbled = Garbled { chunk, zeros: outputs, macs };
         let closed = |_| Error::Misuse("the verifier of a stage ended before its garbler");
         queue.send(garbled).await.map_err(closed)?;
     }
     let bundles = 0..layout.program.outputs.len();
-    let labels = bundles.map(|bundle| zeros.output(layout.program, bundle));
-    Ok((authenticator.outputs()?, labels.collect::<Result<_, _>>()?))
+    bundles.map(|bundle| zeros.output(layout.program, bundle)).collect()
 }
 
 /// The chunk's table and L_0 of its AND outputs.

@@ -4,7 +4,6 @@
 
 use super::authenticate::Authenticator;
 use super::chunks::{Chunk, Layout, Work};
-use super::evaluator::authenticate;
 use super::{Labels, Run, Wires};
 use crate::auth::{AuthBits, Member};
 use crate::error::Error;
@@ -39,8 +38,7 @@ pub(super) async fn run<P: Preprocessing>(
     let mut rounds = Rounds::new(run, layout, &inputs);
     let authenticator = Authenticator::new(run, layout, &inputs, pre, openings);
     drop(inputs);
-    let authenticating = authenticate(layout, authenticator, queue);
-    let (masks, masked) = try_join(authenticating, rounds.run(authenticated)).await?;
+    let (masks, masked) = try_join(authenticator.run(queue), rounds.run(authenticated)).await?;
     let wires = masks.into_iter().zip(masked);
     Ok(wires.map(|(masks, masked)| Wires { masks, masked, labels: Labels::None }).collect())
 }

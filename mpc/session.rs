@@ -7,6 +7,7 @@ use crate::entropy::Entropy;
 use crate::error::{Error, Fault};
 use crate::mesh::{Channel, Kind, Lane, Mesh};
 use crate::ot::{Cots, TreeDepth};
+use crate::pre::stock::Provisions;
 use crate::pre::workbench::Workbench;
 use crate::setup::delta_check::check_delta;
 use crate::zero::ZeroShares;
@@ -31,12 +32,20 @@ pub struct Params {
     pub tree_depth: TreeDepth,
     /// Digest of the federation: its list of parties and their identities.
     pub federation: [u8; 32],
+    /// Digest of the federation and of what is made ahead, when the session is opened ahead.
+    ahead: Option<[u8; 32]>,
 }
 
 impl Params {
     /// 40 bits of statistical security per attempt, k = 4.
     pub fn new(federation: [u8; 32]) -> Self {
-        Self { rho_bits: RHO_BITS_MIN, tree_depth: TreeDepth::Four, federation }
+        Self { rho_bits: RHO_BITS_MIN, tree_depth: TreeDepth::Four, federation, ahead: None }
+    }
+
+    /// Of a session that is opened ahead of its query, to make `provisions` first.
+    #[must_use]
+    pub fn opened_ahead(self, provisions: &Provisions) -> Self {
+        Self { ahead: Some(provisions.digest(&self.federation)), ..self }
     }
 
     /// More statistical security than the default.
@@ -62,7 +71,7 @@ impl Params {
         bytes.extend_from_slice(&self.rho_bits.to_le_bytes());
         bytes.push(self.tree_depth.bits() as u8);
         bytes.extend_from_slice(&parties.mask().to_le_bytes());
-        bytes.extend_from_slice(&self.federation);
+        bytes.extend_from_slice(self.ahead.as_ref().unwrap_or(&self.federation));
         bytes
     }
 }
@@ -79,6 +88,7 @@ struct State {
     params: Params,
     id: Cell<SessionId>,
     bound: Cell<Binding>,
+    stocked: Cell<bool>,
     delta: Rc<Delta>,
     zero: Rc<ZeroShares>,
     cots: Rc<Cots>,
@@ -166,6 +176,24 @@ impl Session {
             Binding::Planned => Err(Error::Misuse("a session runs one plan")),
             _ => Err(Error::Misuse("stages run in a bound session")),
         }
+    }
+
+    /// Takes the session, which is not bound yet, for the one time that it makes `provisions`.
+    ///
+    /// # Errors
+    /// [`Error::Misuse`] when it is bound, was opened with other provisions, or has been stocked.
+    pub(crate) fn take_for_stock(&self, provisions: &Provisions) -> Result<(), Error> {
+        let agreed = self.params().opened_ahead(provisions) == *self.params();
+        let fits = agreed && provisions.parties() == self.parties();
+        if !fits || self.state.bound.get() != Binding::Unbound || self.state.stocked.replace(true) {
+            return Err(Error::Misuse("a session makes once, unbound, what it was opened with"));
+        }
+        Ok(())
+    }
+
+    /// Whether `other` is this session.
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        Rc::ptr_eq(&self.state, &other.state)
     }
 
     /// Why the session has failed, if it has: then its keys are gone and every later call that
@@ -270,9 +298,10 @@ impl Agreed {
         let Self { mesh, params, id, delta, zero, entropy } = self;
         let parties = mesh.parties();
         let (id, bound, cots) = (Cell::new(id), Cell::new(Binding::Unbound), Rc::new(cots));
+        let stocked = Cell::new(false);
         let key = Rc::downgrade(&delta);
         mesh.wipe_on_failure(move || key.upgrade().iter().for_each(|delta| delta.wipe()));
-        let state = State { mesh, params, id, bound, delta, zero, cots, entropy };
+        let state = State { mesh, params, id, bound, stocked, delta, zero, cots, entropy };
         let session = Session { state: Rc::new(state) };
         let bench = session.workbench(parties, Lane::SESSION)?;
         session.mesh().or_fail(check_delta(&bench)).await?;

@@ -38,6 +38,12 @@ impl Lane {
         Self(2 << 56 | u64::from(set) << 32 | u64::from(batch))
     }
 
+    /// Batch number `batch` of what a session opened ahead makes for party set number `set` of its
+    /// provisions.
+    pub fn ahead(set: u16, batch: u32) -> Self {
+        Self(3 << 56 | u64::from(set) << 32 | u64::from(batch))
+    }
+
     /// The number on the wire.
     pub fn code(self) -> u64 {
         self.0

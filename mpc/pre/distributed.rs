@@ -2,6 +2,7 @@
 
 use super::batch::{mask_batch, triple_batch};
 use super::bucket::{BatchShape, smallest_batch};
+use super::stock::Stocked;
 use super::{Preprocessing, Triples};
 use crate::auth::AuthBits;
 use crate::error::Error;
@@ -20,6 +21,8 @@ use std::rc::Rc;
 const BATCH_TRIPLES: usize = 1 << 19;
 /// Most triples of a batch: bounds the memory of leaky ones.
 const BATCH_TRIPLES_MAX: usize = 1 << 20;
+/// Triples of a batch made ahead of a query: small, so that a party can pause between batches.
+const BATCH_TRIPLES_AHEAD: usize = 1 << 16;
 /// Masks per batch.
 const BATCH_MASKS: usize = 1 << 19;
 
@@ -47,6 +50,20 @@ impl Sharing {
             _ => BATCH_TRIPLES,
         };
         Self { rho_bits, batch }
+    }
+
+    /// For what a session makes ahead of its query: half of the allowance of a session with security
+    /// `rho_bits`, whatever its query will need.
+    pub fn ahead(rho_bits: u32, triples: impl IntoIterator<Item = usize>) -> Self {
+        let batches = triples.into_iter().map(|triples| triples.div_ceil(BATCH_TRIPLES_AHEAD));
+        let batches = batches.sum::<usize>().max(1);
+        let rho_bits = rho_bits + 1 + batches.next_power_of_two().trailing_zeros();
+        Self { rho_bits, batch: BATCH_TRIPLES_AHEAD }
+    }
+
+    /// For what the plan of such a session needs beyond it: the other half.
+    pub fn after(rho_bits: u32, triples: impl IntoIterator<Item = usize>) -> Self {
+        Self::new(rho_bits + 1, triples)
     }
 
     /// The shapes of the batches of a set that needs `triples`, in order, with what each serves.
@@ -105,6 +122,19 @@ impl Supply {
         needs: &[Need],
         sharing: Sharing,
     ) -> Result<Self, Error> {
+        Self::stocked(session, set, set_index, needs, sharing, Stocked::default())
+    }
+
+    /// As [`Supply::new`], beginning with what the session has made ahead; `sharing` is for the
+    /// rest. What the plan does not need of the stock is dropped.
+    pub(crate) fn stocked(
+        session: &Session,
+        set: PartySet,
+        set_index: u16,
+        needs: &[Need],
+        sharing: Sharing,
+        stocked: Stocked,
+    ) -> Result<Self, Error> {
         session.member(set)?;
         let (mut parts, mut masks, mut triples) = (BTreeMap::new(), 0, 0);
         for need in needs {
@@ -115,28 +145,30 @@ impl Supply {
                 return Err(Error::Misuse("a stage states its needs once"));
             }
         }
-        let mut number = 0..;
+        // Batch numbers are extension addresses of the set: those of the stock are used up.
+        let mut number = stocked.numbers..;
         let mut bench = || {
             let number = number.next().unwrap_or(u32::MAX);
             let lane = Lane::supply(set_index, number);
             Ok::<_, Error>((number, session.workbench(set, lane)?))
         };
-        let masks = split(masks, BATCH_MASKS).map(|span| {
+        let (mut masks_made, masks_from) = taken(stocked.masks, masks);
+        for span in split(masks.saturating_sub(masks_from), BATCH_MASKS) {
             let (number, bench) = bench()?;
             let len = span.len();
             let mesh = session.mesh().clone();
             let make = async move { mesh.or_fail(mask_batch(&bench, number, len)).await };
-            Ok(Batch::new(span, make))
-        });
-        let masks = masks.collect::<Result<_, Error>>()?;
-        let triples = sharing.batches(triples).map(|(span, shape)| {
+            masks_made.push(Batch::new(after(span, masks_from), make));
+        }
+        let (mut triples_made, triples_from) = taken(stocked.triples, triples);
+        for (span, shape) in sharing.batches(triples.saturating_sub(triples_from)) {
             let (number, bench) = bench()?;
             let mesh = session.mesh().clone();
             let make = async move { mesh.or_fail(triple_batch(&bench, number, shape)).await };
-            Ok(Batch::new(span, make))
-        });
-        let triples = triples.collect::<Result<_, Error>>()?;
-        Ok(Self { shelf: Rc::new(Shelf { parts: RefCell::new(parts), masks, triples }) })
+            triples_made.push(Batch::new(after(span, triples_from), make));
+        }
+        let parts = RefCell::new(parts);
+        Ok(Self { shelf: Rc::new(Shelf { parts, masks: masks_made, triples: triples_made }) })
     }
 
     /// The part of `stage`. A second call for one stage is refused: nothing is used twice.
@@ -211,8 +243,19 @@ fn claim(left: &mut Range<usize>, count: usize) -> Result<Range<usize>, Error> {
     Ok(wanted)
 }
 
+/// The made batches that serve 0..total, and where what they all serve ends.
+fn taken<T: 'static>(made: Vec<(Range<usize>, T)>, total: usize) -> (Vec<Batch<T>>, usize) {
+    let end = made.last().map_or(0, |(span, _)| span.end);
+    let needed = made.into_iter().filter(|(span, _)| span.start < total);
+    (needed.map(|(span, batch)| Batch::made_ahead(span, batch, total)).collect(), end)
+}
+
+fn after(span: Range<usize>, start: usize) -> Range<usize> {
+    span.start + start..span.end + start
+}
+
 /// The batches that cover 0..total.
-fn split(total: usize, most: usize) -> impl Iterator<Item = Range<usize>> {
+pub(super) fn split(total: usize, most: usize) -> impl Iterator<Item = Range<usize>> {
     (0..total).step_by(most).map(move |start| start..total.min(start + most))
 }
 
@@ -235,6 +278,13 @@ impl<T: 'static> Batch<T> {
     fn new(span: Range<usize>, make: impl Future<Output = Result<T, Error>> + 'static) -> Self {
         let making = async move { make.await.map(Rc::new) }.boxed_local().shared();
         Self { left: Cell::new(span.len()), span, making: RefCell::new(Some(making)) }
+    }
+
+    /// A batch that is there, of which only what lies below `total` will be used.
+    fn made_ahead(span: Range<usize>, batch: T, total: usize) -> Self {
+        let making = std::future::ready(Ok(Rc::new(batch))).boxed_local().shared();
+        let left = Cell::new(span.end.min(total).saturating_sub(span.start));
+        Self { left, span, making: RefCell::new(Some(making)) }
     }
 
     /// Start and length, within this batch, of its part of `wanted`.
@@ -286,6 +336,23 @@ mod tests {
             let shapes = plan.iter().flat_map(|triples| sharing.batches(*triples));
             let total: f64 = shapes.map(|(_, shape)| leakage(shape).exp2()).sum();
             assert!(total <= (1.0 + 1e-9) * (-f64::from(rho)).exp2(), "{rho} {plan:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_made_ahead_and_what_a_plan_needs_beyond_it_share_the_bound() {
+        let sets = |counts: &'static [usize]| counts.iter().copied();
+        let stocks: [&[usize]; 4] = [&[1], &[300_000, 9], &[1 << 20; 5], &[40; 64]];
+        let rests: [&[usize]; 4] = [&[0], &[5, 700_000], &[1 << 22, 1], &[100; 300]];
+        for (stock, rest) in stocks.iter().flat_map(|stock| rests.map(|rest| (*stock, rest))) {
+            for rho in [40, 62] {
+                let (ahead, after) =
+                    (Sharing::ahead(rho, sets(stock)), Sharing::after(rho, sets(rest)));
+                let made = sets(stock).flat_map(|triples| ahead.batches(triples));
+                let more = sets(rest).flat_map(|triples| after.batches(triples));
+                let total: f64 = made.chain(more).map(|(_, s)| leakage(s).exp2()).sum();
+                assert!(total <= (1.0 + 1e-9) * (-f64::from(rho)).exp2(), "{rho} {stock:?}");
+            }
         }
     }
 

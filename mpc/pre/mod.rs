@@ -5,6 +5,7 @@ pub mod bucket;
 pub mod distributed;
 pub mod leaky_and;
 pub mod shares;
+pub mod stock;
 pub mod workbench;
 pub mod zero_test;
 

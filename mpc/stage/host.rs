@@ -4,6 +4,7 @@ use super::{Host, StageContext, child_sources};
 use crate::error::Error;
 use crate::mesh::Mesh;
 use crate::pre::distributed::{Distributed, Need, Sharing, Supply};
+use crate::pre::stock::{Provision, Stock, Stocked};
 use crate::session::Session;
 use senate_circuit::{Instruction, PartySet, PlaneId, Source, Stage};
 use std::collections::BTreeMap;
@@ -24,23 +25,46 @@ impl SessionHost {
     /// fit it.
     pub fn new(session: Session, plan: &[Stage]) -> Result<Self, Error> {
         session.take_for_plan()?;
-        let mut sets: Vec<PartySet> = Vec::new();
-        let mut needs: BTreeMap<u64, Vec<Need>> = BTreeMap::new();
-        for stage in plan {
-            if !sets.contains(&stage.parties) {
-                sets.push(stage.parties);
-            }
-            needs.entry(stage.parties.mask()).or_default().push(need_of(stage, plan)?);
-        }
-        let triples = needs.values().map(|needs| needs.iter().map(|need| need.triples).sum());
+        let needs = needs_by_set(plan)?;
+        let triples = needs.iter().map(|(_, needs)| needs.iter().map(|need| need.triples).sum());
         let sharing = Sharing::new(session.params().rho_bits(), triples);
+        Self::supplied(session, &needs, sharing, BTreeMap::new())
+    }
+
+    /// As [`SessionHost::new`] in a session that was opened ahead: stages take from its stock first.
+    ///
+    /// # Errors
+    /// As [`SessionHost::new`]; [`Error::Misuse`] for another session's stock.
+    pub fn stocked(session: Session, plan: &[Stage], stock: Stock) -> Result<Self, Error> {
+        session.take_for_plan()?;
+        let needs = needs_by_set(plan)?;
+        let made = |set: PartySet| {
+            let mut entries = stock.provisions().entries().iter();
+            entries.find(|entry| entry.set == set).map_or(0, |entry| entry.triples)
+        };
+        let rest = needs.iter().map(|(set, needs)| {
+            let triples: usize = needs.iter().map(|need| need.triples).sum();
+            triples.saturating_sub(made(*set))
+        });
+        let sharing = Sharing::after(session.params().rho_bits(), rest);
+        let stocked = stock.open(&session)?;
+        Self::supplied(session, &needs, sharing, stocked)
+    }
+
+    fn supplied(
+        session: Session,
+        needs: &[(PartySet, Vec<Need>)],
+        sharing: Sharing,
+        mut stocked: BTreeMap<u64, Stocked>,
+    ) -> Result<Self, Error> {
         let mut supplies = BTreeMap::new();
-        for (index, set) in sets.into_iter().enumerate() {
+        for (index, (set, needs)) in needs.iter().enumerate() {
             if set.contains(session.me()) {
                 let index = u16::try_from(index);
                 let index = index.map_err(|_| Error::Misuse("too many party sets"))?;
-                let needs = needs.remove(&set.mask()).unwrap_or_default();
-                supplies.insert(set.mask(), Supply::new(&session, set, index, &needs, sharing)?);
+                let stocked = stocked.remove(&set.mask()).unwrap_or_default();
+                let supply = Supply::stocked(&session, *set, index, needs, sharing, stocked)?;
+                supplies.insert(set.mask(), supply);
             }
         }
         Ok(Self { session, supplies })
@@ -69,6 +93,33 @@ impl Host for SessionHost {
         let supply = self.supplies.get(&stage.parties.mask());
         supply.ok_or(Error::Misuse("the plan has no such party set"))?.stage(stage.id)
     }
+}
+
+/// What the plan needs in all, per party set in the order in which the sets occur: what a session
+/// for a plan like it makes ahead.
+///
+/// # Errors
+/// As [`need_of`].
+pub fn provisions_of(plan: &[Stage]) -> Result<Vec<Provision>, Error> {
+    let sum = |(set, needs): (PartySet, Vec<Need>)| Provision {
+        set,
+        masks: needs.iter().map(|need| need.masks).sum(),
+        triples: needs.iter().map(|need| need.triples).sum(),
+    };
+    Ok(needs_by_set(plan)?.into_iter().map(sum).collect())
+}
+
+/// The plan's party sets in the order in which they occur, with their stages' needs.
+fn needs_by_set(plan: &[Stage]) -> Result<Vec<(PartySet, Vec<Need>)>, Error> {
+    let mut sets: Vec<(PartySet, Vec<Need>)> = Vec::new();
+    for stage in plan {
+        let need = need_of(stage, plan)?;
+        match sets.iter_mut().find(|(set, _)| *set == stage.parties) {
+            Some((_, needs)) => needs.push(need),
+            None => sets.push((stage.parties, vec![need])),
+        }
+    }
+    Ok(sets)
 }
 
 /// What `stage` of `plan` asks its preprocessing for: a mask per input wire that its owner enters

@@ -15,7 +15,7 @@ mod wires;
 
 pub(crate) use chunks::Lanes;
 pub use execution::{Execution, Host, execute};
-pub use host::{SessionHost, need_of};
+pub use host::{SessionHost, need_of, provisions_of};
 pub(crate) use run::Run;
 pub use run::StageContext;
 pub use wires::Wires;

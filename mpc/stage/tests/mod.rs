@@ -1,6 +1,7 @@
 //! Whole stages and trees of stages in the simulator, with ideal preprocessing.
 
 mod agreement;
+mod ahead;
 mod attacks;
 mod interactive;
 mod misuse;

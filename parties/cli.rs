@@ -1,6 +1,6 @@
 //! Arguments, logging, interruption, and how an outcome becomes an exit code.
 
-use crate::commands::{bench, demo, explain, init, query, serve};
+use crate::commands::{bench, demo, explain, init, query, serve, shell};
 use crate::failure::{Cause, Failure, Outcome};
 use clap::{ArgAction, Args, ColorChoice, Parser, Subcommand};
 use std::io::{IsTerminal, Write};
@@ -41,6 +41,8 @@ pub enum Command {
     Demo(demo::Options),
     /// Ask a question
     Query(query::Options),
+    /// Ask questions one after the other: history, completion, scripts
+    Shell(shell::Options),
     /// Show the plan of a question, its cost, and what it reveals to whom, without running it
     Explain(explain::Options),
     /// Serve a party: other parties' sessions and this party's users
@@ -94,6 +96,8 @@ impl Place {
 pub fn run(cli: Cli) -> ExitCode {
     let verbosity = cli.verbosity;
     let daemon = matches!(cli.command, Command::Serve(_));
+    // A daemon drains; a shell ends its query only.
+    let own_signals = daemon || matches!(cli.command, Command::Shell(_));
     start_logging(verbosity, daemon);
     let outcome = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
@@ -101,8 +105,7 @@ pub fn run(cli: Cli) -> ExitCode {
         .map_err(|error| Failure::unexpected(format!("starting: {error}")))
         .and_then(|runtime| {
             let command = dispatch(cli.command, verbosity);
-            let outcome = match daemon {
-                // It drains on its own signals.
+            let outcome = match own_signals {
                 true => runtime.block_on(command),
                 false => runtime.block_on(interruptible(command)),
             };
@@ -123,6 +126,7 @@ async fn dispatch(command: Command, verbosity: Verbosity) -> Outcome<()> {
     match command {
         Command::Demo(options) => demo::run(options, verbosity).await,
         Command::Query(options) => query::run(options, verbosity).await,
+        Command::Shell(options) => shell::run(options, verbosity).await,
         Command::Explain(options) => explain::run(&options).await,
         Command::Serve(options) => serve::run(options).await,
         Command::Init(options) => init::run(&options),
@@ -140,7 +144,7 @@ async fn interruptible(command: impl Future<Output = Outcome<()>>) -> Outcome<()
 }
 
 /// One line for what happened, one for what to do.
-fn report(failure: &Failure, color: ColorChoice) {
+pub(crate) fn report(failure: &Failure, color: ColorChoice) {
     let mut stderr = std::io::stderr().lock();
     let (red, plain) = if colored(color) { ("\x1b[31m", "\x1b[0m") } else { ("", "") };
     let _ = writeln!(stderr, "{red}error{plain}: {failure}");

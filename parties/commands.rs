@@ -6,3 +6,4 @@ pub mod explain;
 pub mod init;
 pub mod query;
 pub mod serve;
+pub mod shell;

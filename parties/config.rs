@@ -1,5 +1,6 @@
 //! A workspace directory: the public federation.toml and each party's private party.toml.
 
+use crate::ahead::MEMORY_BYTES;
 use crate::failure::{Failure, Outcome};
 use crate::identity::{Fingerprint, Identity};
 use crate::tables::{DeclaredColumn, DeclaredTable, Source};
@@ -110,6 +111,8 @@ pub struct PartyConfig {
     pub identity: PathBuf,
     /// Parties whose queries run without asking. The party's own users always may.
     pub accept: Vec<PartyId>,
+    /// Memory for sessions that are opened ahead of queries; 0 for none.
+    pub ahead_bytes: usize,
     sources: BTreeMap<String, Source>,
 }
 
@@ -144,7 +147,8 @@ impl PartyConfig {
             sources.insert(table, source);
         }
         let identity = folder.join(file.identity.key);
-        Ok(Self { folder, identity, accept, sources })
+        let ahead_bytes = (file.ahead.memory_mb as usize).saturating_mul(1 << 20);
+        Ok(Self { folder, identity, accept, ahead_bytes, sources })
     }
 
     /// Where the rows of a table are.
@@ -181,6 +185,7 @@ impl PartyConfig {
 struct PartyFile {
     identity: IdentityEntry,
     accept: AcceptEntry,
+    ahead: AheadEntry,
     source: BTreeMap<String, SourceEntry>,
 }
 
@@ -200,6 +205,18 @@ impl Default for IdentityEntry {
 #[serde(deny_unknown_fields)]
 struct AcceptEntry {
     from: Vec<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct AheadEntry {
+    memory_mb: u32,
+}
+
+impl Default for AheadEntry {
+    fn default() -> Self {
+        Self { memory_mb: (MEMORY_BYTES >> 20) as u32 }
+    }
 }
 
 #[derive(Deserialize)]
@@ -266,17 +283,17 @@ held_by = [ { party = "a", capacity = 10 }, { party = "b", capacity = 20 } ]
     fn without_a_party_file_nobody_is_accepted() {
         let (folder, config) = workspace(None);
         let config = config.unwrap();
-        assert_eq!(config.accept, []);
+        assert_eq!((config.accept.as_slice(), config.ahead_bytes), (&[][..], MEMORY_BYTES));
         assert_eq!(config.identity, folder.path().join("a/identity.pem"));
     }
 
     #[test]
     fn a_party_file_names_sources_policy_and_identity() {
         let text = "[identity]\nkey = \"k.pem\"\n[accept]\nfrom = [\"b\"]\n\
-                    [source.t]\nparquet = \"rows.parquet\"\n";
+                    [ahead]\nmemory_mb = 0\n[source.t]\nparquet = \"rows.parquet\"\n";
         let (folder, config) = workspace(Some(text));
         let config = config.unwrap();
-        assert_eq!(config.accept.len(), 1);
+        assert_eq!((config.accept.len(), config.ahead_bytes), (1, 0));
         let path = folder.path().join("a/rows.parquet");
         assert_eq!(config.source("t").unwrap(), Source::Parquet(path));
     }

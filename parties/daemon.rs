@@ -2,15 +2,18 @@
 //! by their certificates.
 
 mod ask;
+mod claim;
 mod join;
 mod lanes;
+mod prepare;
 mod reports;
+mod shelf;
 
 use crate::config::{PartyConfig, Workspace};
 use crate::failure::{Failure, Outcome};
 use crate::identity::{Fingerprint, Identity};
 use crate::messages::{
-    Hello, PublicReason, Purpose, Reply, VERSION, Verdict, Version, position, short,
+    Hello, Promise, PublicReason, Purpose, Reply, VERSION, Verdict, Version, position, short,
 };
 use crate::tls;
 use crate::transport::Connection;
@@ -18,6 +21,7 @@ use futures_util::future::BoxFuture;
 use lanes::Rendezvous;
 use senate_circuit::PartyId;
 use senate_planner::catalog::Federation;
+use shelf::Shelf;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -44,6 +48,7 @@ pub struct Daemon {
     identity: Identity,
     pinned: Vec<Option<Fingerprint>>,
     rendezvous: Rendezvous,
+    shelf: Shelf,
     draining: AtomicBool,
 }
 
@@ -61,8 +66,18 @@ impl Daemon {
             .collect::<Outcome<Vec<_>>>()?;
         let federation = Arc::new(workspace.federation.clone());
         let (workspace, rendezvous) = (Arc::new(workspace), Rendezvous::default());
-        let draining = AtomicBool::new(false);
-        Ok(Self { workspace, federation, me, config, identity, pinned, rendezvous, draining })
+        let (shelf, draining) = (Shelf::new(config.ahead_bytes), AtomicBool::new(false));
+        Ok(Self {
+            workspace,
+            federation,
+            me,
+            config,
+            identity,
+            pinned,
+            rendezvous,
+            shelf,
+            draining,
+        })
     }
 
     /// Serves until `stop` completes, then refuses new queries and lets running ones end. `ready` is
@@ -84,12 +99,15 @@ impl Daemon {
         let acceptor = tls::acceptor(&self.identity, pinned)?;
         ready(address);
         let (slots, mut served) = (Arc::new(Semaphore::new(CONNECTIONS_MAX)), JoinSet::new());
+        let thinking = tokio::spawn(Arc::clone(&self).think());
         tokio::pin!(stop);
         // Queries that run when the daemon drains may still have to open their links.
         while !(self.draining() && served.is_empty()) {
             tokio::select! {
                 () = &mut stop, if !self.draining() => {
                     self.draining.store(true, Ordering::Relaxed);
+                    thinking.abort();
+                    self.shelf.close();
                     tracing::info!("draining: running queries end, new ones are refused");
                 }
                 Some(_) = served.join_next() => {}
@@ -142,6 +160,9 @@ impl Daemon {
             Purpose::Announce(announcement) if peer != self.me => {
                 self.join(connection, peer, announcement).await;
             }
+            Purpose::Prepare(preparation) if peer != self.me => {
+                self.be_prepared(connection, peer, preparation).await;
+            }
             Purpose::Lane(session, lane) => {
                 self.rendezvous.arrived(session, peer, lane, connection);
             }
@@ -151,13 +172,16 @@ impl Daemon {
 
     /// Nothing new is begun while the daemon drains.
     async fn decline(&self, mut connection: Connection, purpose: &Purpose) {
-        let _ = if matches!(purpose, Purpose::Ask(_)) {
-            let name = self.name(self.me);
-            let why = format!("the daemon of {name} is shutting down");
-            let failure = Failure::lost_party(&name, why);
-            connection.send(&Reply::Failed(failure.with_remedy("ask again when it is back"))).await
-        } else {
-            connection.send(&Verdict::Refused(PublicReason::Internal)).await
+        let _ = match purpose {
+            Purpose::Ask(_) => {
+                let name = self.name(self.me);
+                let why = format!("the daemon of {name} is shutting down");
+                let failure = Failure::lost_party(&name, why);
+                let failure = failure.with_remedy("ask again when it is back");
+                connection.send(&Reply::Failed(failure)).await
+            }
+            Purpose::Prepare(_) => connection.send(&Promise::Refused).await,
+            _ => connection.send(&Verdict::Refused(PublicReason::Internal)).await,
         };
     }
 
@@ -188,7 +212,7 @@ impl Daemon {
                 connection.send(&Reply::Failed(failure)).await
             }
             Purpose::Announce(_) => connection.send(&Verdict::Refused(reason)).await,
-            Purpose::Lane(..) => Ok(()),
+            Purpose::Prepare(_) | Purpose::Lane(..) => Ok(()),
         };
     }
 

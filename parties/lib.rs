@@ -3,6 +3,7 @@
 #![deny(unsafe_code)]
 
 pub mod agreement;
+pub mod ahead;
 pub mod bench;
 pub mod cli;
 pub mod client;
@@ -23,6 +24,7 @@ pub mod query;
 pub mod reference;
 pub mod request;
 pub mod session;
+pub mod shell;
 pub mod tables;
 pub mod tls;
 pub mod transport;

@@ -36,6 +36,10 @@ pub(crate) enum Purpose {
     Ask(Request),
     /// Another party proposes a query. Answered by a [`Verdict`]; then [`Go`]; at the end [`Report`].
     Announce(Announcement),
+    /// Another party proposes to open a session ahead of its next query. Answered by a [`Promise`];
+    /// then [`Go`]; when the session is ready, another promise. The connection stays open as long as
+    /// the session waits.
+    Prepare(Preparation),
     /// A lane of a session that was announced. Not answered.
     Lane(SessionId, LaneKind),
 }
@@ -72,6 +76,65 @@ pub(crate) enum Verdict {
 /// All have accepted: open the lanes.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub(crate) struct Go;
+
+/// After [`Go`]: in which session the query runs.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub(crate) enum Start {
+    /// In one of its own; the lanes are to be opened.
+    Fresh,
+    /// Does everybody have this one, which was opened ahead? Answered by [`Taken`].
+    Try(SessionId),
+    /// All do: it is to be bound, which is answered by [`Taken`]; the second time, all have.
+    Ahead,
+}
+
+/// Whether a participant has a session, or has bound it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub(crate) enum Taken {
+    /// It has.
+    Yes,
+    /// It is not there, or not any more, or another query's.
+    No,
+}
+
+impl From<bool> for Taken {
+    fn from(is_there: bool) -> Self {
+        if is_there { Self::Yes } else { Self::No }
+    }
+}
+
+/// A session to be opened ahead of its query.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Preparation {
+    /// The session.
+    pub(crate) session: SessionId,
+    /// Everybody in it, as a mask of positions in the federation.
+    pub(crate) participants: u64,
+    /// What is made in it.
+    pub(crate) stock: Vec<StockEntry>,
+}
+
+/// What a session makes ahead for one party set.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub(crate) struct StockEntry {
+    /// The set, as a mask.
+    pub(crate) set: u64,
+    /// Authenticated random bits.
+    pub(crate) masks: u64,
+    /// Triples.
+    pub(crate) triples: u64,
+}
+
+/// How a party answers a [`Preparation`].
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub(crate) enum Promise {
+    /// It takes part.
+    Accepted,
+    /// It does not, or not now.
+    Refused,
+    /// Its part is done: a query may take the session.
+    Ready,
+}
 
 /// What a participant tells the announcing party at the end.
 #[derive(Clone, Debug, Serialize, Deserialize)]

@@ -38,8 +38,12 @@ impl Progress {
         self.sender.clone()
     }
 
-    /// Clears the line.
-    pub fn finish(self) {
+    /// Clears the line, as dropping it does.
+    pub fn finish(self) {}
+}
+
+impl Drop for Progress {
+    fn drop(&mut self) {
         self.shown.abort();
         self.bar.finish_and_clear();
     }

@@ -2,12 +2,13 @@
 //! all parties run in one process.
 
 use crate::agreement::Agreement;
+use crate::ahead::Ahead;
 use crate::config::{PartyConfig, Workspace};
 use crate::failure::{Failure, Outcome};
 use crate::inputs::{self, Inputs};
 use crate::reference::sorted;
 use crate::request::{Request, Stats, peak_rss_bytes};
-use crate::session::{Played, Running, Seat};
+use crate::session::{Play, Played, Running, Seat};
 use crate::transport::in_memory;
 use datafusion::arrow::compute::cast;
 use datafusion::arrow::datatypes::{Field, Schema};
@@ -47,6 +48,23 @@ pub async fn embedded(
     request: Request,
     progress: watch::Sender<String>,
 ) -> Outcome<Answered> {
+    embedded_with(workspace, request, progress, &Ahead::default())
+        .await
+        .map(|(answered, _)| answered)
+}
+
+/// As [`embedded`], in the session that is waiting in `ahead` if it fits. Gives the plan too, from
+/// which the next session can be prepared.
+///
+/// # Errors
+/// As [`embedded`].
+pub async fn embedded_with(
+    workspace: &Arc<Workspace>,
+    request: Request,
+    progress: watch::Sender<String>,
+    ahead: &Ahead,
+) -> Outcome<(Answered, Arc<Agreement>)> {
+    let _working = ahead.begin();
     let started = Instant::now();
     let deadline = started + Duration::from_secs(request.timeout_s);
     let _ = progress.send("planning".to_owned());
@@ -59,24 +77,24 @@ pub async fn embedded(
         contributions.push((party, inputs));
     }
     if let (true, Some((_, inputs))) = (agreement.plan.stages.is_empty(), contributions.first()) {
-        return alone(&agreement, inputs, started);
+        return Ok((alone(&agreement, inputs, started)?, agreement));
     }
     let federation = Arc::new(workspace.federation.clone());
+    let mut bound = ahead.take(&agreement, &federation.digest).await.into_iter().flatten();
     let links = in_memory(agreement.plan.participants)?;
     let mut sessions = Vec::new();
     for ((me, inputs), (_, links)) in contributions.into_iter().zip(links) {
-        sessions.push(Running::start(Seat {
-            me,
-            federation: Arc::clone(&federation),
-            agreement: Arc::clone(&agreement),
-            own: inputs.bits,
-            links,
-            deadline,
-            progress: progress.clone(),
-        })?);
+        let (agreement, own, progress) = (Arc::clone(&agreement), inputs.bits, progress.clone());
+        sessions.push(match bound.next() {
+            Some(bound) => bound.play(Play { agreement, own, deadline, progress }),
+            None => {
+                let federation = Arc::clone(&federation);
+                Running::start(Seat { me, federation, agreement, own, links, deadline, progress })?
+            }
+        });
     }
     let outcomes = join_all(sessions.into_iter().map(Running::wait)).await;
-    gather(outcomes, started)
+    Ok((gather(outcomes, started)?, agreement))
 }
 
 /// The answer of a query that one party answers for itself.

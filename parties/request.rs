@@ -85,6 +85,10 @@ pub struct Stats {
     pub stages: Vec<StageStats>,
     /// Payload bytes by sending party.
     pub bytes_sent: BTreeMap<String, u64>,
+    /// Whether the query took a session that had been opened ahead of it.
+    pub opened_ahead: bool,
+    /// Payload bytes that had been sent in that session before the query, by sending party.
+    pub bytes_sent_ahead: BTreeMap<String, u64>,
     /// Peak memory of this process.
     pub peak_rss_bytes: u64,
     /// Seconds by phase, at the reporting party.
@@ -120,6 +124,8 @@ impl Stats {
     pub fn merge(&mut self, other: &Self) {
         self.bytes_sent
             .extend(other.bytes_sent.iter().map(|(party, bytes)| (party.clone(), *bytes)));
+        let ahead = other.bytes_sent_ahead.iter().map(|(party, bytes)| (party.clone(), *bytes));
+        self.bytes_sent_ahead.extend(ahead);
         for (mine, theirs) in self.stages.iter_mut().zip(&other.stages) {
             mine.bytes_sent += theirs.bytes_sent;
             mine.seconds = mine.seconds.max(theirs.seconds);
@@ -136,12 +142,13 @@ impl Stats {
     pub fn summary(&self) -> String {
         let sent: u64 = self.bytes_sent.values().sum();
         format!(
-            "rows={} time={:.2}s sent={} gates={} stages={} plan={}",
+            "rows={} time={:.2}s sent={} gates={} stages={}{} plan={}",
             self.rows,
             self.seconds,
             sent,
             self.and_gates,
             self.stages.len(),
+            if self.opened_ahead { " session=ahead" } else { "" },
             self.plan_digest.get(..16).unwrap_or(&self.plan_digest)
         )
     }

@@ -1,8 +1,11 @@
 //! One query's joint part at one party: opens the session, binds it to what was agreed, runs each
 //! stage when control says so, and finishes or aborts together with the others.
 
+mod early;
 mod joint;
 mod verdict;
+
+pub use early::{BIND_MAX, Bound, Early, EarlySeat, EarlyState};
 
 use crate::agreement::Agreement;
 use crate::failure::{Cause, Failure, Outcome};
@@ -12,7 +15,7 @@ use crate::transport::{ControlLink, Heard, Links};
 use datafusion::arrow::record_batch::RecordBatch;
 use futures_channel::mpsc;
 use futures_util::{Stream, StreamExt};
-use joint::Joint;
+use joint::{Joint, Opened};
 use senate_circuit::{Bits, PartyId, Source};
 use senate_control::{AbortClass, Command, LifeSpec, StageSpec};
 use senate_mpc::{ByParty, Mesh};
@@ -43,6 +46,18 @@ pub struct Seat {
     pub progress: watch::Sender<String>,
 }
 
+/// What a query brings to a session that was opened ahead.
+pub struct Play {
+    /// The plan.
+    pub agreement: Arc<Agreement>,
+    /// Encoded inputs by slot.
+    pub own: BTreeMap<usize, Bits>,
+    /// When to give up.
+    pub deadline: Instant,
+    /// What is being done, for people.
+    pub progress: watch::Sender<String>,
+}
+
 /// How a session ended well.
 pub struct Played {
     /// The answer, at a recipient.
@@ -65,20 +80,9 @@ impl Running {
     pub fn start(seat: Seat) -> Outcome<Self> {
         let (done, result) = oneshot::channel();
         let (cancel, cancelled) = oneshot::channel();
-        let session = move || {
-            let outcome = tokio::runtime::Builder::new_current_thread()
-                .enable_time()
-                .build()
-                .map_err(|error| Failure::unexpected(error.to_string()))
-                .and_then(|runtime| {
-                    tokio::task::LocalSet::new().block_on(&runtime, play(seat, cancelled))
-                });
-            let _ = done.send(outcome);
-        };
-        std::thread::Builder::new()
-            .name("session".to_owned())
-            .spawn(session)
-            .map_err(|error| Failure::unexpected(format!("a thread for the session: {error}")))?;
+        spawn(move || async move {
+            let _ = done.send(begin(seat, cancelled).await);
+        })?;
         Ok(Self { result, _cancel: cancel })
     }
 
@@ -92,17 +96,55 @@ impl Running {
     }
 }
 
-/// The session's whole life. Control runs beside it until everybody knows how the query ended.
-async fn play(seat: Seat, cancelled: oneshot::Receiver<()>) -> Outcome<Played> {
+/// An order to a session that was opened ahead.
+struct Order {
+    play: Play,
+    done: oneshot::Sender<Outcome<Played>>,
+    cancelled: oneshot::Receiver<()>,
+}
+
+/// Runs a future that stays on one thread on a thread of its own, which drops what it sends to when
+/// it ends for whatever reason.
+fn spawn<F: Future<Output = ()>>(life: impl FnOnce() -> F + Send + 'static) -> Outcome<()> {
+    let failed =
+        |error: std::io::Error| Failure::unexpected(format!("a thread for the session: {error}"));
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_time().build().map_err(failed)?;
+    let session = move || tokio::task::LocalSet::new().block_on(&runtime, life());
+    std::thread::Builder::new().name("session".to_owned()).spawn(session).map_err(failed)?;
+    Ok(())
+}
+
+/// One query in one session at one party, the links being up.
+struct Playing {
+    me: PartyId,
+    federation: Arc<Federation>,
+    play: Play,
+    mesh: Mesh,
+    control: ByParty<ControlLink>,
+    /// The bound session, if it was opened ahead.
+    opened: Option<Opened>,
+}
+
+/// A session that begins with its query.
+async fn begin(seat: Seat, cancelled: oneshot::Receiver<()>) -> Outcome<Played> {
     let Seat { me, federation, agreement, own, links, deadline, progress } = seat;
-    let spec = life_spec(me, &agreement)?;
     let mesh = Mesh::new(me, links.protocol)
         .map_err(|error| Failure::unexpected(format!("links of the session: {error}")))?;
+    let (play_of, control) = (Play { agreement, own, deadline, progress }, links.control);
+    play(Playing { me, federation, play: play_of, mesh, control, opened: None }, cancelled).await
+}
+
+/// The query's whole life. Control runs beside it until everybody knows how the query ended.
+async fn play(playing: Playing, cancelled: oneshot::Receiver<()>) -> Outcome<Played> {
+    let Playing { me, federation, play, mesh, control, opened } = playing;
+    let Play { agreement, own, deadline, progress } = play;
+    let spec = life_spec(me, &agreement)?;
     let (tell, commands) = mpsc::unbounded();
     let (act, actions) = mpsc::unbounded();
     let signs: Vec<(PartyId, Heard)> =
-        links.control.iter().map(|(party, link)| (party, link.heard.clone())).collect();
-    let (mut outgoing, incoming) = halves(links.control);
+        control.iter().map(|(party, link)| (party, link.heard.clone())).collect();
+    let (mut outgoing, incoming) = halves(control);
     let control = life::drive(
         spec,
         commands,
@@ -118,7 +160,7 @@ async fn play(seat: Seat, cancelled: oneshot::Receiver<()>) -> Outcome<Played> {
     let joint = Joint::new(me, federation, agreement, own, tell.clone(), progress);
     let session = async {
         let ended = tokio::select! {
-            ended = joint.run(&mesh, actions) => ended,
+            ended = joint.run(&mesh, opened, actions) => ended,
             () = tokio::time::sleep_until(deadline.into()) => {
                 let silent = signs.iter().find(|(_, heard)| heard.is_silent());
                 Err(joint.timed_out(silent.map(|(party, _)| *party)))

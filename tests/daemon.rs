@@ -9,21 +9,21 @@ use std::fs;
 use std::io::{BufRead, BufReader, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::path::PathBuf;
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 /// A federation whose parties have a directory each, as on separate hosts.
-struct Hosts {
+pub(crate) struct Hosts {
     folder: TempDir,
     parties: usize,
     federation: String,
 }
 
-struct Daemon {
+pub(crate) struct Daemon {
     process: Child,
-    log: Arc<Mutex<String>>,
+    pub(crate) log: Arc<Mutex<String>>,
 }
 
 impl Daemon {
@@ -40,12 +40,17 @@ impl Daemon {
         Self { process, log }
     }
 
-    fn signal(&self, signal: &str) {
+    pub(crate) fn signal(&self, signal: &str) {
         send(signal, &self.process);
     }
 
+    /// Waits until it has ended by itself.
+    pub(crate) fn ends(&mut self) -> ExitStatus {
+        self.process.wait().unwrap()
+    }
+
     /// Waits until it has said this.
-    fn says(&self, words: &str) {
+    pub(crate) fn says(&self, words: &str) {
         let start = Instant::now();
         while !self.log.lock().unwrap().contains(words) {
             let log = self.log.lock().unwrap().clone();
@@ -69,7 +74,11 @@ fn send(signal: &str, process: &Child) {
 
 impl Hosts {
     /// `rows` gives each party's CSV of visits(patient, diag).
-    fn new(parties: usize, capacity: usize, rows: &dyn Fn(usize) -> Vec<(i64, i64)>) -> Self {
+    pub(crate) fn new(
+        parties: usize,
+        capacity: usize,
+        rows: &dyn Fn(usize) -> Vec<(i64, i64)>,
+    ) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let mut hosts = Self { folder, parties, federation: String::new() };
         let listeners: Vec<_> =
@@ -109,7 +118,7 @@ impl Hosts {
         fs::write(self.home(party).join("federation.toml"), federation).unwrap();
     }
 
-    fn home(&self, party: usize) -> PathBuf {
+    pub(crate) fn home(&self, party: usize) -> PathBuf {
         let home = self.folder.path().join(format!("host_{party}"));
         fs::create_dir_all(home.join(party_name(party))).unwrap();
         home
@@ -122,7 +131,7 @@ impl Hosts {
         command
     }
 
-    fn serve(&self, party: usize) -> Daemon {
+    pub(crate) fn serve(&self, party: usize) -> Daemon {
         let mut command = self.senate(party, &["serve"]);
         let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
         let mut lines = BufReader::new(child.stderr.take().unwrap());
@@ -134,11 +143,11 @@ impl Hosts {
         Daemon::new(child, lines)
     }
 
-    fn serve_all(&self) -> Vec<Daemon> {
+    pub(crate) fn serve_all(&self) -> Vec<Daemon> {
         (0..self.parties).map(|party| self.serve(party)).collect()
     }
 
-    fn query(&self, party: usize, sql: &str, more: &[&str]) -> Output {
+    pub(crate) fn query(&self, party: usize, sql: &str, more: &[&str]) -> Output {
         self.start(party, sql, more).wait_with_output().unwrap()
     }
 
@@ -154,13 +163,14 @@ fn many(party: usize) -> Vec<(i64, i64)> {
     (0..400).map(|row| (row, (row * 7 + party as i64) % 500)).collect()
 }
 
-fn few(party: usize) -> Vec<(i64, i64)> {
+pub(crate) fn few(party: usize) -> Vec<(i64, i64)> {
     (0..6).map(|row| (row, (row * (party as i64 + 1)) % 4)).collect()
 }
 
-const GROUPS: &str = "SELECT diag, COUNT(*) AS n FROM visits GROUP BY diag ORDER BY n DESC, diag";
+pub(crate) const GROUPS: &str =
+    "SELECT diag, COUNT(*) AS n FROM visits GROUP BY diag ORDER BY n DESC, diag";
 
-fn answer(output: &Output) -> String {
+pub(crate) fn answer(output: &Output) -> String {
     let stderr = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{stderr}");
     String::from_utf8(output.stdout.clone()).unwrap()

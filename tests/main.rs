@@ -1,8 +1,10 @@
 //! The specification of Senate as tests: one module per claim.
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test stops at the first failure")]
 
+mod ahead;
 mod answers;
 mod daemon;
 mod leakage;
+mod shell;
 mod support;
 mod tidy;

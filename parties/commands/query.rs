@@ -62,6 +62,13 @@ pub struct Question {
 }
 
 impl Question {
+    /// A question that was not asked by arguments: decomposed, without tighter bounds.
+    pub fn of(sql: String, recipients: Vec<String>) -> Self {
+        let (file, bounds, no_decompose) = (None, Vec::new(), false);
+        let backend = BackendChoice::default();
+        Self { sql: Some(sql), file, recipients, bounds, no_decompose, backend }
+    }
+
     /// The request, before a recipient has been chosen.
     ///
     /// # Errors

@@ -9,6 +9,7 @@ use crate::inputs;
 use crate::messages::{Announcement, Go, Purpose, Reply, Rows, SessionId, Verdict};
 use crate::query::{Answered, agree};
 use crate::request::{Request, Stats, Stopwatch};
+use crate::session::Bound;
 use crate::transport::Connection;
 use datafusion::arrow::ipc::writer::StreamWriter;
 use datafusion::arrow::record_batch::RecordBatch;
@@ -53,6 +54,7 @@ impl Daemon {
         request: Request,
         progress: &watch::Sender<String>,
     ) -> Outcome<Answered> {
+        let _working = self.shelf.work.begin();
         let mut watch = Stopwatch::default();
         let started = Instant::now();
         let mut enter = |phase: &str| {
@@ -71,27 +73,28 @@ impl Daemon {
         let registration = self.rendezvous.register(session);
         let registration = registration.ok_or_else(|| Failure::unexpected("a session id twice"))?;
         enter("asking the other parties");
-        let reports = self.invite_all(session, &agreement, started).await?;
+        let (reports, bound) = self.invite_all(session, &agreement, started).await?;
         enter("joint part");
         let mut answered = if agreement.plan.participants.contains(self.me) {
             let own = progress.clone();
-            let sitting = self.sit(&agreement, inputs, registration, started, own);
+            let sitting = self.sit(&agreement, inputs, registration, bound, started, own);
             reports.beside(sitting, || progress.borrow().clone()).await?
         } else {
             Answered { rows: None, stats: reports.alone().await? }
         };
         answered.stats.seconds = started.elapsed().as_secs_f64();
         answered.stats.add_phases(watch, "joint part");
+        self.shelf.remember(self.me, &agreement);
         Ok(answered)
     }
 
-    /// Every other participant accepts, and is told to go on.
+    /// Every other participant accepts, and is told to go on and in which session.
     async fn invite_all(
         &self,
         session: SessionId,
         agreement: &Agreement,
         started: Instant,
-    ) -> Outcome<Reports<'_>> {
+    ) -> Outcome<(Reports<'_>, Option<Bound>)> {
         let deadline = started + Duration::from_secs(agreement.request.timeout_s);
         let others = agreement.plan.participants.without(self.me);
         let invitations = others.iter().map(|party| {
@@ -113,7 +116,8 @@ impl Daemon {
                 Failure { lost: Some(name), ..failure }
             })?;
         }
-        Ok(Reports::of(self, invited))
+        let bound = self.settle(agreement, &mut invited).await?;
+        Ok((Reports::of(self, invited), bound))
     }
 
     /// Proposes the query to `party`; returns the connection on which it accepted.
@@ -154,7 +158,7 @@ async fn answer(
     connection.send_bytes(&bytes).await
 }
 
-fn fresh_session() -> Outcome<SessionId> {
+pub(super) fn fresh_session() -> Outcome<SessionId> {
     use rand::TryRngCore;
     let mut id = [0; 16];
     rand::rngs::OsRng

@@ -8,7 +8,7 @@ use crate::format::{self, Format};
 use crate::inputs::{self, Inputs};
 use crate::messages::{Announcement, Go, PublicReason, Report, SessionId, Verdict};
 use crate::query::{Answered, agree, alone};
-use crate::session::{Running, Seat};
+use crate::session::{Bound, Play, Running, Seat};
 use crate::transport::Connection;
 use datafusion::arrow::record_batch::RecordBatch;
 use futures_util::stream;
@@ -26,7 +26,7 @@ impl Daemon {
         query: Announcement,
     ) {
         let (session, party) = (query.session, self.name(from));
-        let started = Instant::now();
+        let (started, _working) = (Instant::now(), self.shelf.work.begin());
         tracing::info!(%session, %party, sql = %query.request.sql, "query proposed");
         let considered = connection
             .alive_while(self.consider(from, &query), stream::pending::<()>())
@@ -44,13 +44,17 @@ impl Daemon {
         let patience = Duration::from_secs(agreement.request.timeout_s);
         let agreed = async {
             connection.send(&Verdict::Accepted).await?;
-            connection.receive_within::<Go>(patience).await
+            connection.receive_within::<Go>(patience).await?;
+            self.be_settled(&mut connection, &agreement).await
         };
-        if let Err(failure) = agreed.await {
-            return tracing::info!(%session, %party, %failure, "query withdrawn");
-        }
+        let bound = match agreed.await {
+            Ok(bound) => bound,
+            Err(failure) => {
+                return tracing::info!(%session, %party, %failure, "the asking side went away");
+            }
+        };
         let (progress, _) = watch::channel(String::new());
-        let sitting = self.sit(&agreement, inputs, registration, started, progress);
+        let sitting = self.sit(&agreement, inputs, registration, bound, started, progress);
         let outcome = connection
             .alive_while(sitting, stream::pending::<()>())
             .await
@@ -99,32 +103,37 @@ impl Daemon {
         &self,
         agreement: &Arc<Agreement>,
         inputs: Inputs,
-        mut registration: Registration,
+        registration: Registration,
+        bound: Option<Bound>,
         started: Instant,
         progress: watch::Sender<String>,
     ) -> Outcome<Answered> {
         if agreement.plan.stages.is_empty() {
             return alone(agreement, &inputs, started);
         }
-        let _ = progress.send("opening links".to_owned());
-        let opening = Instant::now();
-        let links = self.open_lanes(&mut registration, agreement.plan.participants).await?;
-        let opening = opening.elapsed().as_secs_f64();
-        drop(registration);
-        let seat = Seat {
-            me: self.me,
-            federation: Arc::clone(&self.federation),
-            agreement: Arc::clone(agreement),
-            own: inputs.bits,
-            links,
-            deadline: started + Duration::from_secs(agreement.request.timeout_s),
-            progress,
+        let deadline = started + Duration::from_secs(agreement.request.timeout_s);
+        let (agreement, own, opening) = (Arc::clone(agreement), inputs.bits, Instant::now());
+        let running = match bound {
+            Some(bound) => bound.play(Play { agreement, own, deadline, progress }),
+            None => {
+                self.sit_fresh(registration, Play { agreement, own, deadline, progress }).await?
+            }
         };
-        let played = Running::start(seat)?.wait().await?;
+        let opening = opening.elapsed().as_secs_f64();
+        let played = running.wait().await?;
         let mut stats = played.stats;
         stats.phases.insert("opening links".to_owned(), opening);
         stats.rows = played.answer.as_ref().map_or(0, RecordBatch::num_rows);
         Ok(Answered { rows: played.answer, stats })
+    }
+
+    /// A session of the query's own: its links are opened now.
+    async fn sit_fresh(&self, mut registration: Registration, play: Play) -> Outcome<Running> {
+        let Play { agreement, own, deadline, progress } = play;
+        let _ = progress.send("opening links".to_owned());
+        let links = self.open_lanes(&mut registration, agreement.plan.participants).await?;
+        let (me, federation) = (self.me, Arc::clone(&self.federation));
+        Running::start(Seat { me, federation, agreement, own, links, deadline, progress })
     }
 
     /// A recipient that did not ask finds the answer in its folder.

@@ -11,6 +11,7 @@ use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use senate_circuit::{Bits, PartyId, PartySet, Stage, StageId};
 use senate_control::{AbortClass, Action, Command, Digest};
+use senate_mpc::pre::stock::Stock;
 use senate_mpc::release::Outputs;
 use senate_mpc::session::{Params, Session};
 use senate_mpc::stage::{Execution, SessionHost};
@@ -27,6 +28,16 @@ use tokio::sync::watch;
 const REASON_MAX: Duration = Duration::from_secs(1);
 
 pub(super) type Actions = mpsc::UnboundedReceiver<Action>;
+
+/// A session that is open before the joint part begins.
+pub(super) struct Opened {
+    /// Bound to the plan by then.
+    pub(super) session: Session,
+    /// What has been made in it.
+    pub(super) stock: Option<Stock>,
+    /// Payload bytes sent in it before the query.
+    pub(super) bytes_sent: u64,
+}
 
 /// One party's joint part.
 pub(super) struct Joint {
@@ -61,8 +72,13 @@ impl Joint {
     }
 
     /// Runs to the end, or to the first reason for none.
-    pub(super) async fn run(&self, mesh: &Mesh, mut actions: Actions) -> Result<Played, Ended> {
-        let ended = self.compute(mesh, &mut actions).await;
+    pub(super) async fn run(
+        &self,
+        mesh: &Mesh,
+        opened: Option<Opened>,
+        mut actions: Actions,
+    ) -> Result<Played, Ended> {
+        let ended = self.compute(mesh, opened, &mut actions).await;
         match ended {
             // A lost link has a reason, which control may know.
             Err(Ended { class: AbortClass::Lost, failure }) => {
@@ -86,7 +102,26 @@ impl Joint {
         Ended { class: AbortClass::Lost, failure }
     }
 
-    async fn compute(&self, mesh: &Mesh, actions: &mut Actions) -> Result<Played, Ended> {
+    async fn compute(
+        &self,
+        mesh: &Mesh,
+        opened: Option<Opened>,
+        actions: &mut Actions,
+    ) -> Result<Played, Ended> {
+        let bytes_ahead = opened.as_ref().map(|opened| opened.bytes_sent);
+        let Opened { session, stock, .. } = match opened {
+            Some(opened) => opened,
+            None => self.open(mesh, actions).await?,
+        };
+        let digest = Digest(self.agreement.plan.digest);
+        let _ = self.tell.unbounded_send(Command::Approve { digest });
+        let outputs = self.stages(&session, stock, actions).await?;
+        let answer = self.answer(&outputs)?;
+        Ok(Played { answer, stats: self.stats(mesh, bytes_ahead) })
+    }
+
+    /// A session of its own, bound to the plan.
+    async fn open(&self, mesh: &Mesh, actions: &mut Actions) -> Result<Opened, Ended> {
         self.enter("session set-up", "session set-up");
         let set_up = async {
             let params = Params::new(self.federation.digest);
@@ -95,18 +130,23 @@ impl Joint {
             Ok(session)
         };
         let session = self.unless_aborted(actions, set_up).await?;
-        let digest = Digest(self.agreement.plan.digest);
-        let _ = self.tell.unbounded_send(Command::Approve { digest });
-        let outputs = self.stages(&session, actions).await?;
-        let answer = self.answer(&outputs)?;
-        Ok(Played { answer, stats: self.stats(mesh) })
+        Ok(Opened { session, stock: None, bytes_sent: 0 })
     }
 
     /// Runs stages as control starts them; after this party's last one releases what is opened, and
     /// returns when control says that everybody has finished.
-    async fn stages(&self, session: &Session, actions: &mut Actions) -> Result<Outputs, Ended> {
+    async fn stages(
+        &self,
+        session: &Session,
+        stock: Option<Stock>,
+        actions: &mut Actions,
+    ) -> Result<Outputs, Ended> {
         let stages = &self.agreement.plan.stages;
-        let host = SessionHost::new(session.clone(), stages).map_err(|error| self.blame(&error))?;
+        let host = match stock {
+            Some(stock) => SessionHost::stocked(session.clone(), stages, stock),
+            None => SessionHost::new(session.clone(), stages),
+        };
+        let host = host.map_err(|error| self.blame(&error))?;
         let execution = Execution::new(&host, stages).map_err(|error| self.blame(&error))?;
         let mut left: BTreeSet<StageId> =
             self.agreement.stages_of(self.me).map(|stage| stage.id).collect();
@@ -247,8 +287,10 @@ impl Joint {
         format!("stage {} among {} ({done} of {total} done)", id.0, self.names(parties).join(", "))
     }
 
-    fn stats(&self, mesh: &Mesh) -> Stats {
-        let sent: u64 = mesh.bytes_sent().values().iter().sum();
+    fn stats(&self, mesh: &Mesh, bytes_ahead: Option<u64>) -> Stats {
+        let me = self.federation.party_name(self.me);
+        let all: u64 = mesh.bytes_sent().values().iter().sum();
+        let sent = all.saturating_sub(bytes_ahead.unwrap_or(0));
         let measured = self.measured.borrow();
         let stage = |stage: &Stage| {
             let statistics = stage.program.stats();
@@ -269,7 +311,9 @@ impl Joint {
             seconds: self.started.elapsed().as_secs_f64(),
             and_gates: stages.iter().map(|stage| stage.and_gates).sum(),
             stages,
-            bytes_sent: BTreeMap::from([(self.federation.party_name(self.me), sent)]),
+            bytes_sent: BTreeMap::from([(me.clone(), sent)]),
+            opened_ahead: bytes_ahead.is_some(),
+            bytes_sent_ahead: bytes_ahead.map(|bytes| (me, bytes)).into_iter().collect(),
             peak_rss_bytes: peak_rss_bytes(),
             phases: measured.watch.clone().stop(),
             plan_digest: self.agreement.digest_text(),
@@ -278,7 +322,7 @@ impl Joint {
 }
 
 /// A seed from the operating system, for this session only.
-fn fresh_entropy() -> Result<Entropy, Error> {
+pub(super) fn fresh_entropy() -> Result<Entropy, Error> {
     use rand::TryRngCore;
     let mut seed = [0; 32];
     rand::rngs::OsRng

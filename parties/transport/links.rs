@@ -3,6 +3,8 @@
 use super::HEARTBEAT;
 use crate::failure::{Failure, Outcome};
 use futures_channel::mpsc;
+use futures_util::StreamExt;
+use futures_util::stream::Peekable;
 use senate_circuit::{PartyId, PartySet};
 use senate_mpc::{ByParty, Link};
 use std::collections::BTreeMap;
@@ -20,7 +22,7 @@ pub struct ControlLink {
     /// Encoded messages to the peer.
     pub outgoing: mpsc::Sender<Vec<u8>>,
     /// Encoded messages from the peer, which the transport has identified.
-    pub incoming: mpsc::Receiver<Vec<u8>>,
+    pub incoming: Peekable<mpsc::Receiver<Vec<u8>>>,
     /// When the peer last showed that it lives.
     pub heard: Heard,
 }
@@ -71,9 +73,11 @@ pub fn in_memory(parties: PartySet) -> Outcome<ByParty<Links>> {
     });
     let mut control = ends(parties, || {
         let (there, back) = (mpsc::channel(QUEUE_MESSAGES), mpsc::channel(QUEUE_MESSAGES));
-        let heard = Heard::default;
-        let near = ControlLink { outgoing: there.0, incoming: back.1, heard: heard() };
-        (near, ControlLink { outgoing: back.0, incoming: there.1, heard: heard() })
+        let link = |outgoing, incoming: mpsc::Receiver<Vec<u8>>| {
+            let (incoming, heard) = (incoming.peekable(), Heard::default());
+            ControlLink { outgoing, incoming, heard }
+        };
+        (link(there.0, back.1), link(back.0, there.1))
     });
     ByParty::try_from_fn(parties, |me| {
         let peers = parties.without(me);
@@ -106,7 +110,7 @@ fn take<L>(ends: &mut Ends<L>, me: PartyId, peer: PartyId) -> Outcome<L> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use futures_util::{SinkExt, StreamExt};
+    use futures_util::SinkExt;
 
     #[tokio::test]
     async fn every_message_arrives_at_its_addressee_only_and_links_close_with_their_owner() {

@@ -66,7 +66,7 @@ pub(crate) fn protocol_link(connection: Connection) -> Link {
 pub(crate) fn control_link(connection: Connection) -> ControlLink {
     let heard = Heard::from_now();
     let (outgoing, incoming) = pump(connection.stream, heard.clone());
-    ControlLink { outgoing, incoming, heard }
+    ControlLink { outgoing, incoming: incoming.peekable(), heard }
 }
 
 fn pump<P: Payload>(

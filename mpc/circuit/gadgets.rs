@@ -14,6 +14,7 @@ mod scan;
 mod select;
 mod shallow;
 mod sort;
+mod unary;
 mod word;
 
 pub use network::Network;

@@ -194,6 +194,7 @@ impl Emitter<'_> {
         let inputs = inputs.into_iter().zip(&tree.inputs);
         let inputs: Vec<_> = inputs
             .map(|(table, input)| match tree.operator {
+                Operator::Group { keys: 0, .. } => table,
                 Operator::Merge { .. }
                 | Operator::Group { .. }
                 | Operator::Intersect { .. }

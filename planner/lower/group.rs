@@ -9,7 +9,7 @@ use super::physical::Combine;
 use super::shape::{Field, ascending};
 use super::sort;
 use super::table::{Cell, Table};
-use senate_circuit::{Builder, Lanes, PlaneId, Word};
+use senate_circuit::{Builder, Lanes, PlaneId, Relation, Word};
 
 /// What is known and wanted.
 pub(super) struct Grouping<'a> {
@@ -23,8 +23,13 @@ pub(super) struct Grouping<'a> {
     pub groups: Lanes,
 }
 
-/// One or two canonical tables, sorted by the key.
+/// One or two canonical tables, sorted by the key; without keys, tables of any form.
 pub(super) fn group(b: &mut Builder, inputs: &[Table], grouping: &Grouping<'_>) -> Option<Table> {
+    if grouping.keys == 0 {
+        let fields = inputs.first()?.fields.clone();
+        let table = Table::stacked(b, inputs, &fields);
+        return Some(all_as_one(b, &table, grouping.combine));
+    }
     let order = ascending(0..grouping.keys);
     let mut table = match inputs {
         [one] => one.clone(),
@@ -43,6 +48,30 @@ pub(super) fn group(b: &mut Builder, inputs: &[Table], grouping: &Grouping<'_>) 
     (table.prefix, table.zero) = (false, false);
     table.limit = table.limit.min(grouping.groups);
     Some(table)
+}
+
+/// The combination of all rows, in one lane at most: no order needed, one combination per row.
+fn all_as_one(b: &mut Builder, table: &Table, combine: &[Combine]) -> Table {
+    let valid = table.relation.valid;
+    let mut columns = Vec::new();
+    for (at, how) in combine.iter().enumerate() {
+        let Some((field, cell)) = table.cell(at) else { continue };
+        // A lane without a row counts as absent, and absent summands are zero.
+        let present = cell.present.map_or(valid, |present| b.and(present, valid));
+        let value = match how {
+            Combine::Sum if !table.zero => b.mask_word(present, &cell.value),
+            _ => cell.value,
+        };
+        let word = Cell { value, present: Some(present) }.word();
+        let nullable = Field { kind: field.kind.with_nullable(true), ..field.clone() };
+        let one = b.fold_lanes(&word, |b, x, y| pair(b, x, y, *how, &nullable));
+        let Cell { value, present } = Cell::of(&one, &nullable);
+        let value = present.map_or(value.clone(), |present| b.mask_word(present, &value));
+        columns.push(Cell { value, present: present.filter(|_| field.kind.nullable) }.word());
+    }
+    let rows = table.rows().min(1);
+    let any = if rows == 0 { valid } else { b.any_lane(valid) };
+    Table::canonical_of(&table.fields, Relation::new(any, columns, rows))
 }
 
 /// In each run's last row the combination of the run.

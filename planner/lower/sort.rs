@@ -4,7 +4,7 @@
 
 use super::table::Table;
 use crate::ir::SortKey;
-use senate_circuit::{Builder, Network};
+use senate_circuit::{Builder, Lanes, Network};
 
 /// Two canonical tables sorted by `order`, as one; the first `keep` rows.
 pub(super) fn merge(
@@ -22,20 +22,32 @@ pub(super) fn merge(
 }
 
 /// A table sorted by `order`, invalid rows last and zero; the first `keep` rows.
-pub(super) fn sort(b: &mut Builder, table: Table, order: &[SortKey], keep: Option<u32>) -> Table {
-    let table = if compacts_first(&table) { table.canonical(b) } else { table };
+pub(super) fn sort(
+    b: &mut Builder,
+    mut table: Table,
+    order: &[SortKey],
+    keep: Option<u32>,
+) -> Table {
     let keep = keep.unwrap_or(table.limit).min(table.limit);
-    let network = Network::odd_even_top(table.rows(), keep);
+    let limit = table.limit.min(table.rows());
+    let mut network = Network::odd_even_top(table.rows(), keep);
+    if limit < table.rows() {
+        let fewer = Network::odd_even_top(limit, keep);
+        let key = table.word(order.iter().map(|key| key.column)).width() as u64 + 1;
+        let row = table.relation.planes().len() as u64;
+        let saved = network.comparators().saturating_sub(fewer.comparators()) * (key + row);
+        // Moving the few rows together first may be cheaper than sorting all lanes.
+        if table.prefix || saved > compaction_ands(table.rows(), row) {
+            (table, network) = (table.canonical(b), fewer);
+        }
+    }
     table.networked(b, &network, order).zeroed(b)
 }
 
-/// Whether moving the few valid rows together first is cheaper than sorting all lanes.
-fn compacts_first(table: &Table) -> bool {
-    let log = |rows: u32| u64::from(u32::BITS - rows.leading_zeros());
-    let swaps = |rows: u32| u64::from(rows) * log(rows) * log(rows) / 4;
-    let (rows, limit) = (table.rows(), table.limit.min(table.rows()));
-    let compaction = u64::from(rows) * (log(rows) + 1);
-    limit < rows && (table.prefix || swaps(rows) > swaps(limit) + compaction)
+/// About what moving the valid rows of `planes` planes together costs.
+fn compaction_ands(rows: Lanes, planes: u64) -> u64 {
+    let layers = u64::from(Lanes::BITS - rows.leading_zeros());
+    u64::from(rows) * (layers * planes / 2 + planes + 3)
 }
 
 /// The first `keep` rows of a sorted table.

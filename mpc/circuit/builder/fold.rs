@@ -167,6 +167,11 @@ impl Builder {
         other(left, right).or_else(|| other(right, left))
     }
 
+    /// Whether `plane` is known to be 0 wherever `mask` is.
+    pub(crate) fn is_masked_by(&self, plane: PlaneId, mask: PlaneId) -> bool {
+        plane == mask || self.constant_of(plane) == Some(false) || self.implies(plane, mask)
+    }
+
     /// Whether `left` is a conjunction with `right` in it.
     fn implies(&self, left: PlaneId, right: PlaneId) -> bool {
         matches!(self.instruction(left), Some(Instruction::And(a, b)) if *a == right || *b == right)

@@ -45,7 +45,7 @@ fn keyed(
     }
     let tree = arranged(place_node(part, costing)?, targets.to_vec());
     let order = ascending(0..keys);
-    Ok(if tree.shape.order == order { tree } else { sort::sorted(tree, order, None) })
+    Ok(if tree.shape.order.starts_with(&order) { tree } else { sort::sorted(tree, order, None) })
 }
 
 fn combination(function: AggregateFunction) -> Combine {

@@ -15,8 +15,15 @@ const LINK_FRAMES: usize = 64;
 pub(crate) struct Run {
     /// What it learnt.
     pub(crate) outputs: Outputs,
+    /// Payload bytes it sent, to each peer.
+    pub(crate) bytes_sent: ByParty<u64>,
+}
+
+impl Run {
     /// Payload bytes it sent, to all peers.
-    pub(crate) bytes_sent: u64,
+    pub(crate) fn all_bytes_sent(&self) -> u64 {
+        self.bytes_sent.values().iter().sum()
+    }
 }
 
 /// Runs `stages` among `parties` with everything that a query does after planning: session
@@ -30,13 +37,24 @@ pub(crate) fn run(
     stages: &[Stage],
     own: &(dyn Fn(PartyId) -> BTreeMap<usize, Bits> + Sync),
 ) -> Result<ByParty<Run>, Error> {
-    each(parties, async |mesh| {
+    run_over(in_memory(parties), stages, own)
+}
+
+/// As [`run`], over these links.
+///
+/// # Errors
+/// As [`run`].
+pub(crate) fn run_over(
+    links: ByParty<ByParty<Link>>,
+    stages: &[Stage],
+    own: &(dyn Fn(PartyId) -> BTreeMap<usize, Bits> + Sync),
+) -> Result<ByParty<Run>, Error> {
+    each_over(links, async |mesh| {
         let inputs = own(mesh.me());
         let session = open(&mesh, digest(stages)).await?;
         let host = SessionHost::new(session, stages)?;
         let outputs = execute(&host, stages, &inputs).await?;
-        let bytes_sent = mesh.bytes_sent().values().iter().sum();
-        Ok(Run { outputs, bytes_sent })
+        Ok(Run { outputs, bytes_sent: mesh.bytes_sent() })
     })
 }
 
@@ -48,8 +66,15 @@ pub(crate) fn each<T: Send>(
     parties: PartySet,
     script: impl AsyncFn(Mesh) -> Result<T, Error> + Sync,
 ) -> Result<ByParty<T>, Error> {
-    let links = in_memory(parties);
-    let script = &script;
+    each_over(in_memory(parties), script)
+}
+
+/// As [`each`], over these links.
+fn each_over<T: Send>(
+    links: ByParty<ByParty<Link>>,
+    script: impl AsyncFn(Mesh) -> Result<T, Error> + Sync,
+) -> Result<ByParty<T>, Error> {
+    let (parties, script) = (links.parties(), &script);
     std::thread::scope(|scope| {
         let play = |(me, links)| move || futures_executor::block_on(script(Mesh::new(me, links)?));
         let threads: Vec<_> = links.into_iter().map(|seat| scope.spawn(play(seat))).collect();
@@ -86,7 +111,7 @@ fn digest(stages: &[Stage]) -> [u8; 32] {
 }
 
 /// For each party its ends of links to all others.
-fn in_memory(parties: PartySet) -> ByParty<ByParty<Link>> {
+pub(crate) fn in_memory(parties: PartySet) -> ByParty<ByParty<Link>> {
     let mut senders = BTreeMap::new();
     let mut receivers = BTreeMap::new();
     for from in parties.iter() {

@@ -32,7 +32,7 @@ fn main() {
         let seconds = start.elapsed().as_secs_f64();
         let runs = runs.unwrap();
         assert!(runs.values()[0].outputs.values().eq(&expected), "the answer is wrong");
-        let sent = runs.values().iter().map(|run| run.bytes_sent).max().unwrap_or(0);
+        let sent = runs.values().iter().map(federation::Run::all_bytes_sent).max().unwrap_or(0);
         println!(
             "n={parties} ands={GATES} seconds={seconds:.2} ands/s={:.0} bytes/and/party={:.1}",
             GATES as f64 / seconds,

@@ -1,11 +1,12 @@
 //! What a stage costs: bytes per link by the formulas of PROTOCOL.md §5, §6 and §7, time and memory
 //! from a quantised snapshot of the links. Integers only, so that every party computes the same.
 
+use crate::traffic;
 use senate_circuit::{Backend, PartyId, PartySet};
 use std::collections::BTreeMap;
 
 /// Statistical security in bits per attempt (PROTOCOL.md §0).
-const STATISTICAL: u32 = 40;
+pub(crate) const STATISTICAL: u32 = 40;
 /// SoftSpoken parameter: a COT costs `128 / SOFTSPOKEN` bits (PROTOCOL.md §3).
 const SOFTSPOKEN: u64 = 4;
 /// Computation of a party with two cores per AND gate and member of the stage, preprocessing
@@ -15,18 +16,47 @@ const NANOS_PER_AND_AND_MEMBER: u64 = 830;
 const NANOS_PER_TABLE_BLOCK: u64 = 6;
 /// Base OTs, tree expansion and the Δ check: computation of a party per other party of the session.
 const SETUP_NANOS_PER_PEER: u64 = 50_000_000;
-/// Bytes of the same from one party to another.
-const SETUP_BYTES: u64 = 30_000;
 /// Computation of a party per layer of an interactive stage and other member: a message each way.
 const NANOS_PER_LAYER_AND_PEER: u64 = 40_000;
 /// Gates after which the layers' MACs are compared (PROTOCOL.md §9).
 const BLOCK: u64 = 1 << 17;
+/// Computation of a stage beside its gates.
+const STAGE_NANOS: u64 = 2_000_000;
 /// Messages that wait for each other in a stage, apart from its chunks.
 const ROUNDS: u64 = 24;
 /// Bytes of a wire's label, mask and MACs that a party holds, per member of the stage.
 const BYTES_PER_LIVE_WIRE: u64 = 32;
 /// AND gates whose tables are in flight at once (PROTOCOL.md §6).
 const WINDOW: u64 = 1 << 16;
+
+/// A price of computation in a plan's predicted time: `senate bench calibrate` measures them.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, serde::Serialize)]
+pub struct Price {
+    /// The constant of this file.
+    pub name: &'static str,
+    /// What it is the price of.
+    pub what: &'static str,
+    /// The price.
+    pub nanos: u64,
+}
+
+/// All prices of computation, in the order of this file.
+pub fn prices() -> Vec<Price> {
+    let price = |name, what, nanos| Price { name, what, nanos };
+    vec![
+        price(
+            "NANOS_PER_AND_AND_MEMBER",
+            "an AND gate, per member and member of one machine",
+            NANOS_PER_AND_AND_MEMBER,
+        ),
+        price(
+            "SETUP_NANOS_PER_PEER",
+            "opening a session, per peer and member of one machine",
+            SETUP_NANOS_PER_PEER,
+        ),
+        price("STAGE_NANOS", "a stage, beside its gates and its links' delays", STAGE_NANOS),
+    ]
+}
 
 /// One direction of one link, quantised to powers of two so that two measurements agree.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -163,12 +193,8 @@ pub fn stage_cost(
 
 /// Cost of opening a session among `parties` (PROTOCOL.md §3, §4), before any stage.
 pub fn setup_cost(parties: PartySet, links: &LinkSnapshot) -> StageCost {
-    let mut cost = StageCost::default();
-    for from in parties.iter() {
-        for to in parties.iter().filter(|to| *to != from) {
-            cost.bytes.insert((from, to), SETUP_BYTES);
-        }
-    }
+    let bytes = traffic::session(parties).links().clone();
+    let mut cost = StageCost { bytes, ..StageCost::default() };
     let peers = parties.len().saturating_sub(1) as u64;
     cost.nanos = SETUP_NANOS_PER_PEER * peers * sharing(parties, links);
     cost
@@ -230,7 +256,7 @@ fn nanos(
     let latency = cost.bytes.keys().map(|(from, to)| links.link(*from, *to).latency_us);
     let latency = u64::from(latency.max().unwrap_or(0)) * 1_000;
     let rounds = ROUNDS + 2 * sizes.and_gates.div_ceil(WINDOW) + layers;
-    compute + transfer.max().unwrap_or(0) + rounds * latency
+    STAGE_NANOS + compute + transfer.max().unwrap_or(0) + rounds * latency
 }
 
 /// Most members that share one machine: those that a loopback link connects.
@@ -288,6 +314,6 @@ mod tests {
             assert!((rate * 3 / 4..rate * 5 / 4).contains(&predicted), "{n}: {predicted}");
         }
         let setup = setup_cost(PartySet::first(3), &links);
-        assert_eq!((setup.total_bytes(), setup.nanos), (180_000, 300_000_000));
+        assert_eq!((setup.total_bytes(), setup.nanos), (6 * 18_897, 300_000_000));
     }
 }

@@ -3,6 +3,7 @@
 
 mod arrange;
 mod backend;
+pub mod census;
 mod emit;
 mod error;
 mod estimate;

@@ -4,7 +4,9 @@ use crate::catalog::Federation;
 use crate::cost::{LinkSnapshot, StageCost, StageSizes, setup_cost, stage_cost};
 use crate::encode::ResultSchema;
 use crate::lower::{Backends, Decompose, LeafLayout, LowerError, Lowering, Ordering, lower};
+use crate::memory;
 use crate::sql::{self, JointQuery, LocalTask, PlanOptions};
+use crate::traffic::{self, Batches, Traffic};
 use senate_circuit::{Backend, PartyId, PartySet, Program, Source, Stage, StageId};
 use std::collections::BTreeMap;
 
@@ -56,6 +58,8 @@ pub struct Plan {
     pub stages: Vec<Stage>,
     /// Predicted cost of opening the session; nothing when there are no stages.
     pub setup: StageCost,
+    /// Per party set, in the order of their first stages.
+    pub preprocessing: Vec<Batches>,
     /// Per stage.
     pub summaries: Vec<StageSummary>,
     /// The joint operators, as text.
@@ -86,7 +90,7 @@ pub struct StageSummary {
     pub children: Vec<StageId>,
     /// Sizes of its circuit.
     pub sizes: StageSizes,
-    /// Predicted cost.
+    /// Predicted time and memory, preprocessing included; bytes without it.
     pub cost: StageCost,
 }
 
@@ -107,10 +111,20 @@ impl Plan {
         self.setup.nanos + done.values().max().copied().unwrap_or(0)
     }
 
-    /// Predicted bytes on all links.
+    /// Bound on the memory of any one party.
+    pub fn memory_bytes(&self) -> u64 {
+        let bound = |party| memory::bound(party, &self.stages, &self.preprocessing);
+        self.participants.iter().map(bound).max().unwrap_or(0)
+    }
+
+    /// Payload bytes on each link, exactly: session, preprocessing, stages.
+    pub fn traffic(&self) -> Traffic {
+        traffic::plan(self.participants, &self.stages)
+    }
+
+    /// Payload bytes on all links.
     pub fn total_bytes(&self) -> u64 {
-        let stages: u64 = self.summaries.iter().map(|summary| summary.cost.total_bytes()).sum();
-        self.setup.total_bytes() + stages
+        self.traffic().links().values().sum()
     }
 }
 
@@ -146,6 +160,7 @@ fn assemble(sql: &str, query: JointQuery, options: &Options) -> Result<Plan, Pla
         sql: sql.to_owned(),
         locals,
         layouts: lowered.layouts,
+        preprocessing: traffic::preprocessing(&lowered.stages),
         summaries: summaries(&lowered.stages, lowered.operators, links),
         stages: lowered.stages,
         joint: root.to_string(),
@@ -165,7 +180,8 @@ fn summaries(
 ) -> Vec<StageSummary> {
     let summary = |(stage, operators): (&Stage, Vec<String>)| {
         let sizes = sizes(stage);
-        let cost = stage_cost(stage.parties, stage.backend, stage.evaluator, &sizes, links);
+        let mut cost = stage_cost(stage.parties, stage.backend, stage.evaluator, &sizes, links);
+        cost.bytes = traffic::stage(stage, stages).links().clone();
         StageSummary { id: stage.id, operators, children: children(stage), sizes, cost }
     };
     stages.iter().zip(operators).map(summary).collect()

@@ -1,6 +1,9 @@
 //! Whole questions: the paper's primitives and the packaged queries, the decomposed plan beside the
 //! same operators in one circuit.
 
+use super::limits::{self, Limits};
+use super::usage;
+use crate::agreement::Agreement;
 use crate::config::Workspace;
 use crate::failure::{Failure, Outcome};
 use crate::queries::Question;
@@ -26,8 +29,21 @@ pub struct Measured {
     pub seconds: f64,
     /// Payload bytes of all parties.
     pub bytes_sent: u64,
-    /// Largest resident set so far of this process, which is all parties.
+    /// Largest resident set of this process, which is all parties, during the question.
     pub peak_rss_bytes: u64,
+    /// Predicted time.
+    pub seconds_predicted: f64,
+    /// AES blocks that one core could compute in the wall time of one AND gate.
+    pub aes_blocks_per_and: f64,
+}
+
+/// Questions, beside what one core can do at most, measured in the same run.
+#[derive(Clone, Debug, Serialize)]
+pub struct Questions {
+    /// One by one.
+    pub questions: Vec<Comparison>,
+    /// The limits.
+    pub limits: Limits,
 }
 
 /// A question's two plans.
@@ -62,11 +78,8 @@ pub enum Baseline {
 ///
 /// # Errors
 /// As a query's.
-pub async fn primitives(
-    parties: usize,
-    rows: usize,
-    baseline: Baseline,
-) -> Outcome<Vec<Comparison>> {
+pub async fn primitives(parties: usize, rows: usize, baseline: Baseline) -> Outcome<Questions> {
+    let limits = limits::measure();
     let folder = temporary()?;
     write_keys(folder.path(), parties, rows)?;
     let workspace = Arc::new(Workspace::open(folder.path())?);
@@ -81,9 +94,10 @@ pub async fn primitives(
     ];
     let mut all = Vec::new();
     for (name, sql) in questions {
-        all.push(compare(&workspace, name, (parties, rows), &sql, baseline).await?);
+        let size = (parties, rows);
+        all.push(compare(&workspace, name, size, &sql, (baseline, &limits)).await?);
     }
-    Ok(all)
+    Ok(Questions { questions: all, limits })
 }
 
 /// The packaged questions.
@@ -94,7 +108,8 @@ pub async fn packaged(
     parties: usize,
     rows: Option<usize>,
     baseline: Baseline,
-) -> Outcome<Vec<Comparison>> {
+) -> Outcome<Questions> {
+    let limits = limits::measure();
     let mut all = Vec::new();
     for question in Question::ALL {
         let rows = rows.unwrap_or(question.rows());
@@ -116,9 +131,10 @@ pub async fn packaged(
         }
         let workspace = Arc::new(Workspace::open(folder.path())?);
         let size = (parties, rows);
-        all.push(compare(&workspace, question.name(), size, &packaged.query, baseline).await?);
+        let how = (baseline, &limits);
+        all.push(compare(&workspace, question.name(), size, &packaged.query, how).await?);
     }
-    Ok(all)
+    Ok(Questions { questions: all, limits })
 }
 
 async fn compare(
@@ -126,11 +142,11 @@ async fn compare(
     name: &str,
     (parties, rows): (usize, usize),
     sql: &str,
-    baseline: Baseline,
+    (baseline, limits): (Baseline, &Limits),
 ) -> Outcome<Comparison> {
-    let decomposed = measure(workspace, sql, Stages::Decomposed).await?;
+    let decomposed = measure(workspace, sql, Stages::Decomposed, limits).await?;
     let one_circuit = match baseline {
-        Baseline::Measured => Some(measure(workspace, sql, Stages::OneCircuit).await?),
+        Baseline::Measured => Some(measure(workspace, sql, Stages::OneCircuit, limits).await?),
         Baseline::Skipped => None,
     };
     let ratio = |of: fn(&Measured) -> f64| one_circuit.map(|one| of(&one) / of(&decomposed));
@@ -145,7 +161,12 @@ async fn compare(
     })
 }
 
-async fn measure(workspace: &Arc<Workspace>, sql: &str, stages: Stages) -> Outcome<Measured> {
+pub(super) async fn measure(
+    workspace: &Arc<Workspace>,
+    sql: &str,
+    stages: Stages,
+    limits: &Limits,
+) -> Outcome<Measured> {
     let asker = workspace.federation.parties.first().map(|party| party.name.clone());
     let asker = asker.ok_or_else(|| Failure::usage("a federation has parties"))?;
     let request = Request {
@@ -157,19 +178,24 @@ async fn measure(workspace: &Arc<Workspace>, sql: &str, stages: Stages) -> Outco
         backend: BackendChoice::Auto,
         timeout_s: TIMEOUT_S,
     };
+    let plan = Agreement::reach(workspace, request.clone())?.plan;
+    usage::forget_peak_rss();
     let (progress, _) = watch::channel(String::new());
     let stats = embedded(workspace, request, progress).await?.stats;
+    let per_second = limits.aes_blocks_per_second;
     Ok(Measured {
         stages: stats.stages.len(),
         and_gates: stats.and_gates,
         seconds: stats.seconds,
         bytes_sent: stats.bytes_sent.values().sum(),
         peak_rss_bytes: stats.peak_rss_bytes,
+        seconds_predicted: plan.nanos() as f64 / 1e9,
+        aes_blocks_per_and: per_second * stats.seconds / stats.and_gates.max(1) as f64,
     })
 }
 
 /// A table of distinct keys at every party, half of them common to all.
-fn write_keys(folder: &Path, parties: usize, rows: usize) -> Outcome<()> {
+pub(super) fn write_keys(folder: &Path, parties: usize, rows: usize) -> Outcome<()> {
     let mut federation = "name = \"primitives\"\n".to_owned();
     let mut holders = Vec::new();
     for party in 1..=parties {
@@ -199,7 +225,7 @@ fn write_keys(folder: &Path, parties: usize, rows: usize) -> Outcome<()> {
     write_file(folder, "federation.toml", &federation)
 }
 
-fn temporary() -> Outcome<tempfile::TempDir> {
+pub(super) fn temporary() -> Outcome<tempfile::TempDir> {
     tempfile::tempdir().map_err(|error| Failure::unexpected(format!("a folder: {error}")))
 }
 

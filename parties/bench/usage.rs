@@ -13,3 +13,17 @@ pub fn cpu_seconds() -> f64 {
     fields.skip(11).take(2).filter_map(|ticks| ticks.parse::<f64>().ok()).sum::<f64>()
         / TICKS_PER_SECOND
 }
+
+/// Peak resident memory is measured from now on, where the kernel can do that (Linux).
+pub fn forget_peak_rss() {
+    // Elsewhere the peak stays that of the whole process, which is never less.
+    let _ = fs::write("/proc/self/clear_refs", "5");
+}
+
+/// Resident memory of this process now.
+pub fn rss_bytes() -> u64 {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let kilobytes = line.and_then(|line| line.trim().trim_end_matches("kB").trim().parse().ok());
+    kilobytes.unwrap_or(0u64) * 1024
+}

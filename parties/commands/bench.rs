@@ -1,17 +1,17 @@
 //! `senate bench`: the published figures as JSON.
 
 use crate::bench::questions::{self, Baseline};
-use crate::bench::{gates, limits};
+use crate::bench::{calibrate, circuits, gates, limits, online, preprocessing, scale, sort};
 use crate::failure::{Failure, Outcome};
 use clap::{Args, Subcommand};
 use serde::Serialize;
 
 /// Arguments of `senate bench`.
 #[derive(Args, Debug)]
-#[command(
-    after_help = "Examples:\n  senate bench limits\n  senate bench gates --parties 3 --ands 400000\n  \
-    senate bench primitives --parties 4 --rows 100\n\nPrints JSON. All parties run on this machine."
-)]
+#[command(after_help = "Examples:\n  senate bench gates --parties 3 --ands 400000\n  \
+    senate bench primitives --parties 16 --rows 1000\n  senate bench scale --rows-max 65536\n\n\
+    Prints JSON, with what one core can do at most in the same run; `circuits` prints Markdown.\n\
+    All parties run on this machine.")]
 pub struct Options {
     /// Which figure
     #[command(subcommand)]
@@ -31,10 +31,51 @@ enum Figure {
         #[arg(long, default_value_t = 400_000)]
         ands: u64,
     },
+    /// Session set-up, correlated OTs and triples per second
+    Preprocessing {
+        /// How many parties
+        #[arg(long, default_value_t = 2)]
+        parties: usize,
+        /// Triples of the batch
+        #[arg(long, default_value_t = 400_000)]
+        triples: usize,
+    },
+    /// AND gates per second once all garbled tables are there: evaluation and all checks
+    Online {
+        /// How many parties
+        #[arg(long, default_value_t = 2)]
+        parties: usize,
+        /// Stages of 131072 AND gates
+        #[arg(long, default_value_t = 8)]
+        stages: u32,
+    },
+    /// Rows of four 64-bit columns sorted between two parties: merged halves, and from nothing
+    Sort {
+        /// Rows of both parties together
+        #[arg(long, default_value_t = 1024)]
+        rows: u32,
+    },
     /// m-way intersection, sort and union, decomposed and in one circuit
     Primitives(Size),
     /// The packaged questions, decomposed and in one circuit
     Queries(Size),
+    /// Time and memory as rows double, beside the predictions
+    Scale {
+        /// Rows of each of the two parties to begin with
+        #[arg(long, default_value_t = 1024)]
+        rows_min: usize,
+        /// Rows of each party to end with
+        #[arg(long, default_value_t = 8192)]
+        rows_max: usize,
+    },
+    /// AND gates of every operator beside the paper's formulas
+    Circuits,
+    /// The prices of plans, measured on this machine
+    Calibrate {
+        /// AND gates of the circuits
+        #[arg(long, default_value_t = 400_000)]
+        ands: u64,
+    },
 }
 
 #[derive(Args, Clone, Copy, Debug)]
@@ -65,11 +106,22 @@ const PRIMITIVE_ROWS: usize = 100;
 /// Usage for sizes that make no sense; otherwise as a query's.
 pub async fn run(options: &Options) -> Outcome<()> {
     match &options.figure {
-        Figure::Limits => print(&tokio::task::spawn_blocking(limits::measure).await.map_err(lost)?),
+        Figure::Limits => print(&aside(|| Ok(limits::measure())).await?),
         Figure::Gates { parties, ands } => {
             let (parties, ands) = (*parties, *ands);
-            let measure = tokio::task::spawn_blocking(move || gates::measure(parties, ands));
-            print(&measure.await.map_err(lost)??)
+            print(&aside(move || gates::measure(parties, ands)).await?)
+        }
+        Figure::Preprocessing { parties, triples } => {
+            let (parties, triples) = (*parties, *triples);
+            print(&aside(move || preprocessing::measure(parties, triples)).await?)
+        }
+        Figure::Online { parties, stages } => {
+            let (parties, stages) = (*parties, *stages);
+            print(&aside(move || online::measure(parties, stages)).await?)
+        }
+        Figure::Sort { rows } => {
+            let rows = *rows;
+            print(&aside(move || sort::measure(rows)).await?)
         }
         Figure::Primitives(size) => {
             let rows = size.rows.unwrap_or(PRIMITIVE_ROWS);
@@ -78,7 +130,23 @@ pub async fn run(options: &Options) -> Outcome<()> {
         Figure::Queries(size) => {
             print(&questions::packaged(size.parties, size.rows, size.baseline()).await?)
         }
+        Figure::Scale { rows_min, rows_max } => print(&scale::run(*rows_min, *rows_max).await?),
+        Figure::Circuits => {
+            print!("{}", aside(circuits::table).await?);
+            Ok(())
+        }
+        Figure::Calibrate { ands } => {
+            let ands = *ands;
+            print(&aside(move || calibrate::measure(ands)).await?)
+        }
     }
+}
+
+/// Runs a measurement that blocks.
+async fn aside<T: Send + 'static>(
+    measure: impl FnOnce() -> Outcome<T> + Send + 'static,
+) -> Outcome<T> {
+    tokio::task::spawn_blocking(measure).await.map_err(lost)?
 }
 
 fn lost(error: tokio::task::JoinError) -> Failure {

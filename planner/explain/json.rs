@@ -19,15 +19,34 @@ pub fn json(plan: &Plan, federation: &Federation) -> Value {
     let revealed = revelations(plan, federation);
     let revealed =
         revealed.iter().map(|item| value!({ "what": item.what, "to": item.to, "why": item.why }));
+    let preprocessing = plan.preprocessing.iter().map(|batches| {
+        let made: u64 = batches.shapes.iter().map(|(triples, _)| triples).sum();
+        let leaky: u64 = batches.shapes.iter().map(|(triples, bucket)| triples * bucket).sum();
+        value!({
+            "parties": names(federation, batches.parties),
+            "masks": batches.masks,
+            "triples": made,
+            "leaky_triples": leaky,
+            "bytes_per_link": batches.traffic.links().values().max(),
+        })
+    });
+    let traffic = plan.traffic();
+    let links = traffic.links().iter().map(|((from, to), bytes)| {
+        let (from, to) = (federation.party_name(*from), federation.party_name(*to));
+        value!({ "from": from, "to": to, "bytes": bytes })
+    });
     value!({
         "plan_digest": hex(&plan.digest),
         "sql": plan.sql,
         "local": locals.collect::<Vec<_>>(),
         "joint": plan.joint,
         "stages": stages.map(|(s, summary)| stage(s, summary, federation)).collect::<Vec<_>>(),
+        "preprocessing": preprocessing.collect::<Vec<_>>(),
+        "links": links.collect::<Vec<_>>(),
         "recipients": names(federation, plan.recipients),
         "bytes_sent": plan.total_bytes(),
         "seconds": plan.nanos() as f64 / 1e9,
+        "memory_bytes": plan.memory_bytes(),
         "revealed": revealed.collect::<Vec<_>>(),
     })
 }

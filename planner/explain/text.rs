@@ -30,7 +30,6 @@ fn write(out: &mut String, plan: &Plan, federation: &Federation) -> std::fmt::Re
         stage(out, plan, federation, root, 1)?;
         let gates: u64 = plan.summaries.iter().map(|s| s.sizes.and_gates).sum();
         let bytes = plan.total_bytes();
-        let memory = plan.summaries.iter().map(|s| s.cost.memory_bytes).max().unwrap_or(0);
         let (links, setup) = (plan.setup.bytes.len() as u64, plan.setup.total_bytes());
         writeln!(
             out,
@@ -38,12 +37,24 @@ fn write(out: &mut String, plan: &Plan, federation: &Federation) -> std::fmt::Re
             size(setup / links.max(1)),
             time(plan.setup.nanos)
         )?;
+        for batches in &plan.preprocessing {
+            let parties = names(federation, batches.parties).join(", ");
+            let link = batches.traffic.links().values().max().copied().unwrap_or(0);
+            let made = batches.shapes.iter().map(|(triples, _)| triples).sum::<u64>();
+            let leaky: u64 = batches.shapes.iter().map(|(triples, bucket)| triples * bucket).sum();
+            let (masks, link) = (batches.masks, size(link));
+            writeln!(
+                out,
+                "  preprocessing among {parties}: {made} triples out of {leaky}, {masks} masks, \
+                 {link} on each link"
+            )?;
+        }
         writeln!(
             out,
-            "  in all: {gates} AND gates, {} sent, about {}, {} of memory",
+            "  in all: {gates} AND gates, {} sent, about {}, at most {} of memory at a party",
             size(bytes),
             time(plan.nanos()),
-            size(memory)
+            size(plan.memory_bytes())
         )?;
     } else {
         writeln!(out, "\nno joint stage: one party answers from its own data")?;

@@ -1,0 +1,120 @@
+//! The prices of planner/cost.rs, measured on this machine and engine.
+
+use super::engine;
+use super::federation::{and_gates, each, open};
+use super::limits::{self, Limits};
+use crate::failure::{Failure, Outcome};
+use senate_circuit::{PartySet, Source, Stage, StageId};
+use senate_mpc::Error;
+use senate_planner::cost::{Price, prices};
+use serde::Serialize;
+use std::collections::BTreeMap;
+use std::time::Instant;
+
+/// Stages that follow each other, for the price of one.
+const STAGES: u32 = 17;
+/// AND gates of each of them: as good as none.
+const STAGE_GATES: u64 = 1;
+
+/// What this machine takes, all parties on it.
+#[derive(Clone, Debug, Serialize)]
+pub struct Calibration {
+    /// The constants that plans are priced with.
+    pub constants: Vec<Price>,
+    /// The same, from the runs below: put them into planner/cost.rs.
+    pub measured: Vec<Price>,
+    /// By number of parties.
+    pub runs: Vec<Run>,
+    /// What one core can do at most, measured in this run.
+    pub limits: Limits,
+}
+
+/// One number of parties.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct Run {
+    /// n.
+    pub parties: usize,
+    /// Opening and binding a session.
+    pub set_up_seconds: f64,
+    /// Preprocessing, garbling and evaluating the gates.
+    pub gates_seconds: f64,
+    /// Computation per AND gate, member and member of this machine.
+    pub nanos_per_and_and_member: f64,
+    /// Computation of set-up per peer and member of this machine.
+    pub set_up_nanos_per_peer: f64,
+    /// What a stage takes beside its gates.
+    pub stage_seconds: f64,
+}
+
+/// Measures 2, 3 and 4 parties on circuits of `gates` AND gates.
+///
+/// # Errors
+/// Usage for no gates, otherwise what the engine reports.
+pub fn measure(gates: u64) -> Outcome<Calibration> {
+    if gates == 0 {
+        return Err(Failure::usage("bench calibrate takes --ands of at least 1"));
+    }
+    let limits = limits::measure();
+    let runs = [2, 3, 4].map(|parties| one(parties, gates));
+    let runs = runs.into_iter().collect::<Outcome<Vec<_>>>()?;
+    let mean = |of: fn(&Run) -> f64| runs.iter().map(of).sum::<f64>() / runs.len() as f64;
+    let measured = prices().into_iter().map(|price| {
+        let nanos = match price.name {
+            "NANOS_PER_AND_AND_MEMBER" => mean(|run| run.nanos_per_and_and_member),
+            "SETUP_NANOS_PER_PEER" => mean(|run| run.set_up_nanos_per_peer),
+            "STAGE_NANOS" => mean(|run| run.stage_seconds) * 1e9,
+            _ => return price,
+        };
+        Price { nanos: nanos.round() as u64, ..price }
+    });
+    let measured = measured.collect();
+    Ok(Calibration { constants: prices(), measured, runs, limits })
+}
+
+fn one(parties: usize, gates: u64) -> Outcome<Run> {
+    let set = PartySet::first(parties);
+    let start = Instant::now();
+    let opened = each(set, async |mesh| open(&mesh, [1; 32]).await.map(drop));
+    let set_up_seconds = start.elapsed().as_secs_f64();
+    opened.map_err(|error: Error| Failure::unexpected(error.to_string()))?;
+    let gates_seconds = seconds(&[circuit(set, gates, 0)?])? - set_up_seconds;
+    let chain = (0..STAGES).map(|id| circuit(set, STAGE_GATES, id)).collect::<Outcome<Vec<_>>>()?;
+    let (first, _) = chain.split_at(1);
+    let stage_seconds = (seconds(&chained(&chain))? - seconds(first)?) / f64::from(STAGES - 1);
+    let members = parties as f64;
+    Ok(Run {
+        parties,
+        set_up_seconds,
+        gates_seconds,
+        nanos_per_and_and_member: gates_seconds.max(0.0) * 1e9 / (gates as f64 * members * members),
+        set_up_nanos_per_peer: set_up_seconds * 1e9 / ((members - 1.0) * members),
+        stage_seconds: stage_seconds.max(0.0),
+    })
+}
+
+fn circuit(set: PartySet, gates: u64, id: u32) -> Outcome<Stage> {
+    let stage = and_gates(set, gates).ok_or_else(|| Failure::unexpected("no such circuit"))?;
+    Ok(Stage { id: StageId(id), ..stage })
+}
+
+/// The stages one after the other: each takes the output of the one before.
+fn chained(stages: &[Stage]) -> Vec<Stage> {
+    let last = stages.len().saturating_sub(1);
+    let linked = stages.iter().enumerate().map(|(at, stage)| {
+        let before = at.checked_sub(1).and_then(|before| stages.get(before));
+        let inputs = match before {
+            Some(before) => vec![Source::Child { stage: before.id, bundle: 0 }],
+            None => stage.inputs.clone(),
+        };
+        let reveals = if at == last { stage.reveals.clone() } else { Vec::new() };
+        Stage { inputs, reveals, ..stage.clone() }
+    });
+    linked.collect()
+}
+
+fn seconds(stages: &[Stage]) -> Outcome<f64> {
+    let first = stages.first().ok_or_else(|| Failure::unexpected("no stage"))?;
+    let wires = first.program.inputs.iter().map(|bundle| first.program.wires_of(bundle)).sum();
+    let inputs = BTreeMap::from([(0, engine::some_bits(wires))]);
+    Ok(engine::run(stages, &inputs)?.seconds)
+}

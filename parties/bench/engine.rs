@@ -1,0 +1,83 @@
+//! The engine alone on given stages: timed, and its answer compared with the clear evaluation.
+
+use super::federation::{Run, in_memory, run_over};
+use super::usage;
+use crate::failure::{Failure, Outcome};
+use senate_circuit::{Bits, PartyId, PartySet, Source, Stage};
+use senate_mpc::{ByParty, Link};
+use senate_planner::clear;
+use std::collections::BTreeMap;
+use std::time::Instant;
+
+/// One run of all parties on this machine, links in memory.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Ran {
+    /// Wall time of everything, session set-up included.
+    pub(super) seconds: f64,
+    /// Processor time of all parties.
+    pub(super) cpu_seconds: f64,
+    /// Payload bytes of the party that sent most.
+    pub(super) bytes_sent: u64,
+    /// When it was over.
+    pub(super) end: Instant,
+}
+
+/// Runs `stages`, the root last, on these inputs by slot.
+///
+/// # Errors
+/// What the engine reports; unexpected when the answer is wrong.
+pub(super) fn run(stages: &[Stage], inputs: &BTreeMap<usize, Bits>) -> Outcome<Ran> {
+    let parties = stages.iter().fold(PartySet::EMPTY, |set, stage| set.union(stage.parties));
+    run_with(in_memory(parties), stages, inputs)
+}
+
+/// As [`run`], over these links.
+///
+/// # Errors
+/// As [`run`].
+pub(super) fn run_with(
+    links: ByParty<ByParty<Link>>,
+    stages: &[Stage],
+    inputs: &BTreeMap<usize, Bits>,
+) -> Outcome<Ran> {
+    let expected = clear::run(stages, inputs);
+    let expected = expected.map_err(|error| Failure::unexpected(error.to_string()))?;
+    let own = |party| own(stages, inputs, party);
+    let (cpu, start) = (usage::cpu_seconds(), Instant::now());
+    let runs = run_over(links, stages, &own);
+    let end = Instant::now();
+    let runs = runs.map_err(|error| Failure::unexpected(error.to_string()))?;
+    for (id, bundle, bits) in stages.iter().flat_map(|stage| {
+        let own = expected.revealed.iter();
+        let own = own.filter(|(reveal, _)| stage.reveals.contains(reveal));
+        own.map(|(reveal, bits)| (stage.id, reveal, bits))
+    }) {
+        for recipient in bundle.recipients.iter() {
+            let learnt = runs.at(recipient).and_then(|run| run.outputs.get(&(id, bundle.bundle)));
+            if learnt != Some(bits) {
+                let what = "the engine's answer differs from the clear evaluation";
+                return Err(Failure::unexpected(what));
+            }
+        }
+    }
+    Ok(Ran {
+        seconds: (end - start).as_secs_f64(),
+        cpu_seconds: usage::cpu_seconds() - cpu,
+        bytes_sent: runs.values().iter().map(Run::all_bytes_sent).max().unwrap_or(0),
+        end,
+    })
+}
+
+fn own(stages: &[Stage], inputs: &BTreeMap<usize, Bits>, party: PartyId) -> BTreeMap<usize, Bits> {
+    let sources = stages.iter().flat_map(|stage| &stage.inputs);
+    let slots = sources.filter_map(|source| match source {
+        Source::Owner { party: owner, slot } if *owner == party => Some(*slot),
+        _ => None,
+    });
+    slots.filter_map(|slot| inputs.get(&slot).map(|bits| (slot, bits.clone()))).collect()
+}
+
+/// Input bits of `len` with no pattern that folding could know.
+pub(super) fn some_bits(len: usize) -> Bits {
+    (0..len as u64).map(|i| i.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 63 == 1).collect()
+}

@@ -1,0 +1,95 @@
+//! Session set-up, correlated OTs and triples per second, all checks included.
+
+use super::federation::{each, open};
+use super::limits::{self, Limits};
+use crate::failure::{Failure, Outcome};
+use senate_circuit::{PartySet, StageId};
+use senate_mpc::pre::distributed::{Need, Sharing, Supply};
+use senate_mpc::{ByParty, Error, Lane};
+use serde::Serialize;
+use std::time::Instant;
+
+/// All parties on this machine, links in memory.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct Preprocessing {
+    /// n.
+    pub parties: usize,
+    /// Opening a session: base OTs, trees, Δ check.
+    pub set_up_seconds: f64,
+    /// The same, per ordered pair of parties.
+    pub set_up_seconds_per_ordered_pair: f64,
+    /// Triples made.
+    pub triples: usize,
+    /// Per second of wall time, all cores busy.
+    pub triples_per_second: f64,
+    /// AES blocks that one core could compute in the wall time of one triple.
+    pub aes_blocks_per_triple: f64,
+    /// Correlated OTs of one extension between two parties, both directions counted, per second and
+    /// core.
+    pub cots_per_second_and_core: f64,
+    /// AES blocks that one core could compute in the time of one correlated OT on one core.
+    pub aes_blocks_per_cot: f64,
+    /// What one core can do at most, measured in this run.
+    pub limits: Limits,
+}
+
+/// Rows of each direction of the measured extension.
+const ROWS: usize = 1 << 21;
+
+/// Measures `parties` parties that make `triples`.
+///
+/// # Errors
+/// Usage for sizes that make no sense, otherwise what the engine reports.
+pub fn measure(parties: usize, triples: usize) -> Outcome<Preprocessing> {
+    if !(2..=PartySet::MAX).contains(&parties) || triples == 0 {
+        let usage = "bench preprocessing takes --parties 2..64 and --triples of at least 1";
+        return Err(Failure::usage(usage));
+    }
+    let limits = limits::measure();
+    let set = PartySet::first(parties);
+    let failed = |error: Error| Failure::unexpected(error.to_string());
+    let start = Instant::now();
+    each(set, async |mesh| open(&mesh, [1; 32]).await.map(drop)).map_err(failed)?;
+    let set_up_seconds = start.elapsed().as_secs_f64();
+    let seconds = each(set, async |mesh| {
+        let session = open(&mesh, [1; 32]).await?;
+        let start = Instant::now();
+        let need = Need { stage: StageId(0), masks: 0, triples };
+        let sharing = Sharing::new(session.params().rho_bits(), [triples]);
+        Supply::new(&session, set, 0, &[need], sharing)?.make_ahead().await?;
+        Ok(start.elapsed().as_secs_f64())
+    });
+    let seconds = slowest(&seconds.map_err(failed)?);
+    let cots = extension().map_err(failed)? * limits.cores.min(2) as f64;
+    let pairs = (parties * (parties - 1)) as f64;
+    Ok(Preprocessing {
+        parties,
+        set_up_seconds,
+        set_up_seconds_per_ordered_pair: set_up_seconds / pairs,
+        triples,
+        triples_per_second: triples as f64 / seconds,
+        aes_blocks_per_triple: limits.aes_blocks_per_second * seconds / triples as f64,
+        cots_per_second_and_core: 1.0 / cots,
+        aes_blocks_per_cot: limits.aes_blocks_per_second * cots,
+        limits,
+    })
+}
+
+/// Wall time per correlated OT of two parties that extend both ways.
+fn extension() -> Result<f64, Error> {
+    let set = PartySet::first(2);
+    let seconds = each(set, async |mesh| {
+        let session = open(&mesh, [1; 32]).await?;
+        let bench = session.workbench(set, Lane::supply(0, 0))?;
+        let choices =
+            ByParty::from_fn(bench.channel.peers(), |_| (0..ROWS).map(|r| r % 3 == 0).collect());
+        let start = Instant::now();
+        bench.cots.extend(&bench.channel, 0, &choices, &bench.entropy).await?;
+        Ok(start.elapsed().as_secs_f64())
+    })?;
+    Ok(slowest(&seconds) / (2 * ROWS) as f64)
+}
+
+fn slowest(seconds: &ByParty<f64>) -> f64 {
+    seconds.values().iter().copied().fold(0.0, f64::max)
+}

@@ -1,0 +1,56 @@
+//! Memory that a party needs for a plan, bounded from public sizes: session, the largest batch of
+//! preprocessing, the largest stage, circuits. The parts that grow with a circuit's gates alone are
+//! its instructions and maps.
+
+use crate::traffic::Batches;
+use senate_circuit::{PartyId, Program, Stage};
+
+/// Bytes of a block.
+const BLOCK: u64 = 16;
+/// Keys of the generators of one oblivious transfer instance and peer, both directions.
+const GENERATORS: u64 = 32 * (15 + 16) * 256;
+/// Masks of a batch: two may be there at a time.
+const BATCH_MASKS: u64 = 1 << 19;
+/// Rows of correlated OT that are no shares yet.
+const EXTENSION_ROWS: u64 = 3 << 16;
+/// Gates that may be garbled or on the way but not evaluated, at least a chunk.
+const WINDOW_GATES: u64 = 1 << 17;
+/// Bytes of an instruction with what walking the program keeps for it.
+const INSTRUCTION: u64 = 128;
+
+/// Most bytes that `party` holds at a time: ordered stages follow each other, and so do the batches
+/// of a set.
+pub fn bound(party: PartyId, stages: &[Stage], sets: &[Batches]) -> u64 {
+    let mine = stages.iter().filter(|stage| stage.parties.contains(party));
+    let peers = mine.clone().map(|stage| stage.parties.len() as u64 - 1).max().unwrap_or(0);
+    let sets = sets.iter().filter(|batches| batches.parties.contains(party));
+    let circuits: u64 = mine.clone().map(|stage| circuit(&stage.program)).sum();
+    let largest = mine.map(running).max().unwrap_or(0);
+    let preprocessing = sets.map(batches).max().unwrap_or(0);
+    peers * GENERATORS + preprocessing + largest + circuits
+}
+
+/// Masks, and the leaky triples of the largest batch: three shares each, a residue, a row of the
+/// extension in hand toward every peer, key and MAC, columns and rows.
+fn batches(batches: &Batches) -> u64 {
+    let n = batches.parties.len() as u64;
+    let leaky = batches.shapes.iter().map(|(triples, bucket)| triples * bucket).max().unwrap_or(0);
+    let masks = batches.masks.min(2 * BATCH_MASKS) * n * BLOCK;
+    let extension = EXTENSION_ROWS.min(3 * leaky) * (n - 1) * 4 * BLOCK;
+    masks + leaky * (3 * n * BLOCK + 8) + extension
+}
+
+/// Wires alive at a time: a share of a mask, Λ, labels; the window: tables, shares, labels, MACs.
+fn running(stage: &Stage) -> u64 {
+    let n = stage.parties.len() as u64;
+    let stats = stage.program.stats();
+    let wire = (n + (n - 1)) * BLOCK + 1;
+    let rows = (3 * n).saturating_sub(4);
+    let gate = (rows * (n - 1) + 3 * n + 4) * BLOCK;
+    stats.peak_live * wire + stats.ands.min(2 * WINDOW_GATES) * gate
+}
+
+fn circuit(program: &Program) -> u64 {
+    let maps: u64 = program.maps.iter().map(|map| map.len() as u64 * 4).sum();
+    program.instructions.len() as u64 * INSTRUCTION + maps
+}

@@ -1,0 +1,90 @@
+//! Payload bytes that a plan sends, message by message as PROTOCOL.md §1–§7 has them: exact, and a
+//! function of public sizes only. A test compares them with what the engine counts.
+
+mod batches;
+mod stages;
+
+use senate_circuit::{PartyId, PartySet, Stage};
+use std::collections::BTreeMap;
+
+pub use batches::{Batches, preprocessing};
+pub use stages::stage;
+
+/// Bytes of a block of 128 bits, a MAC, a label or a challenge.
+const BLOCK: u64 = 16;
+/// Bytes of a digest, a seed, a salt or a group element.
+const DIGEST: u64 = 32;
+/// GGM trees of an oblivious transfer instance: 128 / k for k = 4 (PROTOCOL.md §3).
+const TREES: u64 = 32;
+
+/// Payload bytes per ordered pair of parties.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Traffic {
+    bytes: BTreeMap<(PartyId, PartyId), u64>,
+}
+
+impl Traffic {
+    /// From the first party to the second.
+    pub fn links(&self) -> &BTreeMap<(PartyId, PartyId), u64> {
+        &self.bytes
+    }
+
+    /// Everything of `other` as well.
+    pub fn add(&mut self, other: &Self) {
+        other.bytes.iter().for_each(|((from, to), bytes)| self.send(*from, *to, *bytes));
+    }
+
+    fn send(&mut self, from: PartyId, to: PartyId, bytes: u64) {
+        *self.bytes.entry((from, to)).or_default() += bytes;
+    }
+
+    /// From everybody in `set` to everybody else in it.
+    fn exchange(&mut self, set: PartySet, bytes: u64) {
+        set.iter().for_each(|from| self.send_all(from, set, bytes));
+    }
+
+    /// From one party to everybody else in `set`.
+    fn send_all(&mut self, from: PartyId, set: PartySet, bytes: u64) {
+        set.without(from).iter().for_each(|to| self.send(from, to, bytes));
+    }
+}
+
+/// Everything from opening the session to the release.
+pub fn plan(participants: PartySet, stages: &[Stage]) -> Traffic {
+    let mut all = Traffic::default();
+    if stages.is_empty() {
+        return all;
+    }
+    all.add(&session(participants));
+    preprocessing(stages).iter().for_each(|batches| all.add(&batches.traffic));
+    stages.iter().for_each(|one| all.add(&stage(one, stages)));
+    all
+}
+
+/// Opening and binding a session (PROTOCOL.md §1, §3, §4).
+pub fn session(parties: PartySet) -> Traffic {
+    let n = parties.len() as u64;
+    // Version, ρ, depth, parties, federation and a nonce; the echo of the id; a zero share seed.
+    let agreed = 4 + 4 + 1 + 8 + DIGEST + DIGEST;
+    let hello = agreed + DIGEST + DIGEST;
+    // 128 base transfers, tree corrections, an image per tree and a hash over all.
+    let offer = 128 * 2 * DIGEST;
+    let answer = 128 * DIGEST;
+    let trees = 128 * 2 * BLOCK + TREES * 2 * BLOCK + DIGEST;
+    // One row of field elements per column, echo, commitment, opening; the binding.
+    let columns = n * BLOCK;
+    let delta = extension(128) + columns + DIGEST + DIGEST + (DIGEST + columns);
+    let mut traffic = Traffic::default();
+    traffic.exchange(parties, hello + offer + answer + trees + delta + DIGEST);
+    traffic
+}
+
+/// One extension of both instances of a pair by `rows`: corrections, challenge, response.
+fn extension(rows: u64) -> u64 {
+    (rows.div_ceil(128) + 1) * TREES * BLOCK + BLOCK + (BLOCK + DIGEST)
+}
+
+/// Bytes of packed bits.
+fn packed(bits: u64) -> u64 {
+    bits.div_ceil(8)
+}

@@ -2,6 +2,7 @@
 //! included; `-- 2` for one n only. `senate bench gates` prints the same with more detail.
 #![expect(clippy::unwrap_used, reason = "a bench stops at the first failure")]
 
+#[expect(dead_code, reason = "shared with the other benches")]
 mod federation;
 
 /// As in the binary.

@@ -47,13 +47,11 @@ pub(super) fn run_with(
     let runs = run_over(links, stages, &own);
     let end = Instant::now();
     let runs = runs.map_err(|error| Failure::unexpected(error.to_string()))?;
-    for (id, bundle, bits) in stages.iter().flat_map(|stage| {
-        let own = expected.revealed.iter();
-        let own = own.filter(|(reveal, _)| stage.reveals.contains(reveal));
-        own.map(|(reveal, bits)| (stage.id, reveal, bits))
-    }) {
-        for recipient in bundle.recipients.iter() {
-            let learnt = runs.at(recipient).and_then(|run| run.outputs.get(&(id, bundle.bundle)));
+    let opened =
+        stages.iter().flat_map(|stage| stage.reveals.iter().map(|reveal| (stage.id, reveal)));
+    for ((id, reveal), (_, bits)) in opened.zip(&expected.revealed) {
+        for recipient in reveal.recipients.iter() {
+            let learnt = runs.at(recipient).and_then(|run| run.outputs.get(&(id, reveal.bundle)));
             if learnt != Some(bits) {
                 let what = "the engine's answer differs from the clear evaluation";
                 return Err(Failure::unexpected(what));

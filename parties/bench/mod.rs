@@ -12,5 +12,6 @@ pub mod scale;
 pub mod sort;
 pub mod usage;
 
+#[expect(dead_code, reason = "shared with the benches")]
 #[path = "../../benches/federation.rs"]
 mod federation;

@@ -156,7 +156,7 @@ mod tests {
 
     #[test]
     fn spans_cover_everything() {
-        assert_eq!(spans(0, 4).collect::<Vec<_>>(), []);
+        assert_eq!(spans(0, 4).count(), 0);
         assert_eq!(spans(8, 4).collect::<Vec<_>>(), [4, 4]);
         assert_eq!(spans(9, 4).collect::<Vec<_>>(), [4, 4, 1]);
     }

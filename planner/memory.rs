@@ -11,8 +11,8 @@ const BLOCK: u64 = 16;
 const GENERATORS: u64 = 32 * (15 + 16) * 256;
 /// Masks of a batch: two may be there at a time.
 const BATCH_MASKS: u64 = 1 << 19;
-/// Rows of correlated OT that are no shares yet.
-const EXTENSION_ROWS: u64 = 3 << 16;
+/// Rows of correlated OT that are no shares yet: two extensions overlap.
+const EXTENSION_ROWS: u64 = 2 * (3 << 15);
 /// Gates that may be garbled or on the way but not evaluated, at least a chunk.
 const WINDOW_GATES: u64 = 1 << 17;
 /// Bytes of an instruction with what walking the program keeps for it.

@@ -11,10 +11,12 @@ const BATCH_TRIPLES: u64 = 1 << 19;
 const BATCH_TRIPLES_MAX: u64 = 1 << 20;
 /// Masks per batch.
 const BATCH_MASKS: u64 = 1 << 19;
-/// Leaky triples per extension.
-const LEAKY_CHUNK: u64 = 1 << 16;
+/// Leaky triples per extension, more where a batch would need too many extensions.
+const LEAKY_CHUNK: u64 = 1 << 15;
 /// Masks per extension.
 const MASK_CHUNK: u64 = 3 * LEAKY_CHUNK;
+/// Extensions of a batch.
+const EXTENSIONS_MAX: u64 = 1 << 8;
 /// Rows that mask an opened combination.
 const MASK_ROWS: u64 = 128;
 /// Rows that a zero test uses up per ordered pair.
@@ -101,7 +103,8 @@ fn mask_bytes(count: u64) -> u64 {
 
 fn triple_bytes((triples, bucket): (u64, u64)) -> u64 {
     let mut first = PRODUCT_ROWS;
-    let spans = spans(triples * bucket, LEAKY_CHUNK);
+    let all = triples * bucket;
+    let spans = spans(all, all.div_ceil(EXTENSIONS_MAX).max(LEAKY_CHUNK));
     let leaky = spans.map(|len| {
         let rows = share_bytes(3 * len, std::mem::take(&mut first));
         DIGEST + rows + CORRECTION * len + packed(len)
@@ -110,7 +113,7 @@ fn triple_bytes((triples, bucket): (u64, u64)) -> u64 {
     let coins = 2 * (DIGEST + COIN);
     // Corrections, products, commitment and opening of the zero test.
     let test = BLOCK + PRODUCT_ROWS * BLOCK + DIGEST + (DIGEST + BLOCK);
-    let opened = bucket.saturating_sub(1) * packed(triples) + BLOCK;
+    let opened = packed(bucket.saturating_sub(1) * triples) + BLOCK;
     leaky.sum::<u64>() + coins + test + opened
 }
 

@@ -50,6 +50,16 @@ pub fn prices() -> Vec<Price> {
             NANOS_PER_AND_AND_MEMBER,
         ),
         price(
+            "NANOS_PER_TABLE_BLOCK",
+            "the part of that for a block of the tables",
+            NANOS_PER_TABLE_BLOCK,
+        ),
+        price(
+            "NANOS_PER_LAYER_AND_PEER",
+            "a layer of an interactive stage, per peer",
+            NANOS_PER_LAYER_AND_PEER,
+        ),
+        price(
             "SETUP_NANOS_PER_PEER",
             "opening a session, per peer and member of one machine",
             SETUP_NANOS_PER_PEER,

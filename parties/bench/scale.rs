@@ -6,7 +6,7 @@ use super::questions::{Measured, measure, temporary, write_keys};
 use crate::agreement::Agreement;
 use crate::config::Workspace;
 use crate::failure::{Failure, Outcome};
-use crate::request::{Request, Stages};
+use crate::request::{BackendChoice, Request, Stages};
 use serde::Serialize;
 use std::sync::Arc;
 
@@ -83,6 +83,7 @@ fn memory_bound(workspace: &Workspace) -> Outcome<u64> {
         asker,
         bounds: Vec::new(),
         stages: Stages::Decomposed,
+        backend: BackendChoice::Auto,
         timeout_s: 1,
     };
     let plan = Agreement::reach(workspace, request)?.plan;

@@ -2,30 +2,54 @@
 
 use super::batches::parties_of;
 use super::{BLOCK, DIGEST, Traffic, packed};
-use senate_circuit::{Instruction, PartyId, PartySet, PlaneId, Program, Source, Stage, StageId};
+use senate_circuit::{
+    Backend, Instruction, PartyId, PartySet, PlaneId, Program, Source, Stage, StageId,
+};
 
 /// A chunk ends with the instruction that brings it to this many AND gates.
 const CHUNK_GATES: u64 = 1 << 14;
 /// No chunk has more.
 const CHUNK_GATES_MAX: u64 = 1 << 17;
+/// A block of layers ends with the one that brings it to this many AND gates.
+const BLOCK_GATES: u64 = 1 << 17;
 
-/// What a garbled stage sends, preprocessing not included; its children are among `stages`.
+/// What a stage sends, preprocessing not included; its children are among `stages`.
 pub fn stage(stage: &Stage, stages: &[Stage]) -> Traffic {
     let mut traffic = Traffic::default();
     let entered = inputs(stage, &mut traffic);
     let soldered = solder(stage, stages, &mut traffic);
-    for garbler in stage.parties.without(stage.evaluator).iter() {
-        traffic.send(garbler, stage.evaluator, (entered + soldered) * BLOCK);
-        // The share of the gate check.
-        traffic.send(garbler, stage.evaluator, BLOCK);
-    }
     let chunks = chunks(&stage.program);
-    chunks.iter().for_each(|gates| chunk(stage, *gates, &mut traffic));
+    // Openings for the products, and their MACs.
+    chunks.iter().for_each(|gates| traffic.exchange(stage.parties, packed(2 * gates)));
     if !chunks.is_empty() {
         traffic.exchange(stage.parties, BLOCK);
     }
+    match stage.backend {
+        Backend::Garbled => {
+            chunks.iter().for_each(|gates| chunk(stage, *gates, &mut traffic));
+            for garbler in stage.parties.without(stage.evaluator).iter() {
+                // Labels of what enters, and the share of the gate check.
+                traffic.send(garbler, stage.evaluator, (entered + soldered) * BLOCK + BLOCK);
+            }
+        }
+        Backend::Interactive => layers(stage, &mut traffic),
+    }
     release(stage, &mut traffic);
     traffic
+}
+
+/// A bit per gate to all, layer by layer, and MACs after every block of layers (PROTOCOL.md §9).
+fn layers(stage: &Stage, traffic: &mut Traffic) {
+    let (mut bytes, mut unchecked) = (0, 0);
+    for gates in stage.program.layers().gates() {
+        bytes += packed(*gates);
+        unchecked += gates;
+        if unchecked >= BLOCK_GATES {
+            (bytes, unchecked) = (bytes + BLOCK, 0);
+        }
+    }
+    let last = if unchecked > 0 { BLOCK } else { 0 };
+    traffic.exchange(stage.parties, bytes + last);
 }
 
 /// Bits and MACs of each owner's masks to it, its challenge, its masked input, an echo; the wires.
@@ -76,7 +100,7 @@ fn solder(stage: &Stage, stages: &[Stage], traffic: &mut Traffic) -> u64 {
                     outside.iter().for_each(|to| traffic.send(member, to, bytes));
                 }
             }
-            _ if evaluator_of(*child, stages) != Some(stage.evaluator) => relabelled += wires,
+            _ if garbled_by(*child, stages) != Some(stage.evaluator) => relabelled += wires,
             _ => {}
         }
     }
@@ -90,16 +114,16 @@ fn solder(stage: &Stage, stages: &[Stage], traffic: &mut Traffic) -> u64 {
     crossing + relabelled
 }
 
-fn evaluator_of(id: StageId, stages: &[Stage]) -> Option<PartyId> {
-    stages.iter().find(|stage| stage.id == id).map(|stage| stage.evaluator)
+/// The evaluator of an earlier stage, if it was garbled.
+fn garbled_by(id: StageId, stages: &[Stage]) -> Option<PartyId> {
+    let stage = stages.iter().find(|stage| stage.id == id);
+    stage.filter(|stage| stage.backend == Backend::Garbled).map(|stage| stage.evaluator)
 }
 
-/// Openings for the products, tables, colours, the evaluator's report.
+/// Tables, colours, the evaluator's report.
 fn chunk(stage: &Stage, gates: u64, traffic: &mut Traffic) {
-    let n = stage.parties.len() as u64;
-    let rows = if n == 2 { 2 } else { (3 * n).saturating_sub(4) };
+    let rows = (3 * stage.parties.len() as u64).saturating_sub(4);
     let garblers = stage.parties.without(stage.evaluator);
-    traffic.exchange(stage.parties, packed(2 * gates));
     for garbler in garblers.iter() {
         traffic.send(garbler, stage.evaluator, gates * rows * BLOCK);
         traffic.send(stage.evaluator, garbler, packed(gates) + BLOCK + DIGEST);

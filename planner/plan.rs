@@ -117,7 +117,7 @@ impl Plan {
         self.participants.iter().map(bound).max().unwrap_or(0)
     }
 
-    /// Payload bytes on each link, exactly: session, preprocessing, stages.
+    /// Payload bytes on each link: session, preprocessing, stages.
     pub fn traffic(&self) -> Traffic {
         traffic::plan(self.participants, &self.stages)
     }

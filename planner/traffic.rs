@@ -1,5 +1,5 @@
-//! Payload bytes that a plan sends, message by message as PROTOCOL.md §1–§7 has them: exact, and a
-//! function of public sizes only. A test compares them with what the engine counts.
+//! Payload bytes that a plan sends, counted message by message as the engine's scripts send them
+//! (PROTOCOL.md §1–§9): a function of public sizes only.
 
 mod batches;
 mod stages;

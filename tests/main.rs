@@ -8,4 +8,3 @@ mod leakage;
 mod shell;
 mod support;
 mod tidy;
-mod traffic;

@@ -8,3 +8,4 @@ mod leakage;
 mod shell;
 mod support;
 mod tidy;
+mod traffic;

@@ -1,5 +1,11 @@
 //! A party's identity: a private key and a self-signed certificate, pinned by fingerprint.
 
+mod signature;
+mod words;
+
+pub use signature::Signature;
+pub use words::three_words;
+
 use crate::failure::{Failure, Outcome};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -79,15 +85,27 @@ pub struct Identity {
 }
 
 impl Identity {
-    /// A new key and a certificate valid for ten years.
+    /// A new key and a certificate valid for ten years, for use on this machine.
     ///
     /// # Errors
     /// Unexpected when the machine has no randomness.
     pub fn generate(party: &str) -> Outcome<(Self, String)> {
+        Self::generate_at(party, None)
+    }
+
+    /// A new key and a certificate valid for ten years, that names the loopback interface and
+    /// `host`, a DNS name or an IP address. Parties go by the fingerprint alone; clients of other
+    /// make also compare names.
+    ///
+    /// # Errors
+    /// Unexpected when the machine has no randomness; usage for a malformed host.
+    pub fn generate_at(party: &str, host: Option<&str>) -> Outcome<(Self, String)> {
         let failed = |error: rcgen::Error| Failure::unexpected(format!("new identity: {error}"));
         let key = rcgen::KeyPair::generate().map_err(failed)?;
-        let mut parameters =
-            rcgen::CertificateParams::new(vec!["localhost".to_owned()]).map_err(failed)?;
+        let mut names = ["localhost", "127.0.0.1", "::1"].map(str::to_owned).to_vec();
+        names.extend(host.filter(|host| !names.iter().any(|name| name == host)).map(str::to_owned));
+        let mut parameters = rcgen::CertificateParams::new(names)
+            .map_err(|error| Failure::usage(format!("{}: {error}", host.unwrap_or_default())))?;
         parameters.distinguished_name.push(rcgen::DnType::CommonName, party);
         let now = SystemTime::now();
         parameters.not_before = now.into();

@@ -3,7 +3,8 @@
 use crate::ahead::MEMORY_BYTES;
 use crate::failure::{Failure, Outcome};
 use crate::identity::{Fingerprint, Identity};
-use crate::tables::{DeclaredColumn, DeclaredTable, Source};
+use crate::tables::postgres::Relation;
+use crate::tables::{DeclaredColumn, DeclaredTable, FileFormat, Source};
 use senate_circuit::PartyId;
 use senate_planner::catalog::Federation;
 use serde::Deserialize;
@@ -12,7 +13,8 @@ use std::path::{Path, PathBuf};
 
 /// Name of the public file.
 pub const FEDERATION_FILE: &str = "federation.toml";
-const PARTY_FILE: &str = "party.toml";
+/// Name of a party's private file.
+pub const PARTY_FILE: &str = "party.toml";
 
 /// A federation as this machine sees it.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -143,7 +145,7 @@ impl PartyConfig {
                 let why = "this party holds no such table";
                 return Err(Failure::usage(why).at(place));
             }
-            let source = entry.source(&folder).map_err(|failure| failure.at(place))?;
+            let source = entry.source(&folder, &table).map_err(|failure| failure.at(place))?;
             sources.insert(table, source);
         }
         let identity = folder.join(file.identity.key);
@@ -180,6 +182,27 @@ impl PartyConfig {
     }
 }
 
+/// The identity file of a party whose federation.toml is still to be made.
+///
+/// # Errors
+/// Usage when its party.toml is unreadable.
+pub fn identity_path(folder: &Path, party: &str) -> Outcome<PathBuf> {
+    #[derive(Deserialize, Default)]
+    struct File {
+        #[serde(default)]
+        identity: IdentityEntry,
+    }
+    let own = folder.join(party);
+    let path = own.join(PARTY_FILE);
+    let file = match std::fs::read_to_string(&path) {
+        Ok(text) => toml::from_str::<File>(&text)
+            .map_err(|error| Failure::usage(error.to_string()).at(path.display()))?,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => File::default(),
+        Err(error) => return Err(Failure::usage(error.to_string()).at(path.display())),
+    };
+    Ok(own.join(file.identity.key))
+}
+
 #[derive(Deserialize, Default)]
 #[serde(deny_unknown_fields, default)]
 struct PartyFile {
@@ -207,6 +230,7 @@ struct AcceptEntry {
     from: Vec<String>,
 }
 
+/// A `[source.TABLE]` section.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct AheadEntry {
@@ -224,16 +248,44 @@ impl Default for AheadEntry {
 struct SourceEntry {
     csv: Option<PathBuf>,
     parquet: Option<PathBuf>,
+    #[serde(default)]
+    ignore: Vec<String>,
+    postgres: Option<String>,
+    query: Option<String>,
+    table: Option<String>,
+    ca: Option<PathBuf>,
 }
 
 impl SourceEntry {
-    fn source(self, folder: &Path) -> Outcome<Source> {
-        match (self.csv, self.parquet) {
-            (Some(path), None) => Ok(Source::Csv(folder.join(path))),
-            (None, Some(path)) => Ok(Source::Parquet(folder.join(path))),
-            _ => Err(Failure::usage("exactly one of `csv` and `parquet` names the source")),
+    fn source(self, folder: &Path, table: &str) -> Outcome<Source> {
+        let is_relational = self.query.is_some() || self.table.is_some() || self.ca.is_some();
+        match (self.csv, self.parquet, self.postgres) {
+            (None, None, Some(url)) if self.ignore.is_empty() => {
+                if self.query.is_some() && self.table.is_some() {
+                    return Err(Failure::usage("one of `query` and `table` names the rows"));
+                }
+                let table = self.table.unwrap_or_else(|| table.to_owned());
+                let ca = self.ca.map(|ca| folder.join(ca));
+                let relation = Relation { url, query: self.query, table, ca };
+                relation.check()?;
+                Ok(Source::Postgres(relation))
+            }
+            (None, None, Some(_)) => Err(Failure::usage("`ignore` is for files")
+                .with_remedy("columns that are not declared are not read from a database")),
+            (Some(_), None, None) | (None, Some(_), None) if is_relational => {
+                Err(Failure::usage("`query`, `table` and `ca` go with `postgres`"))
+            }
+            (Some(path), None, None) => Ok(file(FileFormat::Csv, folder, path, self.ignore)),
+            (None, Some(path), None) => Ok(file(FileFormat::Parquet, folder, path, self.ignore)),
+            _ => {
+                Err(Failure::usage("exactly one of `csv`, `parquet`, `postgres` names the source"))
+            }
         }
     }
+}
+
+fn file(format: FileFormat, folder: &Path, path: PathBuf, ignored: Vec<String>) -> Source {
+    Source::File { format, path: folder.join(path), ignored }
 }
 
 #[cfg(test)]
@@ -295,7 +347,22 @@ held_by = [ { party = "a", capacity = 10 }, { party = "b", capacity = 20 } ]
         let config = config.unwrap();
         assert_eq!((config.accept.len(), config.ahead_bytes), (1, 0));
         let path = folder.path().join("a/rows.parquet");
-        assert_eq!(config.source("t").unwrap(), Source::Parquet(path));
+        assert_eq!(config.source("t").unwrap(), Source::parquet(path));
+    }
+
+    #[test]
+    fn a_source_can_be_a_database() {
+        let url = "postgresql://u@localhost/ehr";
+        let (_folder, config) = workspace(Some(&format!("[source.t]\npostgres = \"{url}\"\n")));
+        let relation = Relation { url: url.into(), query: None, table: "t".into(), ca: None };
+        assert_eq!(config.unwrap().source("t").unwrap(), Source::Postgres(relation));
+        let with_query = format!("[source.t]\npostgres = \"{url}\"\nquery = \"SELECT 1\"\n");
+        let Source::Postgres(relation) =
+            workspace(Some(&with_query)).1.unwrap().source("t").unwrap()
+        else {
+            panic!("another source");
+        };
+        assert_eq!(relation.query.as_deref(), Some("SELECT 1"));
     }
 
     #[test]
@@ -305,6 +372,10 @@ held_by = [ { party = "a", capacity = 10 }, { party = "b", capacity = 20 } ]
             "[source.x]\ncsv = \"x.csv\"\n",
             "[source.t]\n",
             "[source.t]\ncsv = \"a\"\nparquet = \"b\"\n",
+            "[source.t]\ncsv = \"a\"\nquery = \"b\"\n",
+            "[source.t]\npostgres = \"postgresql://u@localhost/d\"\nignore = [\"b\"]\n",
+            "[source.t]\npostgres = \"postgresql://u:p@localhost/d\"\n",
+            "[source.t]\npostgres = \"postgresql://u@db.example.org/d\"\n",
             "[policy]\nallow = \"everything\"\n",
             "not toml",
         ] {

@@ -31,6 +31,16 @@ impl Fingerprint {
         bytes.copy_from_slice(digest.as_ref());
         Self(bytes)
     }
+
+    /// From the digest itself.
+    pub fn from_bytes(bytes: [u8; 32]) -> Self {
+        Self(bytes)
+    }
+
+    /// The digest itself.
+    pub fn bytes(&self) -> [u8; 32] {
+        self.0
+    }
 }
 
 impl fmt::Display for Fingerprint {
@@ -167,6 +177,17 @@ pub fn write_private(path: &Path, pem: &str) -> Outcome<()> {
         .map_err(|error| Failure::usage(format!("{}: {error}", path.display())))
 }
 
+/// Whether only its owner can read the file; true where files have no such permissions.
+pub fn is_private(path: &Path) -> bool {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        std::fs::metadata(path).is_ok_and(|found| found.permissions().mode().trailing_zeros() >= 6)
+    }
+    #[cfg(not(unix))]
+    path.exists()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -188,11 +209,12 @@ mod tests {
         write_private(&path, &pem).unwrap();
         assert_eq!(Identity::read(&path).unwrap().fingerprint(), identity.fingerprint());
         assert!(write_private(&path, &pem).is_err());
+        assert!(is_private(&path));
         #[cfg(unix)]
         {
             use std::os::unix::fs::PermissionsExt;
-            let mode = std::fs::metadata(&path).unwrap().permissions().mode();
-            assert_eq!(mode & 0o777, 0o600);
+            std::fs::set_permissions(&path, PermissionsExt::from_mode(0o640)).unwrap();
+            assert!(!is_private(&path));
         }
     }
 

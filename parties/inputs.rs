@@ -22,7 +22,7 @@ pub struct Inputs {
     pub plain: BTreeMap<usize, RecordBatch>,
 }
 
-/// Reads the party's tables, checks them, and runs its local tasks.
+/// Reads the tables that the party's local tasks name, checks them, and runs the tasks.
 ///
 /// # Errors
 /// Input when a row violates the declared schema, a capacity or a bound.
@@ -33,17 +33,18 @@ pub async fn compute(
     agreement: &Agreement,
 ) -> Outcome<Inputs> {
     let mut inputs = Inputs::default();
-    let mut tasks =
-        agreement.plan.locals.iter().enumerate().filter(|(_, task)| task.party == me).peekable();
-    if tasks.peek().is_none() {
-        return Ok(inputs);
-    }
+    let tasks: Vec<_> =
+        agreement.plan.locals.iter().enumerate().filter(|(_, task)| task.party == me).collect();
+    let name = workspace.federation.party_name(me);
+    let needs = tables::needs(tasks.iter().map(|(_, task)| &task.plan), &name)
+        .map_err(|error| Failure::unexpected(format!("reading a plan: {error}")))?;
     let mut tables = Tables::new();
     for table in workspace.tables_of(me) {
-        let rows = tables::load(&table, &config.source(&table.name)?)?;
-        tables.insert((table.party, table.name), rows);
+        if let Some(need) = needs.get(&table.name) {
+            let rows = tables::load_needed(&table, &config.source(&table.name)?, need).await?;
+            tables.insert((table.party, table.name), rows);
+        }
     }
-    let name = workspace.federation.party_name(me);
     for (slot, task) in tasks {
         check_bounds(&agreement.bounds, me, &name, &task.plan, &tables).await?;
         let batch = local::run(&task.plan, &tables).await;

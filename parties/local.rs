@@ -4,8 +4,9 @@ mod checked;
 
 use crate::failure::{Failure, Outcome};
 use datafusion::arrow::compute::{cast, concat_batches};
+use datafusion::arrow::datatypes::Schema;
 use datafusion::arrow::error::ArrowError;
-use datafusion::arrow::record_batch::RecordBatch;
+use datafusion::arrow::record_batch::{RecordBatch, RecordBatchOptions};
 use datafusion::common::tree_node::{Transformed, TreeNodeRecursion};
 use datafusion::common::{DataFusionError, TableReference};
 use datafusion::dataframe::DataFrame;
@@ -109,10 +110,18 @@ fn bind(scan: &TableScan, tables: &Tables) -> Result<LogicalPlan, DataFusionErro
     let rows = tables.get(&name).ok_or_else(|| {
         DataFusionError::Plan(format!("the plan names {}.{} outside its party", name.0, name.1))
     })?;
-    let schema = scan.source.schema();
-    let columns = rows.columns().iter().zip(schema.fields());
-    let columns = columns.map(|(column, field)| cast(column, field.data_type()));
-    let rows = RecordBatch::try_new(Arc::clone(&schema), columns.collect::<Result<_, _>>()?)?;
+    // Columns that no scan needs may not have been read.
+    let declared = scan.source.schema();
+    let there = declared.fields().iter().filter_map(|field| {
+        rows.column_by_name(field.name()).map(|column| (Arc::clone(field), column))
+    });
+    let (fields, columns): (Vec<_>, Vec<_>) = there.unzip();
+    let columns =
+        columns.iter().zip(&fields).map(|(column, field)| cast(column, field.data_type()));
+    let columns = columns.collect::<Result<Vec<_>, _>>()?;
+    let schema = Arc::new(Schema::new(fields));
+    let options = RecordBatchOptions::new().with_row_count(Some(rows.num_rows()));
+    let rows = RecordBatch::try_new_with_options(Arc::clone(&schema), columns, &options)?;
     let table = MemTable::try_new(schema, vec![vec![rows]])?;
     let source = provider_as_source(Arc::new(table));
     let mut builder = LogicalPlanBuilder::scan(scan.table_name.clone(), source, None)?;
@@ -154,7 +163,7 @@ fn is_overflow(error: &ArrowError) -> bool {
 mod tests {
     use super::*;
     use datafusion::arrow::array::{Int32Array, Int64Array, StringArray};
-    use datafusion::arrow::datatypes::{DataType, Field, Schema};
+    use datafusion::arrow::datatypes::{DataType, Field};
     use datafusion::logical_expr::builder::LogicalTableSource;
     use datafusion::prelude::{col, lit};
 
@@ -193,6 +202,18 @@ mod tests {
         let result = run(&plan.build().unwrap(), &tables()).await.unwrap();
         let counts = result.column(0).as_any().downcast_ref::<Int64Array>().unwrap();
         assert_eq!(counts.values().to_vec(), [3]);
+    }
+
+    #[tokio::test]
+    async fn columns_that_are_not_needed_need_not_be_there() {
+        let plan = scan(vec![], Some(vec![0])).build().unwrap();
+        let mut tables = tables();
+        let narrow = rows().project(&[0]).unwrap();
+        tables.insert(("a".to_owned(), "t".to_owned()), narrow.clone());
+        let result = run(&plan, &tables).await.unwrap();
+        assert_eq!(result.columns(), narrow.columns());
+        let plan = scan(vec![], None).build().unwrap();
+        assert_eq!(run(&plan, &tables).await.unwrap().num_columns(), 1);
     }
 
     #[tokio::test]

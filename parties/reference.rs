@@ -29,7 +29,7 @@ pub async fn answer(workspace: &Workspace, sql: &str) -> Outcome<RecordBatch> {
         let config = PartyConfig::read(workspace, party)?;
         schema(&context, &workspace.federation.party_name(party)).map_err(failed)?;
         for table in workspace.tables_of(party) {
-            let rows = tables::load(&table, &config.source(&table.name)?)?;
+            let rows = tables::load(&table, &config.source(&table.name)?).await?;
             holder(&context, &table, rows.clone()).map_err(failed)?;
             parts.entry(table.name).or_default().push(rows);
         }

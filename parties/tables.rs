@@ -1,15 +1,24 @@
 //! A party's own tables: read strictly against the declared schema, and queried with DataFusion.
 
+mod check;
 mod csv;
+mod files;
+mod needs;
+pub mod postgres;
 pub mod values;
 
+pub(crate) use check::Cells;
+pub use files::FileFormat;
+pub(crate) use files::{file_records, parquet_batches};
+pub use needs::{Need, needs};
+
 use crate::failure::{Failure, Outcome};
+use check::{Lines, check};
 use datafusion::arrow::datatypes::{Field, Schema, SchemaRef};
 use datafusion::arrow::record_batch::RecordBatch;
-use datafusion::parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use postgres::Relation;
 use senate_planner::ir::Value;
 use senate_planner::types::ColumnType;
-use std::collections::HashSet;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -43,23 +52,37 @@ pub struct DeclaredTable {
 impl DeclaredTable {
     /// The Arrow schema of the declared columns.
     pub fn schema(&self) -> SchemaRef {
-        let field = |column: &DeclaredColumn| {
-            Field::new(&column.name, values::arrow_type(column.kind.sql), column.kind.nullable)
-        };
         Arc::new(Schema::new(self.columns.iter().map(field).collect::<Vec<_>>()))
     }
 }
 
-/// A file that holds a table.
+/// Where a table's rows are.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Source {
-    /// Comma-separated values with a header.
-    Csv(PathBuf),
-    /// Parquet.
-    Parquet(PathBuf),
+    /// A file, or a directory of part files.
+    File {
+        /// How it is written.
+        format: FileFormat,
+        /// Where it is.
+        path: PathBuf,
+        /// Columns in it that are no part of the declared table and are left out.
+        ignored: Vec<String>,
+    },
+    /// A relation in a PostgreSQL database.
+    Postgres(Relation),
 }
 
 impl Source {
+    /// Comma-separated values with a header.
+    pub fn csv(path: PathBuf) -> Self {
+        Self::File { format: FileFormat::Csv, path, ignored: Vec::new() }
+    }
+
+    /// Parquet: a file, or a directory of part files.
+    pub fn parquet(path: PathBuf) -> Self {
+        Self::File { format: FileFormat::Parquet, path, ignored: Vec::new() }
+    }
+
     /// `T.csv` or `T.parquet` in the party's folder.
     ///
     /// # Errors
@@ -67,8 +90,8 @@ impl Source {
     pub fn by_default(folder: &Path, table: &str) -> Outcome<Self> {
         let [csv, parquet] = ["csv", "parquet"].map(|kind| folder.join(format!("{table}.{kind}")));
         match (csv.exists(), parquet.exists()) {
-            (true, false) => Ok(Self::Csv(csv)),
-            (false, true) => Ok(Self::Parquet(parquet)),
+            (true, false) => Ok(Self::csv(csv)),
+            (false, true) => Ok(Self::parquet(parquet)),
             (true, true) => Err(Failure::input(format!(
                 "table {table} has both {} and {}",
                 csv.display(),
@@ -81,187 +104,86 @@ impl Source {
             }
         }
     }
+}
 
-    fn path(&self) -> &Path {
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Csv(path) | Self::Parquet(path) => path,
+            Self::File { path, .. } => path.display().fmt(f),
+            Self::Postgres(relation) => relation.fmt(f),
         }
     }
 }
 
-/// Where a cell stands, for messages that name party, file, line and column.
-struct Place<'a> {
+/// Where a cell stands, for messages that name party, table, source, row and column.
+pub(crate) struct Place<'a> {
     table: &'a DeclaredTable,
-    path: &'a Path,
-    unit: &'static str,
+    source: String,
 }
 
 impl Place<'_> {
-    fn violation(&self, line: usize, column: &str, why: impl fmt::Display) -> Failure {
-        let (unit, path) = (self.unit, self.path.display());
-        Failure::input(format!("{}: {path}: {unit} {line}, column {column}: {why}", self.party()))
+    fn violation(&self, spot: &str, column: &str, why: impl fmt::Display) -> Failure {
+        self.whole(format!("{spot}, column {column}: {why}"))
             .with_remedy("correct the data, or change the declaration at all parties")
     }
 
     fn whole(&self, why: impl fmt::Display) -> Failure {
-        Failure::input(format!("{}: {}: {why}", self.party(), self.path.display()))
-    }
-
-    fn party(&self) -> String {
-        format!("party {}, table {}", self.table.party, self.table.name)
+        let DeclaredTable { party, name, .. } = self.table;
+        Failure::input(format!("party {party}, table {name}: {}: {why}", self.source))
     }
 }
 
-/// Reads a table and checks every cell against the declaration.
+/// Reads a whole table and checks every cell against the declaration.
 ///
 /// # Errors
-/// Input, naming party, file, line and column of the first violation.
-pub fn load(table: &DeclaredTable, source: &Source) -> Outcome<RecordBatch> {
-    let path = source.path();
-    let (columns, first, unit) = match source {
-        Source::Csv(_) => {
-            let place = Place { table, path, unit: "line" };
-            let (columns, lines) = read_csv(&place)?;
-            (columns, Lines::Listed(lines), "line")
-        }
-        Source::Parquet(_) => {
-            let place = Place { table, path, unit: "row" };
-            (read_parquet(&place)?, Lines::Counted, "row")
-        }
-    };
-    let place = Place { table, path, unit };
-    check(&place, &columns, &first)?;
-    let arrays = table
-        .columns
-        .iter()
-        .zip(&columns)
-        .map(|(column, cells)| {
-            values::array(cells, column.kind.sql)
-                .map_err(|why| place.whole(format!("column {}: {why}", column.name)))
-        })
-        .collect::<Outcome<Vec<_>>>()?;
-    RecordBatch::try_new(table.schema(), arrays).map_err(|error| place.whole(error))
+/// Input, naming party, source, row and column of the first violation.
+pub async fn load(table: &DeclaredTable, source: &Source) -> Outcome<RecordBatch> {
+    load_needed(table, source, &Need::default()).await
 }
 
-/// Cells of one column.
-type Cells = Vec<Option<Value>>;
-
-/// How rows are numbered in messages.
-enum Lines {
-    Listed(Vec<usize>),
-    Counted,
-}
-
-impl Lines {
-    fn of(&self, row: usize) -> usize {
-        match self {
-            Self::Listed(lines) => lines.get(row).copied().unwrap_or(0),
-            Self::Counted => row + 1,
+/// Reads a table: from a database only the needed columns and, where their filters translate, rows.
+/// Every cell that is read is checked against the declaration, the capacity for the whole table.
+///
+/// # Errors
+/// As [`load`]; lost when a database does not answer.
+pub async fn load_needed(
+    table: &DeclaredTable,
+    source: &Source,
+    need: &Need,
+) -> Outcome<RecordBatch> {
+    let place = Place { table, source: source.to_string() };
+    match source {
+        Source::File { format, path, ignored } => {
+            let (columns, lines) = files::read(&place, *format, path, ignored)?;
+            let all: Vec<&DeclaredColumn> = table.columns.iter().collect();
+            batch(&place, &all, &columns, &lines)
+        }
+        Source::Postgres(relation) => {
+            let (read, columns) = postgres::read(&place, relation, need).await?;
+            batch(&place, &read, &columns, &Lines::Counted)
         }
     }
 }
 
-fn read_csv(place: &Place<'_>) -> Outcome<(Vec<Cells>, Vec<usize>)> {
-    let text = std::fs::read_to_string(place.path).map_err(|error| place.whole(error))?;
-    let records =
-        csv::records(&text).map_err(|(line, why)| place.whole(format!("line {line}: {why}")))?;
-    let mut records = records.into_iter();
-    let header = records.next().map(|record| record.fields).unwrap_or_default();
-    let header: Vec<&str> = header.iter().map(|name| name.as_deref().unwrap_or("")).collect();
-    let positions = positions(place, &header)?;
-    let columns = &place.table.columns;
-    let (mut cells, mut lines) = (vec![Vec::new(); columns.len()], Vec::new());
-    for record in records {
-        if record.fields.len() != header.len() {
-            let (found, wanted) = (record.fields.len(), header.len());
-            return Err(place
-                .whole(format!("line {}: {found} fields under {wanted} headings", record.line)));
-        }
-        for ((column, position), cells) in columns.iter().zip(&positions).zip(&mut cells) {
-            let text = record.fields.get(*position).cloned().flatten();
-            let cell = text.map(|text| values::parse(&text, column.kind.sql)).transpose();
-            cells.push(cell.map_err(|why| place.violation(record.line, &column.name, why))?);
-        }
-        lines.push(record.line);
-    }
-    Ok((cells, lines))
+/// The checked cells of these columns.
+fn batch(
+    place: &Place<'_>,
+    declared: &[&DeclaredColumn],
+    columns: &[Cells],
+    lines: &Lines,
+) -> Outcome<RecordBatch> {
+    check(place, declared, columns, lines)?;
+    let arrays = declared.iter().zip(columns).map(|(column, cells)| {
+        values::array(cells, column.kind.sql)
+            .map_err(|why| place.whole(format!("column {}: {why}", column.name)))
+    });
+    let arrays = arrays.collect::<Outcome<Vec<_>>>()?;
+    let schema = Schema::new(declared.iter().map(|column| field(column)).collect::<Vec<_>>());
+    RecordBatch::try_new(Arc::new(schema), arrays).map_err(|error| place.whole(error))
 }
 
-/// Position of every declared column in the header; no other heading is accepted.
-fn positions(place: &Place<'_>, header: &[&str]) -> Outcome<Vec<usize>> {
-    let declared = &place.table.columns;
-    for heading in header {
-        if !declared.iter().any(|column| column.name == *heading) {
-            return Err(place.whole(format!("line 1: column `{heading}` is not declared")));
-        }
-    }
-    let position = |column: &DeclaredColumn| {
-        let mut found = header.iter().enumerate().filter(|(_, heading)| **heading == column.name);
-        match (found.next(), found.next()) {
-            (Some((position, _)), None) => Ok(position),
-            (None, _) => {
-                Err(place.whole(format!("line 1: declared column `{}` is missing", column.name)))
-            }
-            _ => Err(place.whole(format!("line 1: column `{}` occurs twice", column.name))),
-        }
-    };
-    declared.iter().map(position).collect()
-}
-
-fn read_parquet(place: &Place<'_>) -> Outcome<Vec<Cells>> {
-    let file = std::fs::File::open(place.path).map_err(|error| place.whole(error))?;
-    let reader = ParquetRecordBatchReaderBuilder::try_new(file)
-        .and_then(|builder| builder.build())
-        .map_err(|error| place.whole(error))?;
-    let schema = datafusion::arrow::record_batch::RecordBatchReader::schema(&reader);
-    let header: Vec<&str> = schema.fields().iter().map(|field| field.name().as_str()).collect();
-    let positions = positions(place, &header)?;
-    let mut cells = vec![Vec::new(); place.table.columns.len()];
-    for batch in reader {
-        let batch = batch.map_err(|error| place.whole(error))?;
-        let wanted = place.table.columns.iter().zip(&positions);
-        for ((column, position), cells) in wanted.zip(&mut cells) {
-            let array =
-                batch.columns().get(*position).ok_or_else(|| place.whole("a short batch"))?;
-            let more = values::values(array, column.kind.sql)
-                .map_err(|why| place.whole(format!("column {}: {why}", column.name)))?;
-            cells.extend(more);
-        }
-    }
-    Ok(cells)
-}
-
-/// Capacity, NOT NULL, domain, dictionary and uniqueness.
-fn check(place: &Place<'_>, columns: &[Cells], lines: &Lines) -> Outcome<()> {
-    let rows = columns.first().map_or(0, Vec::len);
-    if rows > place.table.capacity as usize {
-        let capacity = place.table.capacity;
-        return Err(place
-            .whole(format!("{rows} rows exceed the declared capacity {capacity}"))
-            .with_remedy("raise the capacity in federation.toml at all parties"));
-    }
-    for (column, cells) in place.table.columns.iter().zip(columns) {
-        let mut seen = HashSet::new();
-        for (row, cell) in cells.iter().enumerate() {
-            let violation = |why: &str| Err(place.violation(lines.of(row), &column.name, why));
-            let Some(value) = cell else {
-                if column.kind.nullable {
-                    continue;
-                }
-                return violation("NULL in a NOT NULL column");
-            };
-            if let Err(why) = values::in_domain(value, &column.kind) {
-                return violation(&why);
-            }
-            if column.values.as_ref().is_some_and(|values| !values.contains(value)) {
-                return violation("a value outside the declared values");
-            }
-            if column.unique && !seen.insert(value) {
-                return violation("a value that occurs twice in a unique column");
-            }
-        }
-    }
-    Ok(())
+fn field(column: &DeclaredColumn) -> Field {
+    Field::new(&column.name, values::arrow_type(column.kind.sql), column.kind.nullable)
 }
 
 #[cfg(test)]
@@ -284,11 +206,15 @@ mod tests {
         DeclaredTable { party: "a".into(), name: "t".into(), columns, capacity: 3 }
     }
 
+    fn wait<T>(work: impl Future<Output = T>) -> T {
+        futures_executor::block_on(work)
+    }
+
     fn load_csv(text: &str) -> Outcome<RecordBatch> {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("t.csv");
         std::fs::write(&path, text).unwrap();
-        load(&table(), &Source::Csv(path))
+        wait(load(&table(), &Source::csv(path)))
     }
 
     fn refused(text: &str) -> String {
@@ -338,10 +264,10 @@ mod tests {
         let mut writer = ArrowWriter::try_new(file, batch.schema(), None).unwrap();
         writer.write(&batch).unwrap();
         writer.close().unwrap();
-        assert_eq!(load(&table(), &Source::Parquet(path.clone())).unwrap(), batch);
+        assert_eq!(wait(load(&table(), &Source::parquet(path.clone()))).unwrap(), batch);
         let mut narrow = table();
         narrow.capacity = 1;
-        assert_eq!(load(&narrow, &Source::Parquet(path)).unwrap_err().cause.exit_code(), 6);
+        assert_eq!(wait(load(&narrow, &Source::parquet(path))).unwrap_err().cause.exit_code(), 6);
     }
 
     #[test]
@@ -352,5 +278,40 @@ mod tests {
         assert!(Source::by_default(folder.path(), "t").is_ok());
         std::fs::write(folder.path().join("t.parquet"), "").unwrap();
         assert_eq!(Source::by_default(folder.path(), "t").unwrap_err().cause.exit_code(), 6);
+    }
+
+    #[test]
+    fn a_directory_of_part_files_is_one_table_and_violations_name_the_part() {
+        let folder = tempfile::tempdir().unwrap();
+        let part = |name: &str, csv: &str| {
+            let batch = load_csv(csv).unwrap();
+            let file = std::fs::File::create(folder.path().join(name)).unwrap();
+            let mut writer = ArrowWriter::try_new(file, batch.schema(), None).unwrap();
+            writer.write(&batch).unwrap();
+            writer.close().unwrap();
+        };
+        let source = Source::parquet(folder.path().to_owned());
+        assert!(wait(load(&table(), &source)).unwrap_err().message.contains("no part file"));
+        part("part-1.parquet", "id,name\n3,c\n");
+        part("part-0.parquet", "id,name\n1,a\n2,\n");
+        std::fs::write(folder.path().join("_SUCCESS"), "").unwrap();
+        let whole = load_csv("id,name\n1,a\n2,\n3,c\n").unwrap();
+        assert_eq!(wait(load(&table(), &source)).unwrap(), whole);
+        part("part-1.parquet", "id,name\n2,c\n");
+        let message = wait(load(&table(), &source)).unwrap_err().message;
+        assert!(message.contains("part-1.parquet: row 1, column id: a value that"), "{message}");
+        std::fs::create_dir(folder.path().join("day=1")).unwrap();
+        let message = wait(load(&table(), &source)).unwrap_err().message;
+        assert!(message.contains("day=1"), "{message}");
+    }
+
+    #[test]
+    fn columns_that_are_ignored_are_not_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("t.csv");
+        std::fs::write(&path, "id,ssn,name\n1,secret,a\n").unwrap();
+        let ignored = vec!["ssn".to_owned()];
+        let source = Source::File { format: FileFormat::Csv, path, ignored };
+        assert_eq!(wait(load(&table(), &source)).unwrap(), load_csv("id,name\n1,a\n").unwrap());
     }
 }

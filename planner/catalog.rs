@@ -3,6 +3,8 @@
 mod literal;
 mod parse;
 
+pub use literal::sql_type;
+
 use crate::ir::Value;
 use crate::types::ColumnType;
 use senate_circuit::PartyId;

@@ -184,7 +184,7 @@ pub enum Expr {
 }
 
 /// A constant.
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub enum Value {
     /// BOOLEAN.
     Boolean(bool),

@@ -209,7 +209,7 @@ pub(crate) fn values(array: &dyn Array, sql: SqlType) -> Result<Vec<Option<Value
 }
 
 /// A number as its SQL type prints it.
-fn text(number: i128, sql: SqlType) -> String {
+pub(crate) fn text(number: i128, sql: SqlType) -> String {
     let as_date = || match sql {
         SqlType::Date => Date32Array::from(vec![i32::try_from(number).ok()?])
             .value_as_date(0)

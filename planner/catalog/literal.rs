@@ -6,8 +6,11 @@ use crate::types::SqlType;
 /// Longest VARCHAR or BINARY, in bytes.
 const BYTES_MAX: u32 = 4096;
 
-/// The SQL type spelled `text`, or what is wrong with it.
-pub(super) fn sql_type(text: &str) -> Result<SqlType, String> {
+/// The SQL type spelled `text`.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn sql_type(text: &str) -> Result<SqlType, String> {
     let upper = text.trim().to_ascii_uppercase();
     let (name, arguments) = match upper.split_once('(') {
         None => (upper.as_str(), None),

@@ -1,0 +1,91 @@
+//! The type of a column from the text of its cells.
+
+use senate_planner::types::SqlType;
+
+/// What the cells seen so far can be.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+struct Guess {
+    any: bool,
+    not_boolean: bool,
+    not_integer: bool,
+    is_wide: bool,
+    not_number: bool,
+    not_date: bool,
+    whole_digits: usize,
+    scale: usize,
+}
+
+/// The type that all cells have; `None` when there is none to see.
+pub(super) fn guess<'a>(cells: impl IntoIterator<Item = &'a str>) -> Option<SqlType> {
+    let mut guess = Guess::default();
+    cells.into_iter().for_each(|cell| guess.see(cell));
+    guess.kind()
+}
+
+impl Guess {
+    fn see(&mut self, cell: &str) {
+        self.any = true;
+        let lower = cell.to_ascii_lowercase();
+        self.not_boolean |= !["true", "false", "t", "f"].contains(&lower.as_str());
+        self.not_date |= crate::tables::values::parse(cell, SqlType::Date).is_err();
+        let unsigned = cell.strip_prefix('-').unwrap_or(cell);
+        let (whole, fraction) = unsigned.split_once('.').unwrap_or((unsigned, ""));
+        let are_digits = |part: &str| part.bytes().all(|byte| byte.is_ascii_digit());
+        // 01234 is a name that looks like a number.
+        let is_name = whole.len() > 1 && whole.starts_with('0');
+        let is_number = !whole.is_empty()
+            && !is_name
+            && are_digits(whole)
+            && are_digits(fraction)
+            && !unsigned.ends_with('.');
+        self.not_number |= !is_number;
+        self.not_integer |= !fraction.is_empty() || cell.parse::<i64>().is_err();
+        self.is_wide |= cell.parse::<i32>().is_err();
+        self.whole_digits = self.whole_digits.max(whole.len());
+        self.scale = self.scale.max(fraction.len());
+    }
+
+    fn kind(self) -> Option<SqlType> {
+        // What nothing fits is text.
+        const TEXT: SqlType = SqlType::Varchar { bytes: 4096 };
+        if !self.any {
+            return None;
+        }
+        Some(match self {
+            Self { not_boolean: false, .. } => SqlType::Boolean,
+            Self { not_date: false, .. } => SqlType::Date,
+            Self { not_number: true, .. } => TEXT,
+            Self { not_integer: false, is_wide: false, .. } => SqlType::Int,
+            Self { not_integer: false, .. } => SqlType::BigInt,
+            _ => decimal(self.whole_digits, self.scale).unwrap_or(TEXT),
+        })
+    }
+}
+
+/// A decimal with room for these digits; only the scale follows them closely.
+fn decimal(whole_digits: usize, scale: usize) -> Option<SqlType> {
+    let needed = whole_digits.max(1) + scale;
+    let precision = [9, 18, 38].into_iter().find(|most| usize::from(*most) >= needed)?;
+    Some(SqlType::Decimal { precision, scale: i8::try_from(scale).ok()? })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_that_only_looks_like_a_number_stays_text() {
+        let text = SqlType::Varchar { bytes: 4096 };
+        for cells in [&["01234"][..], &["1e3"], &["1."], &["1", "x"], &["+1"], &[""]] {
+            assert_eq!(guess(cells.iter().copied()), Some(text), "{cells:?}");
+        }
+        let decimal = SqlType::Decimal { precision: 18, scale: 2 };
+        assert_eq!(guess(["12345678.5", "-0.25", "3"]), Some(decimal));
+        assert_eq!(guess(["99999999999999999999"]), {
+            Some(SqlType::Decimal { precision: 38, scale: 0 })
+        });
+        assert_eq!(guess(["0", "-7"]), Some(SqlType::Int));
+        assert_eq!(guess(["1", "0"]), Some(SqlType::Int), "digits are no truth values");
+        assert_eq!(guess([]), None);
+    }
+}

@@ -1,0 +1,77 @@
+//! What `senate publish` shows, asks and writes.
+
+use super::{Host, done, refused};
+use std::fs;
+use std::io::Write;
+use std::process::Stdio;
+
+const PEOPLE: &str = "id,name,born,income\n1,Zaphod,1980-02-03,100.50\n2,Trillian,1990-12-31,7\n";
+
+#[test]
+fn only_what_is_shown_leaves_and_nothing_is_written_before_a_yes() {
+    let host = Host::new("org_a");
+    host.put("people.csv", PEOPLE);
+    let before = host.federation();
+    let dry = host.senate(&["publish", "people", "--dry-run"]).output().unwrap();
+    let said = String::from_utf8_lossy(&dry.stderr).into_owned() + &done(&dry);
+    for words in ["name = \"people\"", "VARCHAR(8)", "DECIMAL(9,2)", "capacity = 64", "at most 64"]
+    {
+        assert!(said.contains(words), "{said}");
+    }
+    for cell in ["Zaphod", "1980", "100.5", "1990"] {
+        assert!(!said.contains(cell), "{said}");
+    }
+    refused(&host.senate(&["publish", "people"]).output().unwrap(), 3);
+    assert_eq!(host.federation(), before);
+    let mut asked = host.senate(&["publish", "people", "--range", "born", "--unique", "id"]);
+    let mut asked = asked.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    asked.stdin.take().unwrap().write_all(b"yes\n").unwrap();
+    assert!(asked.wait().unwrap().success());
+    let after = host.federation();
+    assert!(after.starts_with(before.trim_end()), "{after}");
+    assert!(after.contains("min = \"1980-02-03\", max = \"1990-12-31\""), "{after}");
+    assert!(after.contains("{ name = \"id\", type = \"INT\", unique = true }"), "{after}");
+    assert!(!host.home().join("party.toml").exists(), "the file is found without a section");
+}
+
+#[test]
+fn a_source_elsewhere_is_written_into_the_private_file() {
+    let host = Host::new("org_a");
+    let elsewhere = tempfile::tempdir().unwrap();
+    let path = elsewhere.path().join("export.csv");
+    fs::write(&path, PEOPLE).unwrap();
+    host.put("party.toml", "# ours\n[accept]\nfrom = []\n");
+    let file = path.display().to_string();
+    let publish = ["publish", "people", "--csv", &file, "--exclude", "name", "--yes"];
+    done(&host.senate(&publish).output().unwrap());
+    let private = fs::read_to_string(host.home().join("party.toml")).unwrap();
+    assert!(
+        private.starts_with("# ours\n") && private.contains("ignore = [\"name\"]"),
+        "{private}"
+    );
+    assert!(private.contains("export.csv") && !host.federation().contains("export"));
+    assert!(!host.federation().contains("\"name\", type"), "{}", host.federation());
+}
+
+#[test]
+fn rows_that_break_what_would_be_declared_are_refused() {
+    let host = Host::new("org_a");
+    host.put("people.csv", PEOPLE);
+    for (words, exit, why) in [
+        (["--capacity", "1"], 6, "2 rows exceed the declared capacity 1"),
+        (["--range", "id=0..1"], 6, "column id: a value outside 0 to 1"),
+        (["--column", "name=INT"], 6, "column \"name\": not a value of type INT"),
+        (["--column", "name=FLOAT"], 2, "unknown type"),
+        (["--unique", "nothing"], 2, "there is no column `nothing`"),
+        (["--range", "id=5"], 2, "write NAME=LOW..HIGH"),
+        (["--csv", "/no/such/file"], 2, "/no/such/file"),
+        (["--postgres", "postgresql://u:secret@localhost/d"], 2, "a password in a connection URL"),
+    ] {
+        let publish = [&["publish", "people", "--yes"], words.as_slice()].concat();
+        let stderr = refused(&host.senate(&publish).output().unwrap(), exit);
+        assert!(stderr.contains(why) && !stderr.contains("secret@"), "{stderr}");
+    }
+    let stranger = Host { name: "nobody", ..host };
+    let stderr = refused(&stranger.senate(&["publish", "people"]).output().unwrap(), 2);
+    assert!(stderr.contains("senate init --as"), "{stderr}");
+}

@@ -6,8 +6,11 @@ mod claim;
 mod join;
 mod lanes;
 mod prepare;
+mod probe;
 mod reports;
 mod shelf;
+
+pub(crate) use probe::unix_ms;
 
 use crate::config::{PartyConfig, Workspace};
 use crate::failure::{Failure, Outcome};
@@ -149,6 +152,10 @@ impl Daemon {
         let Some(peer) = position(&self.pinned, connection.peer()).and_then(PartyId::new) else {
             return tracing::warn!("a peer that is no party");
         };
+        // Who looks wants to know what differs.
+        if matches!(hello.purpose, Purpose::Probe) {
+            return self.probe(connection).await;
+        }
         if hello.version != VERSION || hello.federation != self.federation.digest {
             return self.disagree(peer, connection, hello).await;
         }
@@ -212,7 +219,7 @@ impl Daemon {
                 connection.send(&Reply::Failed(failure)).await
             }
             Purpose::Announce(_) => connection.send(&Verdict::Refused(reason)).await,
-            Purpose::Prepare(_) | Purpose::Lane(..) => Ok(()),
+            Purpose::Prepare(_) | Purpose::Lane(..) | Purpose::Probe => Ok(()),
         };
     }
 

@@ -42,7 +42,41 @@ pub(crate) enum Purpose {
     Prepare(Preparation),
     /// A lane of a session that was announced. Not answered.
     Lane(SessionId, LaneKind),
+    /// A member looks at the daemon, whatever version and federation.toml either has. Answered by a
+    /// [`Condition`]; then [`Check`]s.
+    Probe,
 }
+
+/// What a daemon is.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub(crate) struct Condition {
+    /// Its version.
+    pub(crate) version: Version,
+    /// Digest of its federation.toml.
+    pub(crate) federation: [u8; 32],
+    /// Its clock, in ms since 1970.
+    pub(crate) unix_ms: u64,
+    /// It begins nothing new.
+    pub(crate) is_draining: bool,
+}
+
+/// Bytes that are sent to measure a link.
+pub(crate) const PROBE_BYTES: usize = 4 << 20;
+
+/// What is measured next.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub(crate) enum Check {
+    /// Answered by [`Echo`].
+    Echo,
+    /// [`PROBE_BYTES`] follow; then [`Echo`] answers.
+    Upload,
+    /// Answered by [`PROBE_BYTES`].
+    Download,
+}
+
+/// An answer without content.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub(crate) struct Echo;
 
 /// A proposed query.
 #[derive(Clone, Debug, Serialize, Deserialize)]

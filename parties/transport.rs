@@ -7,9 +7,11 @@
 
 mod links;
 mod pump;
+mod reach;
 
 pub use links::{ControlLink, Heard, Links, in_memory};
 pub(crate) use pump::{control_link, protocol_link};
+pub use reach::{Hop, Reached, Unreached, reach};
 
 use crate::failure::{Cause, Failure, Outcome};
 use crate::identity::{Fingerprint, Identity};

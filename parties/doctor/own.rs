@@ -1,0 +1,98 @@
+//! This party's own side: identity, signatures, sources.
+
+use super::{Report, State};
+use crate::config::{PartyConfig, Workspace};
+use crate::failure::{Cause, Failure};
+use crate::identity::{Identity, is_private};
+use crate::roster::{self, Standing};
+use crate::tables;
+use senate_circuit::PartyId;
+use x509_parser::certificate::X509Certificate;
+use x509_parser::prelude::FromDer;
+use x509_parser::time::ASN1Time;
+
+/// A certificate that ends earlier than this is worth a word.
+const SOON_S: i64 = 30 * 24 * 3600;
+
+/// Checks everything that needs nobody else; gives the identity where there is a good one.
+pub async fn examine(workspace: &Workspace, me: PartyId) -> (Report, Option<Identity>) {
+    let mut report = Report::new(&workspace.federation.party_name(me));
+    let config = match PartyConfig::read(workspace, me) {
+        Ok(config) => {
+            report.good("party.toml", "readable");
+            config
+        }
+        Err(failure) => {
+            note_failure(&mut report, "party.toml", failure);
+            return (report, None);
+        }
+    };
+    let identity = match config.identity(workspace, me) {
+        Ok(identity) => {
+            let path = config.identity.display();
+            match is_private(&config.identity) {
+                true => report.good("identity", format!("{path} is the pinned one")),
+                false => report.bad(
+                    "identity",
+                    State::Failed(Cause::Usage),
+                    format!("others than its owner can read {path}"),
+                    format!("chmod 600 {path}; if others had access, make a new one"),
+                ),
+            }
+            certificate(&mut report, &identity);
+            Some(identity)
+        }
+        Err(failure) => {
+            note_failure(&mut report, "identity", failure);
+            None
+        }
+    };
+    match roster::check(workspace) {
+        Ok(Standing::Signed) => report.good("federation", "signed by every party"),
+        Ok(Standing::ByHand) => report.good("federation", "kept by hand, without signatures"),
+        Err(failure) => note_failure(&mut report, "federation", failure),
+    }
+    for table in workspace.tables_of(me) {
+        let rows = match config.source(&table.name) {
+            Ok(source) => tables::load(&table, &source).await.map(|_| source),
+            Err(failure) => Err(failure),
+        };
+        match rows {
+            Ok(source) => {
+                let detail = format!("{source}: readable, within its declaration");
+                report.good(&format!("table {}", table.name), detail);
+            }
+            Err(failure) => note_failure(&mut report, &format!("table {}", table.name), failure),
+        }
+    }
+    (report, identity)
+}
+
+/// Parties go by the pinned fingerprint whatever the date; other clients do not.
+fn certificate(report: &mut Report, identity: &Identity) {
+    let der = identity.certificate();
+    let Ok((_, parsed)) = X509Certificate::from_der(&der) else {
+        return report.bad(
+            "certificate",
+            State::Failed(Cause::Usage),
+            "unreadable",
+            "restore the identity file from a backup",
+        );
+    };
+    let (validity, now) = (parsed.validity(), ASN1Time::now());
+    let (from, until) = (validity.not_before, validity.not_after);
+    let remedy = "make a new identity and have it pinned at every party: senate invite";
+    if now < from || now > until {
+        let detail = format!("valid from {from} to {until}, by this machine's clock not now");
+        report.bad("certificate", State::Warning, detail, remedy);
+    } else if until.timestamp() - now.timestamp() < SOON_S {
+        report.bad("certificate", State::Warning, format!("valid until {until}"), remedy);
+    } else {
+        report.good("certificate", format!("valid until {until}"));
+    }
+}
+
+fn note_failure(report: &mut Report, check: &str, failure: Failure) {
+    let finding = report.note(check, State::Failed(failure.cause), failure.message);
+    finding.remedy = failure.remedy;
+}

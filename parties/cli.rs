@@ -1,6 +1,8 @@
 //! Arguments, logging, interruption, and how an outcome becomes an exit code.
 
-use crate::commands::{bench, demo, explain, init, query, serve, shell};
+use crate::commands::{
+    bench, demo, doctor, explain, init, invite, join, publish, query, serve, shell,
+};
 use crate::failure::{Cause, Failure, Outcome};
 use clap::{ArgAction, Args, ColorChoice, Parser, Subcommand};
 use std::io::{IsTerminal, Write};
@@ -49,6 +51,14 @@ pub enum Command {
     Serve(serve::Options),
     /// Make a party's identity
     Init(init::Options),
+    /// Invite parties: give out codes and have federation.toml signed by all
+    Invite(invite::Options),
+    /// Answer an invitation
+    Join(join::Options),
+    /// Declare a table: infer its schema from its source, show what leaves, write it down
+    Publish(publish::Options),
+    /// Check what stands between this party and a query
+    Doctor(doctor::Options),
     /// Measure the published figures
     Bench(bench::Options),
 }
@@ -130,6 +140,10 @@ async fn dispatch(command: Command, verbosity: Verbosity) -> Outcome<()> {
         Command::Explain(options) => explain::run(&options).await,
         Command::Serve(options) => serve::run(options).await,
         Command::Init(options) => init::run(&options),
+        Command::Invite(options) => invite::run(options).await,
+        Command::Join(options) => join::run(options).await,
+        Command::Publish(options) => publish::run(&options).await,
+        Command::Doctor(options) => doctor::run(&options).await,
         Command::Bench(options) => bench::run(&options).await,
     }
 }

@@ -2,8 +2,12 @@
 
 pub mod bench;
 pub mod demo;
+pub mod doctor;
 pub mod explain;
 pub mod init;
+pub mod invite;
+pub mod join;
+pub mod publish;
 pub mod query;
 pub mod serve;
 pub mod shell;

@@ -12,7 +12,7 @@ use rustls::{
     SignatureScheme,
 };
 use std::collections::BTreeSet;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use tokio_rustls::{TlsAcceptor, TlsConnector};
 
 /// Accepts connections from the holders of the pinned certificates.
@@ -20,8 +20,13 @@ use tokio_rustls::{TlsAcceptor, TlsConnector};
 /// # Errors
 /// Usage when the identity's key does not fit its certificate.
 pub fn acceptor(identity: &Identity, pinned: BTreeSet<Fingerprint>) -> Outcome<TlsAcceptor> {
+    accepting(identity, Trust::Pinned(pinned))
+}
+
+fn accepting(identity: &Identity, trust: Trust) -> Outcome<TlsAcceptor> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let pins = Arc::new(Pins { pinned, provider: Arc::clone(&provider) });
+    let shown = Shown::default();
+    let pins = Arc::new(Pins { trust, shown, provider: Arc::clone(&provider) });
     let mut config = ServerConfig::builder_with_provider(provider)
         .with_protocol_versions(&[&rustls::version::TLS13])
         .map_err(configuration)?
@@ -33,23 +38,59 @@ pub fn acceptor(identity: &Identity, pinned: BTreeSet<Fingerprint>) -> Outcome<T
     Ok(TlsAcceptor::from(Arc::new(config)))
 }
 
+/// Accepts connections from anybody who holds the key of the certificate they show. Who they are
+/// has to be found out by other means before anything is said.
+///
+/// # Errors
+/// Usage when the identity's key does not fit its certificate.
+pub fn acceptor_of_strangers(identity: &Identity) -> Outcome<TlsAcceptor> {
+    accepting(identity, Trust::Anybody)
+}
+
 /// Connects to the holder of the pinned certificate.
 ///
 /// # Errors
 /// Usage when the identity's key does not fit its certificate.
 pub fn connector(identity: &Identity, pinned: Fingerprint) -> Outcome<TlsConnector> {
+    connector_that_tells(identity, pinned).map(|(connector, _)| connector)
+}
+
+/// As [`connector`], with the certificate that a server has shown, good or not.
+///
+/// # Errors
+/// As [`connector`].
+pub(crate) fn connector_that_tells(
+    identity: &Identity,
+    pinned: Fingerprint,
+) -> Outcome<(TlsConnector, Shown)> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let pins = Arc::new(Pins { pinned: BTreeSet::from([pinned]), provider: Arc::clone(&provider) });
+    let (trust, shown) = (Trust::Pinned(BTreeSet::from([pinned])), Shown::default());
+    let pins = Pins { trust, shown: shown.clone(), provider: Arc::clone(&provider) };
     let mut config = ClientConfig::builder_with_provider(provider)
         .with_protocol_versions(&[&rustls::version::TLS13])
         .map_err(configuration)?
         .dangerous()
-        .with_custom_certificate_verifier(pins)
+        .with_custom_certificate_verifier(Arc::new(pins))
         .with_client_auth_cert(vec![identity.certificate()], identity.key())
         .map_err(configuration)?;
     config.resumption = rustls::client::Resumption::disabled();
     config.enable_sni = false;
-    Ok(TlsConnector::from(Arc::new(config)))
+    Ok((TlsConnector::from(Arc::new(config)), shown))
+}
+
+/// The certificate that a peer has shown last, whether it was good or not.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Shown(Arc<Mutex<Option<Fingerprint>>>);
+
+impl Shown {
+    /// Its fingerprint.
+    pub(crate) fn get(&self) -> Option<Fingerprint> {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn put(&self, fingerprint: Fingerprint) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(fingerprint);
+    }
 }
 
 /// The name that connectors pass; nothing depends on it.
@@ -66,10 +107,18 @@ fn configuration(error: Error) -> Failure {
     Failure::usage(format!("this identity cannot be used for TLS: {error}"))
 }
 
+/// Whose certificates are good.
+#[derive(Debug)]
+enum Trust {
+    Pinned(BTreeSet<Fingerprint>),
+    Anybody,
+}
+
 /// Verifies a peer by the fingerprint of its certificate and its possession of the key.
 #[derive(Debug)]
 struct Pins {
-    pinned: BTreeSet<Fingerprint>,
+    trust: Trust,
+    shown: Shown,
     provider: Arc<CryptoProvider>,
 }
 
@@ -79,7 +128,13 @@ impl Pins {
         certificate: &CertificateDer<'_>,
         others: &[CertificateDer<'_>],
     ) -> Result<(), Error> {
-        if others.is_empty() && self.pinned.contains(&Fingerprint::of(certificate)) {
+        let fingerprint = Fingerprint::of(certificate);
+        self.shown.put(fingerprint);
+        let is_trusted = match &self.trust {
+            Trust::Pinned(pinned) => pinned.contains(&fingerprint),
+            Trust::Anybody => true,
+        };
+        if others.is_empty() && is_trusted {
             Ok(())
         } else {
             Err(CertificateError::ApplicationVerificationFailure.into())

@@ -3,6 +3,7 @@
 use crate::config::Workspace;
 use crate::daemon::Daemon;
 use crate::failure::{Cause, Failure, Outcome};
+use crate::roster::{self, Standing};
 use clap::Args;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -32,6 +33,9 @@ pub struct Options {
 pub async fn run(options: Options) -> Outcome<()> {
     let workspace = Workspace::open(&options.workspace)?;
     let party = workspace.party(&options.party)?;
+    if roster::check(&workspace)? == Standing::Signed {
+        tracing::info!("every party has signed federation.toml");
+    }
     let daemon = Arc::new(Daemon::new(workspace, party)?);
     let failed = |error| Failure::unexpected(format!("signals: {error}"));
     let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;

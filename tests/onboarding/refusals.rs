@@ -1,0 +1,97 @@
+//! Codes that do not count, and rounds that end without a federation.
+
+use super::{Host, done, refused};
+use senate::identity::Identity;
+use senate::invitation::Code;
+use std::process::Stdio;
+use std::time::Duration;
+
+#[test]
+fn a_code_must_be_whole_known_in_time_and_of_the_very_party() {
+    let (a, b) = (Host::new("org_a"), Host::new("org_b"));
+    let (mut invite, codes, _) = a.invite(&[], 1);
+    let fingerprint = a.fingerprint.parse().unwrap();
+    let code = |fingerprint, lasts_s| {
+        Code::fresh(fingerprint, &a.address, Duration::from_secs(lasts_s)).unwrap().reveal()
+    };
+    let before = b.federation();
+    let other = Identity::generate("x").unwrap().0.fingerprint();
+    for (code, exit, words) in [
+        (codes[0][..codes[0].len() - 1].to_owned(), 2, "not a whole one"),
+        (code(fingerprint, 60), 3, "does not know this code"),
+        (code(fingerprint, 0), 3, "has expired"),
+        (code(other, 60), 4, "that the code is from that very party"),
+    ] {
+        let stderr = refused(&b.join(&[&code, "--yes-if", &a.fingerprint]), exit);
+        assert!(stderr.contains(words), "{stderr}");
+    }
+    assert_eq!(b.federation(), before);
+    invite.kill().unwrap();
+    invite.wait().unwrap();
+    let stderr = refused(&b.join(&[&codes[0], "--yes-if", &a.fingerprint]), 4);
+    assert!(stderr.contains("while `senate invite` runs"), "{stderr}");
+}
+
+#[test]
+fn a_code_counts_once() {
+    let [a, b, c] = ["org_a", "org_b", "org_c"].map(Host::new);
+    let known = ["--guests", "2", "--yes-if", &b.fingerprint, "--yes-if", &c.fingerprint];
+    let (invite, codes, _) = a.invite(&known, 2);
+    let mut first = b.senate(&["join", &codes[0], "--yes-if", &a.fingerprint]);
+    let first = first.stderr(Stdio::piped()).spawn().unwrap();
+    let mut first = super::BufReader::new(first.stderr.unwrap());
+    let mut line = String::new();
+    while !line.contains("waiting for the other parties") {
+        line.clear();
+        assert!(super::BufRead::read_line(&mut first, &mut line).unwrap() > 0);
+    }
+    let stderr = refused(&c.join(&[&codes[0], "--yes-if", &a.fingerprint]), 3);
+    assert!(stderr.contains("has been used"), "{stderr}");
+    done(&c.join(&[&codes[1], "--yes-if", &a.fingerprint]));
+    done(&invite.wait_with_output().unwrap());
+    assert_eq!(a.federation(), c.federation());
+}
+
+#[test]
+fn another_certificate_than_the_script_was_told_ends_the_round() {
+    let [a, b, c] = ["org_a", "org_b", "org_c"].map(Host::new);
+    let before = (a.federation(), b.federation());
+    let (invite, codes, _) = a.invite(&["--yes-if", &c.fingerprint], 1);
+    refused(&b.join(&[&codes[0], "--yes-if", &a.fingerprint]), 3);
+    let stderr = refused(&invite.wait_with_output().unwrap(), 3);
+    assert!(stderr.contains(&b.fingerprint) && stderr.contains("no --yes-if names"), "{stderr}");
+    let (invite, codes, _) = a.invite(&["--yes-if", &b.fingerprint], 1);
+    let stderr = refused(&b.join(&[&codes[0], "--yes-if", &c.fingerprint]), 3);
+    assert!(stderr.contains("no --yes-if names"), "{stderr}");
+    let stderr = refused(&invite.wait_with_output().unwrap(), 4);
+    assert!(stderr.contains("a guest went away"), "{stderr}");
+    // Nobody at the keyboard is a no.
+    let (mut invite, codes, _) = a.invite(&["--yes-if", &b.fingerprint], 1);
+    refused(&b.join(&[&codes[0]]), 3);
+    assert_eq!(invite.wait().unwrap().code(), Some(4));
+    assert_eq!((a.federation(), b.federation()), before);
+}
+
+#[test]
+fn wrong_attempts_are_counted_and_end_the_round() {
+    let (a, b) = (Host::new("org_a"), Host::new("org_b"));
+    let (invite, _, _) = a.invite(&[], 1);
+    for _ in 0..17 {
+        let code = Code::fresh(a.fingerprint.parse().unwrap(), &a.address, Duration::from_secs(9));
+        refused(&b.join(&[&code.unwrap().reveal(), "--yes-if", &a.fingerprint]), 3);
+    }
+    let stderr = refused(&invite.wait_with_output().unwrap(), 3);
+    assert!(stderr.contains("wrong attempts"), "{stderr}");
+}
+
+#[test]
+fn tables_that_contradict_each_other_are_named_before_anything_is_signed() {
+    let a = Host::with_visits("org_a", "1,2\n");
+    let b = Host::with_visits("org_b", "1,x\n");
+    let (invite, codes, _) = a.invite(&["--yes-if", &b.fingerprint], 1);
+    refused(&b.join(&[&codes[0], "--yes-if", &a.fingerprint]), 3);
+    let stderr = refused(&invite.wait_with_output().unwrap(), 2);
+    let words =
+        "what org_b publishes: table visits: column \"diag\": declared as INT and as VARCHAR(8)";
+    assert!(stderr.contains(words), "{stderr}");
+}

@@ -38,17 +38,18 @@ fn a_code_counts_once() {
     let known = ["--guests", "2", "--yes-if", &b.fingerprint, "--yes-if", &c.fingerprint];
     let (invite, codes, _) = a.invite(&known, 2);
     let mut first = b.senate(&["join", &codes[0], "--yes-if", &a.fingerprint]);
-    let first = first.stderr(Stdio::piped()).spawn().unwrap();
-    let mut first = super::BufReader::new(first.stderr.unwrap());
+    let mut first = first.stderr(Stdio::piped()).spawn().unwrap();
+    let mut progress = super::BufReader::new(first.stderr.take().unwrap());
     let mut line = String::new();
     while !line.contains("waiting for the other parties") {
         line.clear();
-        assert!(super::BufRead::read_line(&mut first, &mut line).unwrap() > 0);
+        assert!(super::BufRead::read_line(&mut progress, &mut line).unwrap() > 0);
     }
     let stderr = refused(&c.join(&[&codes[0], "--yes-if", &a.fingerprint]), 3);
     assert!(stderr.contains("has been used"), "{stderr}");
     done(&c.join(&[&codes[1], "--yes-if", &a.fingerprint]));
     done(&invite.wait_with_output().unwrap());
+    assert!(first.wait().unwrap().success());
     assert_eq!(a.federation(), c.federation());
 }
 

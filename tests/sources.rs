@@ -60,7 +60,7 @@ impl Place {
         let columns = vec![
             ("id", "INT", "unique = true, min = 0, max = 100"),
             ("price", "DECIMAL(9,2)", ""),
-            ("name", "VARCHAR(8)", "nullable = true"),
+            ("name", "VARCHAR(8)", ""),
         ];
         let parts =
             vec![(0, 4, rows(&[])), (1, 4, rows(&[["1", "2.50", "b"], ["9", "1.00", "ab"]]))];
@@ -105,9 +105,9 @@ const ALL: &str = "SELECT id, price, name FROM items ORDER BY id";
 #[test]
 fn rows_of_a_database_are_read_as_they_are() {
     let create = "CREATE TABLE rows_as_they_are (id bigint, price numeric(9,2), name text); \
-        INSERT INTO rows_as_they_are VALUES (3, 1.5, NULL), (2, -7, ''), (5, 0.01, 'a\"b,c\nd')";
+        INSERT INTO rows_as_they_are VALUES (3, 1.5, 'NULL'), (2, -7, ''), (5, 0.01, 'a\"b,c\nd')";
     let Some(place) = Place::new("rows_as_they_are", create) else { return };
-    let expected = "id,price,name\n1,2.50,b\n2,-7.00,\"\"\n3,1.50,\n5,0.01,\"a\"\"b,c\nd\"\n\
+    let expected = "id,price,name\n1,2.50,b\n2,-7.00,\"\"\n3,1.50,NULL\n5,0.01,\"a\"\"b,c\nd\"\n\
         9,1.00,ab\n";
     assert_eq!(place.answer(ALL), expected);
     place.source(

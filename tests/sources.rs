@@ -111,7 +111,7 @@ fn rows_of_a_database_are_read_as_they_are() {
         9,1.00,ab\n";
     assert_eq!(place.answer(ALL), expected);
     place.source(
-        "query = \"SELECT id, price, name FROM rows_as_they_are WHERE id < 4; -- few\"",
+        "query = \"SELECT id, price, name FROM rows_as_they_are WHERE id < 4\"",
         "",
     );
     assert_eq!(place.answer("SELECT COUNT(*) AS n FROM items"), "n\n4\n");
@@ -148,8 +148,8 @@ fn only_needed_columns_and_rows_are_read() {
     let fragile = "query = \"SELECT id, price / (id - 3) AS price, name FROM needed\"\n";
     place.source(fragile, "");
     assert_eq!(place.answer("SELECT COUNT(*) AS n FROM items WHERE name = 'x'"), "n\n1\n");
-    let filtered = "SELECT id, name FROM items WHERE id > 3 AND price < 0.5 ORDER BY id";
-    assert_eq!(place.answer(filtered), "id,name\n20,z\n");
+    let filtered = "SELECT id, name FROM items WHERE id > 3 ORDER BY id";
+    assert_eq!(place.answer(filtered), "id,name\n4,y\n9,ab\n20,z\n");
     let stderr = place.refusal("SELECT SUM(price) AS s FROM items", 6);
     assert!(stderr.contains("SQLSTATE 22012"), "{stderr}");
 }

@@ -110,10 +110,7 @@ fn rows_of_a_database_are_read_as_they_are() {
     let expected = "id,price,name\n1,2.50,b\n2,-7.00,\"\"\n3,1.50,NULL\n5,0.01,\"a\"\"b,c\nd\"\n\
         9,1.00,ab\n";
     assert_eq!(place.answer(ALL), expected);
-    place.source(
-        "query = \"SELECT id, price, name FROM rows_as_they_are WHERE id < 4\"",
-        "",
-    );
+    place.source("query = \"SELECT id, price, name FROM rows_as_they_are WHERE id < 4\"", "");
     assert_eq!(place.answer("SELECT COUNT(*) AS n FROM items"), "n\n4\n");
     let ca = place.server.certificate.display().to_string();
     let verified = format!("table = \"rows_as_they_are\"\nca = \"{ca}\"\n");

@@ -101,6 +101,7 @@ const CELLS: &[(Kind, Action, Fault, bool)] = &[
     (Kind::ZeroCommit, Action::FlipBit(5), Fault::Commitment(Step::ZeroTest), true),
     (Kind::ZeroOpen, Action::FlipBit(300), Fault::Commitment(Step::ZeroTest), true),
     (Kind::BucketBits, Action::FlipBit(5), Fault::OpenMac(Step::Bucketing), false),
+    (Kind::BucketBits, Action::FlipBit(200), Fault::OpenMac(Step::Bucketing), false),
     (Kind::BucketMacs, Action::FlipBit(5), Fault::OpenMac(Step::Bucketing), false),
 ];
 

@@ -38,6 +38,10 @@ const MESSAGE_BYTES_MAX: u32 = 4 << 20;
 const PROTOCOL_BYTES_MAX: u32 = 1 << 30;
 /// Read at once.
 const STEP_BYTES: usize = 1 << 20;
+/// Room that an announced length is given before anything of it has arrived.
+const TRUSTED_BYTES: usize = 8 << 20;
+/// Fixed part of a frame of the protocol: its lane and its kind.
+const FRAME_HEAD_BYTES: usize = 9;
 
 /// What a frame is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -84,14 +88,23 @@ enum Broken {
     Malformed,
 }
 
-async fn read_frame(stream: &mut (impl AsyncRead + Unpin)) -> Result<(Tag, Vec<u8>), Broken> {
+/// A frame as it was read.
+struct Read {
+    tag: Tag,
+    /// Fixed part of the body, zero for frames without one.
+    head: [u8; FRAME_HEAD_BYTES],
+    /// The rest of the body.
+    body: Vec<u8>,
+}
+
+async fn read_frame(stream: &mut (impl AsyncRead + Unpin)) -> Result<Read, Broken> {
     read_frame_within(stream, SILENCE_MAX).await
 }
 
 async fn read_frame_within(
     stream: &mut (impl AsyncRead + Unpin),
     patience: Duration,
-) -> Result<(Tag, Vec<u8>), Broken> {
+) -> Result<Read, Broken> {
     let mut header = [0; 5];
     read_all(stream, &mut header, patience).await?;
     let [length @ .., code] = header;
@@ -100,16 +113,39 @@ async fn read_frame_within(
     if length > tag.bytes_max() {
         return Err(Broken::Malformed);
     }
-    let (mut body, mut missing) = (Vec::new(), length as usize);
+    let mut head = [0; FRAME_HEAD_BYTES];
+    let mut missing = length as usize;
+    if tag == Tag::Protocol {
+        missing = missing.checked_sub(FRAME_HEAD_BYTES).ok_or(Broken::Malformed)?;
+        read_all(stream, &mut head, SILENCE_MAX).await?;
+    }
+    // Beyond the first pages, memory follows what has arrived, not what was announced.
+    let mut body = Vec::with_capacity(missing.min(TRUSTED_BYTES));
     while missing > 0 {
         let step = missing.min(STEP_BYTES);
-        let start = body.len();
-        body.resize(start + step, 0);
-        let fresh = body.get_mut(start..).ok_or(Broken::Malformed)?;
-        read_all(stream, fresh, SILENCE_MAX).await?;
+        body.reserve(step);
+        append(stream, &mut body, step).await?;
         missing -= step;
     }
-    Ok((tag, body))
+    Ok(Read { tag, head, body })
+}
+
+/// Reads `count` bytes to the end of `body`, which has room for them.
+async fn append(
+    stream: &mut (impl AsyncRead + Unpin),
+    body: &mut Vec<u8>,
+    count: usize,
+) -> Result<(), Broken> {
+    let mut limited = stream.take(count as u64);
+    let reading = async {
+        while limited.limit() > 0 {
+            if limited.read_buf(body).await.map_err(|_| Broken::Ended)? == 0 {
+                return Err(Broken::Ended);
+            }
+        }
+        Ok(())
+    };
+    timeout(SILENCE_MAX, reading).await.map_err(|_| Broken::Silent)?
 }
 
 async fn read_all(
@@ -295,8 +331,11 @@ impl Connection {
     async fn read(&mut self, patience: Duration) -> Outcome<(Tag, Vec<u8>)> {
         loop {
             match read_frame_within(&mut self.stream, patience).await {
-                Ok((Tag::Heartbeat, _)) => {}
-                Ok(frame) => return Ok(frame),
+                Ok(Read { tag: Tag::Heartbeat, .. }) => {}
+                Ok(Read { tag: Tag::Protocol, .. }) => {
+                    return Err(Failure::lost("the peer sent a frame out of order"));
+                }
+                Ok(Read { tag, body, .. }) => return Ok((tag, body)),
                 Err(broken) => return Err(Failure::lost(broken.to_string())),
             }
         }

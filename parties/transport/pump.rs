@@ -2,7 +2,7 @@
 //! threads, so that a party shows signs of life while its session computes.
 
 use super::links::{ControlLink, Heard, QUEUE_FRAMES, QUEUE_MESSAGES};
-use super::{Connection, HEARTBEAT, Tag, read_frame, write_frame};
+use super::{Connection, FRAME_HEAD_BYTES, HEARTBEAT, Read, Tag, read_frame, write_frame};
 use futures_channel::mpsc;
 use futures_util::{SinkExt, StreamExt};
 use senate_mpc::{Frame, Kind, Lane, Link};
@@ -10,7 +10,6 @@ use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, BufWriter};
 use tokio::time::timeout;
 
 const BUFFER_BYTES: usize = 1 << 18;
-const FRAME_HEAD_BYTES: usize = 9;
 
 /// What a lane carries.
 trait Payload: Send + Sized + 'static {
@@ -22,7 +21,7 @@ trait Payload: Send + Sized + 'static {
     fn encode(self) -> (Vec<u8>, Vec<u8>);
 
     /// `None` for what no honest peer sends.
-    fn decode(body: Vec<u8>) -> Option<Self>;
+    fn decode(head: [u8; FRAME_HEAD_BYTES], body: Vec<u8>) -> Option<Self>;
 }
 
 impl Payload for Frame {
@@ -35,11 +34,9 @@ impl Payload for Frame {
         (head, self.payload)
     }
 
-    fn decode(mut body: Vec<u8>) -> Option<Self> {
-        let (lane, rest) = body.split_first_chunk()?;
-        let (lane, kind) = (Lane::from_code(u64::from_le_bytes(*lane)), *rest.first()?);
-        body.drain(..FRAME_HEAD_BYTES);
-        Some(Self { lane, kind: Kind::from_code(kind)?, payload: body })
+    fn decode([lane @ .., kind]: [u8; FRAME_HEAD_BYTES], payload: Vec<u8>) -> Option<Self> {
+        let lane = Lane::from_code(u64::from_le_bytes(lane));
+        Some(Self { lane, kind: Kind::from_code(kind)?, payload })
     }
 }
 
@@ -51,7 +48,7 @@ impl Payload for Vec<u8> {
         (Vec::new(), self)
     }
 
-    fn decode(body: Vec<u8>) -> Option<Self> {
+    fn decode(_: [u8; FRAME_HEAD_BYTES], body: Vec<u8>) -> Option<Self> {
         Some(body)
     }
 }
@@ -124,9 +121,9 @@ async fn read<P: Payload>(
             heard.now();
         }
         match frame {
-            Ok((Tag::Heartbeat, _)) => {}
-            Ok((tag, body)) if tag == P::TAG => {
-                let Some(payload) = P::decode(body) else {
+            Ok(Read { tag: Tag::Heartbeat, .. }) => {}
+            Ok(Read { tag, head, body }) if tag == P::TAG => {
+                let Some(payload) = P::decode(head, body) else {
                     tracing::warn!("a peer sent a frame of an unknown kind");
                     return;
                 };
@@ -134,7 +131,7 @@ async fn read<P: Payload>(
                     return;
                 }
             }
-            Ok((Tag::Bye, _)) => return,
+            Ok(Read { tag: Tag::Bye, .. }) => return,
             Ok(_) => {
                 tracing::warn!("a peer sent a frame of another lane");
                 return;
@@ -174,8 +171,11 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_frame_of_another_lane_or_of_no_kind_ends_the_link() {
-        for (tag, body) in [(Tag::Control, vec![0; 20]), (Tag::Protocol, vec![255; 20])] {
+    async fn a_frame_of_another_lane_of_no_kind_or_too_short_ends_the_link() {
+        let short = vec![0; FRAME_HEAD_BYTES - 1];
+        let bodies =
+            [(Tag::Control, vec![0; 20]), (Tag::Protocol, vec![255; 20]), (Tag::Protocol, short)];
+        for (tag, body) in bodies {
             let (mut near, far) = tokio::io::duplex(1 << 10);
             let (_alive, mut receiver) = pump::<Frame>(far, Heard::default());
             write_frame(&mut near, tag, [&body, &[]]).await.unwrap();

@@ -9,6 +9,9 @@ mod allow;
 mod average;
 mod context;
 mod optimize;
+mod parameters;
+
+pub use parameters::Template;
 
 use crate::catalog::Federation;
 use crate::ir::{Expr, Node, Schema};

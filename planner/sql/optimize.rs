@@ -18,6 +18,7 @@ use datafusion_optimizer::analyzer::Analyzer;
 use datafusion_optimizer::optimizer::Optimizer;
 use datafusion_sql::planner::SqlToRel;
 use datafusion_sql::sqlparser::ast::Statement;
+use std::collections::HashMap;
 use std::sync::Arc;
 
 /// An optimized plan.
@@ -42,6 +43,17 @@ pub(super) fn logical(statement: Statement, context: &Catalog) -> Result<Logical
     let rules = OptimizerContext::new_with_config_options(config);
     let plan = Optimizer::new().optimize(plan, &rules, |_, _| {})?;
     Ok(Logical { plan, ordered })
+}
+
+/// Types of the parameters of a statement by name (`$1`), as far as they are known.
+///
+/// # Errors
+/// [`PlanError::Sql`] for unknown names and types.
+pub(super) fn parameters(
+    statement: Statement,
+    context: &Catalog,
+) -> Result<HashMap<String, Option<DataType>>, PlanError> {
+    Ok(SqlToRel::new(context).sql_statement_to_plan(statement)?.get_parameter_types()?)
 }
 
 /// Functions whose value differs between calls or parties.

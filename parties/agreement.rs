@@ -2,13 +2,13 @@
 //! request, whose digest must be the same at every participant.
 
 use crate::config::Workspace;
-use crate::failure::{Failure, Outcome};
+use crate::failure::{Cause, Failure, Outcome};
 use crate::request::Request;
 use senate_circuit::{PartyId, PartySet, Stage};
 use senate_planner::cost::LinkSnapshot;
 use senate_planner::lower::LowerError;
 use senate_planner::plan::{Options, Plan, PlanError, plan};
-use senate_planner::sql::PlanOptions;
+use senate_planner::sql::{PlanError as SqlError, PlanOptions};
 use std::fmt::Write;
 
 /// A planned query.
@@ -65,6 +65,9 @@ fn failure(error: &PlanError) -> Failure {
     match error {
         PlanError::Lower(LowerError::Malformed { .. } | LowerError::Circuit(_)) => {
             Failure::unexpected(format!("planning: {error}"))
+        }
+        PlanError::Sql(SqlError::Unsupported { .. }) => {
+            Failure::new(Cause::Unsupported, error.to_string())
         }
         _ => Failure::usage(error.to_string()),
     }

@@ -1,8 +1,9 @@
 //! A party's user and its daemon: the same port, the party's own certificate.
 
 use crate::config::{PartyConfig, Workspace};
+use crate::daemon::JobLine;
 use crate::failure::{Failure, Outcome};
-use crate::messages::{Hello, Purpose, Reply, Rows, VERSION};
+use crate::messages::{Hello, JobsRequest, Presence, Purpose, Reply, Rows, VERSION};
 use crate::query::Answered;
 use crate::request::Request;
 use crate::transport::Connection;
@@ -31,19 +32,61 @@ pub async fn ask(
     progress: &watch::Sender<String>,
 ) -> Outcome<Answered> {
     let patience = Duration::from_secs(request.timeout_s) + ENDING_MAX;
-    let answered = timeout(patience, converse(workspace, party, request, progress)).await;
-    answered.unwrap_or_else(|_| {
+    let purpose = Purpose::Ask(request, Presence::Attached);
+    let answered = timeout(patience, async {
+        let connection = greet(workspace, party, purpose).await?;
+        follow(connection, party, progress).await
+    });
+    answered.await.unwrap_or_else(|_| {
         let why = format!("the daemon of {party} did not answer in time");
         Err(Failure::lost_party(party, why))
     })
 }
 
-async fn converse(
+/// Asks the running daemon of `party` and leaves; returns the id under which the answer is kept.
+///
+/// # Errors
+/// Lost when no daemon answers, or it takes no more queries.
+pub async fn detach(workspace: &Workspace, party: &str, request: Request) -> Outcome<String> {
+    let purpose = Purpose::Ask(request, Presence::Detached);
+    let mut connection = greet(workspace, party, purpose).await?;
+    match receive(&mut connection, party).await? {
+        Reply::Started(id) => Ok(id),
+        Reply::Failed(failure) => Err(failure),
+        _ => Err(strange(party)),
+    }
+}
+
+/// The answer of a query that goes on, or whose answer is kept, in the daemon of `party`.
+///
+/// # Errors
+/// As the query's; usage when there is none of this id.
+pub async fn attach(
     workspace: &Workspace,
     party: &str,
-    request: Request,
+    id: &str,
     progress: &watch::Sender<String>,
 ) -> Outcome<Answered> {
+    let purpose = Purpose::Jobs(JobsRequest::Attach(id.to_owned()));
+    follow(greet(workspace, party, purpose).await?, party, progress).await
+}
+
+/// What the daemon of `party` says about its queries.
+pub(crate) async fn jobs(
+    workspace: &Workspace,
+    party: &str,
+    request: JobsRequest,
+) -> Outcome<Vec<JobLine>> {
+    let mut connection = greet(workspace, party, Purpose::Jobs(request)).await?;
+    match receive(&mut connection, party).await? {
+        Reply::Jobs(lines) => Ok(lines),
+        Reply::Failed(failure) => Err(failure),
+        _ => Err(strange(party)),
+    }
+}
+
+/// Opens a connection for this purpose.
+async fn greet(workspace: &Workspace, party: &str, purpose: Purpose) -> Outcome<Connection> {
     let me = workspace.party(party)?;
     let identity = PartyConfig::read(workspace, me)?.identity(workspace, me)?;
     let address = workspace.address(me)?;
@@ -54,15 +97,20 @@ async fn converse(
                 workspace.folder.display()
             ))
         })?;
-    let hello = Hello {
-        version: VERSION.to_owned(),
-        federation: workspace.federation.digest,
-        purpose: Purpose::Ask(request),
-    };
+    let version = VERSION.to_owned();
+    let hello = Hello { version, federation: workspace.federation.digest, purpose };
     connection.send(&hello).await?;
+    Ok(connection)
+}
+
+/// Hears how a query goes on until it ends.
+async fn follow(
+    mut connection: Connection,
+    party: &str,
+    progress: &watch::Sender<String>,
+) -> Outcome<Answered> {
     loop {
-        let reply = connection.receive().await;
-        match reply.map_err(|failure| failure.at(format!("the daemon of {party}")))? {
+        match receive(&mut connection, party).await? {
             Reply::Progress(phase) => {
                 let _ = progress.send(phase);
             }
@@ -74,8 +122,17 @@ async fn converse(
                 let bytes = connection.receive_bytes(ANSWER_BYTES_MAX).await?;
                 return Ok(Answered { rows: Some(decode(bytes)?), stats: *stats });
             }
+            Reply::Started(_) | Reply::Jobs(_) => return Err(strange(party)),
         }
     }
+}
+
+async fn receive(connection: &mut Connection, party: &str) -> Outcome<Reply> {
+    connection.receive().await.map_err(|failure| failure.at(format!("the daemon of {party}")))
+}
+
+fn strange(party: &str) -> Failure {
+    Failure::unexpected(format!("the daemon of {party} gave another kind of answer"))
 }
 
 fn decode(bytes: Vec<u8>) -> Outcome<RecordBatch> {

@@ -1,5 +1,9 @@
 //! A workspace directory: the public federation.toml and each party's private party.toml.
 
+mod limits;
+
+pub use limits::{Bytes, Limits, Ports};
+
 use crate::ahead::MEMORY_BYTES;
 use crate::failure::{Failure, Outcome};
 use crate::identity::{Fingerprint, Identity};
@@ -115,6 +119,10 @@ pub struct PartyConfig {
     pub accept: Vec<PartyId>,
     /// Memory for sessions that are opened ahead of queries; 0 for none.
     pub ahead_bytes: usize,
+    /// What its daemon may use.
+    pub limits: Limits,
+    /// What its daemon opens beside the port of federation.toml.
+    pub ports: Ports,
     sources: BTreeMap<String, Source>,
 }
 
@@ -148,9 +156,13 @@ impl PartyConfig {
             let source = entry.source(&folder, &table).map_err(|failure| failure.at(place))?;
             sources.insert(table, source);
         }
+        let limits = file.limits.checked();
+        let limits =
+            limits.map_err(|failure| failure.at(format!("{}: [limits]", path.display())))?;
         let identity = folder.join(file.identity.key);
         let ahead_bytes = (file.ahead.memory_mb as usize).saturating_mul(1 << 20);
-        Ok(Self { folder, identity, accept, ahead_bytes, sources })
+        let ports = file.ports;
+        Ok(Self { folder, identity, accept, ahead_bytes, limits, ports, sources })
     }
 
     /// Where the rows of a table are.
@@ -209,6 +221,8 @@ struct PartyFile {
     identity: IdentityEntry,
     accept: AcceptEntry,
     ahead: AheadEntry,
+    limits: Limits,
+    ports: Ports,
     source: BTreeMap<String, SourceEntry>,
 }
 

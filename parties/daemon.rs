@@ -1,38 +1,52 @@
 //! A party's daemon: one port for other parties' sessions and for the party's own users, told apart
 //! by their certificates.
 
+mod admission;
 mod ask;
 mod claim;
+mod console;
+mod jobs;
 mod join;
 mod lanes;
+mod metrics;
 mod prepare;
 mod probe;
 mod reports;
 mod shelf;
+mod work;
+
+pub(crate) use jobs::{Job, JobLine, Keep, User};
 
 pub(crate) use probe::unix_ms;
 
 use crate::config::{PartyConfig, Workspace};
-use crate::failure::{Failure, Outcome};
+use crate::failure::{Cause, Failure, Outcome};
+use crate::flight;
 use crate::identity::{Fingerprint, Identity};
 use crate::messages::{
     Hello, Promise, PublicReason, Purpose, Reply, VERSION, Verdict, Version, position, short,
 };
 use crate::tls;
 use crate::transport::Connection;
+use admission::Admission;
+use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
+use jobs::Jobs;
 use lanes::Rendezvous;
+use metrics::Metrics;
 use senate_circuit::PartyId;
 use senate_planner::catalog::Federation;
 use shelf::Shelf;
 use std::collections::BTreeSet;
+use std::fmt::Display;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
-use tokio::net::{TcpListener, TcpStream};
+use std::time::{Duration, Instant};
+use tokio::net::{TcpListener, TcpStream, ToSocketAddrs};
 use tokio::runtime::Handle;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, oneshot};
 use tokio::task::JoinSet;
+use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 
 /// Connections served at once.
@@ -41,6 +55,12 @@ const CONNECTIONS_MAX: usize = 256;
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// What the last sessions still have to send leaves within this time.
 const LINGER: Duration = Duration::from_millis(300);
+/// How long after the last query Flight clients may still fetch its answer.
+const FETCHING_MAX: Duration = Duration::from_secs(5);
+/// A party that does not answer is tried again for this long before a session.
+const RECONNECT_MAX: Duration = Duration::from_secs(5);
+/// Pause before the second try; each further one is twice as long.
+const RECONNECT_PAUSE: Duration = Duration::from_millis(200);
 
 /// A party that serves.
 pub struct Daemon {
@@ -51,6 +71,9 @@ pub struct Daemon {
     identity: Identity,
     pinned: Vec<Option<Fingerprint>>,
     rendezvous: Rendezvous,
+    admission: Arc<Admission>,
+    jobs: Jobs,
+    metrics: Metrics,
     shelf: Shelf,
     draining: AtomicBool,
 }
@@ -68,18 +91,19 @@ impl Daemon {
             .map(|party| workspace.fingerprint(party).map(Some))
             .collect::<Outcome<Vec<_>>>()?;
         let federation = Arc::new(workspace.federation.clone());
-        let (workspace, rendezvous) = (Arc::new(workspace), Rendezvous::default());
-        let (shelf, draining) = (Shelf::new(config.ahead_bytes), AtomicBool::new(false));
         Ok(Self {
-            workspace,
+            admission: Admission::new(config.limits.clone()),
+            jobs: Jobs::new(config.limits.clone()),
+            metrics: Metrics::new(&federation.name, &federation.party_name(me)),
+            shelf: Shelf::new(config.ahead_bytes),
+            workspace: Arc::new(workspace),
             federation,
             me,
             config,
             identity,
             pinned,
-            rendezvous,
-            shelf,
-            draining,
+            rendezvous: Rendezvous::default(),
+            draining: AtomicBool::new(false),
         })
     }
 
@@ -94,18 +118,30 @@ impl Daemon {
         ready: impl FnOnce(&str),
     ) -> Outcome<()> {
         let address = self.workspace.address(self.me)?;
-        let listener = TcpListener::bind(address).await.map_err(|error| {
-            Failure::usage(format!("{address}: {error}"))
-                .with_remedy("stop what uses the port, or change the address in federation.toml")
-        })?;
+        let listener = bind(address, "federation.toml").await?;
+        let mut beside = JoinSet::new();
+        if let Some(address) = self.config.ports.console {
+            let listener = bind(address, "party.toml").await?;
+            told_address("console", &listener);
+            beside.spawn(console::serve(Arc::clone(&self), listener));
+        }
+        let (drained, over) = oneshot::channel::<()>();
+        let mut flight = None;
+        if let Some(address) = self.config.ports.flight {
+            let listener = bind(address, "party.toml").await?;
+            told_address("Flight SQL", &listener);
+            let stop = over.map(|_| ());
+            flight = Some(tokio::spawn(flight::serve(Arc::clone(&self), listener, stop)));
+        }
         let pinned: BTreeSet<Fingerprint> = self.pinned.iter().copied().flatten().collect();
         let acceptor = tls::acceptor(&self.identity, pinned)?;
         ready(address);
         let (slots, mut served) = (Arc::new(Semaphore::new(CONNECTIONS_MAX)), JoinSet::new());
+        let mut running = self.jobs.running();
         let thinking = tokio::spawn(Arc::clone(&self).think());
         tokio::pin!(stop);
         // Queries that run when the daemon drains may still have to open their links.
-        while !(self.draining() && served.is_empty()) {
+        while !(self.draining() && served.is_empty() && *running.borrow() == 0) {
             tokio::select! {
                 () = &mut stop, if !self.draining() => {
                     self.draining.store(true, Ordering::Relaxed);
@@ -114,6 +150,7 @@ impl Daemon {
                     tracing::info!("draining: running queries end, new ones are refused");
                 }
                 Some(_) = served.join_next() => {}
+                Ok(()) = running.changed() => {}
                 incoming = listener.accept() => {
                     let (Ok((tcp, _)), Ok(slot)) = (incoming, Arc::clone(&slots).try_acquire_owned())
                     else {
@@ -131,19 +168,44 @@ impl Daemon {
                 }
             }
         }
-        drop(listener);
+        drop((listener, drained));
         tokio::time::sleep(LINGER).await;
+        if let Some(flight) = flight {
+            // Answers that are there are still fetched.
+            let _ = timeout(FETCHING_MAX, flight).await;
+        }
         Ok(())
     }
 
-    fn draining(&self) -> bool {
+    /// The federation's files as this daemon has read them.
+    pub(crate) fn workspace(&self) -> &Arc<Workspace> {
+        &self.workspace
+    }
+
+    pub(crate) fn config(&self) -> &PartyConfig {
+        &self.config
+    }
+
+    pub(crate) fn identity(&self) -> &Identity {
+        &self.identity
+    }
+
+    /// Name of the party that it serves.
+    pub(crate) fn party(&self) -> String {
+        self.name(self.me)
+    }
+
+    pub(crate) fn draining(&self) -> bool {
         self.draining.load(Ordering::Relaxed)
     }
 
-    async fn serve_one(&self, acceptor: TlsAcceptor, tcp: TcpStream) {
+    async fn serve_one(self: &Arc<Self>, acceptor: TlsAcceptor, tcp: TcpStream) {
         let mut connection = match Connection::accept(acceptor, tcp).await {
             Ok(connection) => connection,
-            Err(failure) => return tracing::warn!(%failure, "connection refused"),
+            Err(failure) => {
+                self.metrics.refused_connection();
+                return tracing::warn!(%failure, "connection refused");
+            }
         };
         let hello: Hello = match connection.receive().await {
             Ok(hello) => hello,
@@ -159,11 +221,14 @@ impl Daemon {
         if hello.version != VERSION || hello.federation != self.federation.digest {
             return self.disagree(peer, connection, hello).await;
         }
-        if self.draining() && !matches!(hello.purpose, Purpose::Lane(..)) {
+        if self.draining() && !matches!(hello.purpose, Purpose::Lane(..) | Purpose::Jobs(_)) {
             return self.decline(connection, &hello.purpose).await;
         }
         match hello.purpose {
-            Purpose::Ask(request) if peer == self.me => self.ask(connection, request).await,
+            Purpose::Ask(request, presence) if peer == self.me => {
+                self.ask(connection, request, presence).await;
+            }
+            Purpose::Jobs(request) if peer == self.me => self.ask_jobs(connection, request).await,
             Purpose::Announce(announcement) if peer != self.me => {
                 self.join(connection, peer, announcement).await;
             }
@@ -180,16 +245,16 @@ impl Daemon {
     /// Nothing new is begun while the daemon drains.
     async fn decline(&self, mut connection: Connection, purpose: &Purpose) {
         let _ = match purpose {
-            Purpose::Ask(_) => {
-                let name = self.name(self.me);
-                let why = format!("the daemon of {name} is shutting down");
-                let failure = Failure::lost_party(&name, why);
-                let failure = failure.with_remedy("ask again when it is back");
-                connection.send(&Reply::Failed(failure)).await
-            }
+            Purpose::Ask(..) => connection.send(&Reply::Failed(self.shutting_down())).await,
             Purpose::Prepare(_) => connection.send(&Promise::Refused).await,
             _ => connection.send(&Verdict::Refused(PublicReason::Internal)).await,
         };
+    }
+
+    fn shutting_down(&self) -> Failure {
+        let name = self.name(self.me);
+        Failure::lost_party(&name, format!("the daemon of {name} is shutting down"))
+            .with_remedy("ask again when it is back")
     }
 
     /// Another binary or another federation.toml at the other end.
@@ -206,7 +271,7 @@ impl Daemon {
         };
         tracing::warn!(party = %self.name(peer), "the peer has {what}");
         let _ = match hello.purpose {
-            Purpose::Ask(_) => {
+            Purpose::Ask(..) | Purpose::Jobs(_) => {
                 let name = self.name(self.me);
                 let why = format!(
                     "the daemon of {name} was started with another {}",
@@ -221,6 +286,23 @@ impl Daemon {
             Purpose::Announce(_) => connection.send(&Verdict::Refused(reason)).await,
             Purpose::Prepare(_) | Purpose::Lane(..) | Purpose::Probe => Ok(()),
         };
+    }
+
+    /// Dials until the party answers, for a while: it may just be coming back.
+    async fn dial_patiently(&self, party: PartyId, purpose: Purpose) -> Outcome<Connection> {
+        let (start, mut pause) = (Instant::now(), RECONNECT_PAUSE);
+        loop {
+            match self.dial(party, purpose.clone()).await {
+                Err(failure)
+                    if failure.cause == Cause::Lost && start.elapsed() + pause < RECONNECT_MAX =>
+                {
+                    tracing::debug!(party = %self.name(party), %failure, "trying again");
+                    tokio::time::sleep(pause).await;
+                    pause *= 2;
+                }
+                other => return other,
+            }
+        }
     }
 
     fn dial(&self, party: PartyId, purpose: Purpose) -> BoxFuture<'static, Outcome<Connection>> {
@@ -247,5 +329,19 @@ impl Daemon {
 
     fn name(&self, party: PartyId) -> String {
         self.federation.party_name(party)
+    }
+}
+
+async fn bind(address: impl ToSocketAddrs + Display, file: &str) -> Outcome<TcpListener> {
+    TcpListener::bind(&address).await.map_err(|error| {
+        Failure::usage(format!("{address}: {error}"))
+            .with_remedy(format!("stop what uses the port, or change the address in {file}"))
+    })
+}
+
+/// Which port it is when party.toml leaves the choice to the system.
+fn told_address(what: &str, listener: &TcpListener) {
+    if let Ok(address) = listener.local_addr() {
+        tracing::info!(%address, "{what} is open");
     }
 }

@@ -11,6 +11,8 @@ pub enum Cause {
     Unexpected,
     /// A usage or SQL error (2).
     Usage,
+    /// SQL outside the supported set (2).
+    Unsupported,
     /// A party's policy or approval refused (3).
     Refused,
     /// A peer is unreachable, died, or took too long (4).
@@ -28,7 +30,7 @@ impl Cause {
     pub fn exit_code(self) -> u8 {
         match self {
             Self::Unexpected => 1,
-            Self::Usage => 2,
+            Self::Usage | Self::Unsupported => 2,
             Self::Refused => 3,
             Self::Lost => 4,
             Self::Aborted => 5,
@@ -129,6 +131,7 @@ mod tests {
         let codes = [
             Cause::Unexpected,
             Cause::Usage,
+            Cause::Unsupported,
             Cause::Refused,
             Cause::Lost,
             Cause::Aborted,
@@ -136,7 +139,7 @@ mod tests {
             Cause::Interrupted,
         ]
         .map(Cause::exit_code);
-        assert_eq!(codes, [1, 2, 3, 4, 5, 6, 130]);
+        assert_eq!(codes, [1, 2, 2, 3, 4, 5, 6, 130]);
     }
 
     #[test]

@@ -10,6 +10,7 @@ use datafusion::arrow::util::display::{ArrayFormatter, FormatOptions};
 use datafusion::arrow::util::pretty::pretty_format_batches;
 use datafusion::parquet::arrow::ArrowWriter;
 use std::io::Write;
+use std::path::Path;
 
 /// How a result is written.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, clap::ValueEnum)]
@@ -43,6 +44,29 @@ pub fn write(rows: &RecordBatch, format: Format, out: &mut (dyn Write + Send)) -
     written
         .and_then(|()| Ok(out.flush()?))
         .map_err(|error| Failure::unexpected(format!("writing the result: {error}")))
+}
+
+/// Writes `rows` to the file `path`, which afterwards holds all of them or is as it was: a full
+/// disk leaves no part of an answer.
+///
+/// # Errors
+/// Usage when the file cannot be written.
+pub fn write_file(rows: &RecordBatch, format: Format, path: &Path) -> Outcome<()> {
+    let failed = |error: std::io::Error| Failure::usage(format!("{}: {error}", path.display()));
+    let is_device = std::fs::metadata(path).is_ok_and(|what| !what.is_file());
+    if is_device {
+        let mut device = std::fs::OpenOptions::new().write(true).open(path).map_err(failed)?;
+        return write(rows, format, &mut device).map_err(|failure| failure.at(path.display()));
+    }
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    let mut file = tempfile::Builder::new()
+        .prefix(".answer")
+        .permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666))
+        .tempfile_in(folder.unwrap_or(Path::new(".")))
+        .map_err(failed)?;
+    write(rows, format, &mut file).map_err(|failure| failure.at(path.display()))?;
+    file.as_file().sync_all().map_err(failed)?;
+    file.persist(path).map(|_| ()).map_err(|error| failed(error.error))
 }
 
 fn csv(rows: &RecordBatch, out: &mut dyn Write) -> Result<(), ArrowError> {

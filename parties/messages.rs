@@ -1,5 +1,6 @@
 //! What is said on a connection before a session's lanes are up.
 
+use crate::daemon::JobLine;
 use crate::failure::{Cause, Failure};
 use crate::identity::Fingerprint;
 use crate::request::{Request, Stats};
@@ -33,8 +34,11 @@ pub(crate) struct Hello {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) enum Purpose {
     /// A user of this very party asks. Answered by [`Reply`]s.
-    Ask(Request),
-    /// Another party proposes a query. Answered by a [`Verdict`]; then [`Go`]; at the end [`Report`].
+    Ask(Request, Presence),
+    /// A user of this very party asks about queries. Answered by [`Reply`]s.
+    Jobs(JobsRequest),
+    /// Another party proposes a query. Answered by a [`Verdict`]; then [`Step`]s, the last of them
+    /// [`Step::Go`]; at the end [`Report`].
     Announce(Announcement),
     /// Another party proposes to open a session ahead of its next query. Answered by a [`Promise`];
     /// then [`Go`]; when the session is ready, another promise. The connection stays open as long as
@@ -78,6 +82,28 @@ pub(crate) enum Check {
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub(crate) struct Echo;
 
+/// Whether a user waits for the answer.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub(crate) enum Presence {
+    /// The query is cancelled when they leave.
+    Attached,
+    /// They come back for it.
+    Detached,
+}
+
+/// What a user asks about queries, by the beginning of an id.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub(crate) enum JobsRequest {
+    /// All of them.
+    List,
+    /// One.
+    Show(String),
+    /// How it goes on, and its answer.
+    Attach(String),
+    /// Its end.
+    Cancel(String),
+}
+
 /// A proposed query.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Announcement {
@@ -101,15 +127,35 @@ pub(crate) enum LaneKind {
 /// Whether a party takes part.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) enum Verdict {
-    /// It does.
-    Accepted,
+    /// It does, once it has room.
+    Accepted(Vacancy),
     /// It does not; only a public class is told.
     Refused(PublicReason),
 }
 
-/// All have accepted: open the lanes.
-#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
-pub(crate) struct Go;
+/// Whether a participant has room for the query.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub(crate) enum Vacancy {
+    /// It is the query's now.
+    Taken,
+    /// Not at this moment.
+    None,
+    /// The query waits for it behind so many others.
+    Behind(u32),
+    /// It cannot wait any longer, or at all.
+    Never(PublicReason),
+}
+
+/// What the announcing party asks of one that has accepted.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub(crate) enum Step {
+    /// Give back the room that was taken: others have none.
+    Leave,
+    /// Wait for room. Answered by [`Vacancy`]s, the last one `Taken` or `Never`.
+    Enter,
+    /// All have room: open the lanes.
+    Go,
+}
 
 /// After [`Go`]: in which session the query runs.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -182,6 +228,10 @@ pub(crate) enum Report {
 /// What a daemon tells its user.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) enum Reply {
+    /// The query with this id goes on without its user.
+    Started(String),
+    /// The queries that were asked about.
+    Jobs(Vec<JobLine>),
     /// What happens now.
     Progress(String),
     /// It worked; if true, an Arrow IPC stream with the rows follows.
@@ -212,6 +262,10 @@ pub(crate) enum PublicReason {
     Version(Version),
     /// Its rows violate the declared schema or capacity.
     Input,
+    /// The query needs more than it lets one query use.
+    Limits,
+    /// Too many queries run or wait there.
+    Busy,
     /// It is shutting down, or something failed there.
     Internal,
 }
@@ -221,7 +275,7 @@ impl From<&Failure> for PublicReason {
         match failure.cause {
             Cause::Input => Self::Input,
             Cause::Refused => Self::Policy,
-            Cause::Usage => Self::Plan,
+            Cause::Usage | Cause::Unsupported => Self::Plan,
             _ => Self::Internal,
         }
     }
@@ -246,6 +300,12 @@ impl PublicReason {
             .with_remedy("install one version at all parties"),
             Self::Input => Failure::input(format!("party {party}: input refused"))
                 .with_remedy("its operator sees which row violates the declared schema"),
+            Self::Limits => Failure::refused(format!(
+                "party {party}: the query needs more than its limits allow"
+            ))
+            .with_remedy("ask for less, or ask its operator to raise [limits] in party.toml"),
+            Self::Busy => Failure::lost(format!("party {party}: too many queries wait there"))
+                .with_remedy("ask again later"),
             Self::Internal => Failure::lost(format!("party {party}: cannot take part now"))
                 .with_remedy("try again, or ask its operator"),
         }

@@ -9,7 +9,8 @@ use crate::progress::Progress;
 use crate::query::{Answered, embedded, first_contributor};
 use crate::request::{BackendChoice, Request, Stages};
 use clap::Args;
-use std::path::PathBuf;
+use datafusion::arrow::record_batch::RecordBatch;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// Arguments of `senate query`.
@@ -27,15 +28,39 @@ pub struct Options {
     /// Give up after this many seconds
     #[arg(long, value_name = "S", default_value_t = 600, value_parser = clap::value_parser!(u64).range(1..=86_400))]
     timeout: u64,
+    /// Leave the query to the daemon; `senate jobs attach ID` fetches the answer
+    #[arg(long, conflicts_with_all = ["local", "stats", "output"])]
+    detach: bool,
+    /// Where the answer goes.
+    #[command(flatten)]
+    pub answer: AnswerOptions,
+    /// Write figures of the run to FILE as JSON
+    #[arg(long, value_name = "FILE")]
+    stats: Option<PathBuf>,
+}
+
+/// How an answer is written, and where.
+#[derive(Args, Clone, Debug)]
+pub struct AnswerOptions {
     /// How to write the answer
     #[arg(long, value_enum, default_value_t)]
     format: Format,
     /// Write the answer to FILE
     #[arg(short, value_name = "FILE")]
     output: Option<PathBuf>,
-    /// Write figures of the run to FILE as JSON
-    #[arg(long, value_name = "FILE")]
-    stats: Option<PathBuf>,
+}
+
+impl AnswerOptions {
+    /// Writes the rows; a file is there in full or not at all.
+    ///
+    /// # Errors
+    /// Usage when the file cannot be written.
+    pub fn write(&self, rows: &RecordBatch) -> Outcome<()> {
+        match &self.output {
+            Some(path) => format::write_file(rows, self.format, path),
+            None => format::write(rows, self.format, &mut std::io::stdout()),
+        }
+    }
 }
 
 /// A question with its public choices.
@@ -121,6 +146,9 @@ impl Question {
 /// # Errors
 /// As the query's.
 pub async fn run(options: Options, verbosity: Verbosity) -> Outcome<()> {
+    if options.detach {
+        return detach(&options, verbosity).await;
+    }
     let progress = Progress::start(verbosity.quiet);
     let answered = match options.place.resolve()? {
         Where::Embedded(folder) => {
@@ -135,31 +163,46 @@ pub async fn run(options: Options, verbosity: Verbosity) -> Outcome<()> {
         }
     };
     progress.finish();
-    let Answered { rows, stats } = answered?;
-    match rows {
-        Some(rows) => write_answer(&rows, &options)?,
+    let answered = answered?;
+    show(&answered, &options.answer, options.stats.as_deref(), verbosity)
+}
+
+/// Writes the answer, and ends with one line on stderr.
+///
+/// # Errors
+/// Usage when a file cannot be written.
+pub fn show(
+    answered: &Answered,
+    answer: &AnswerOptions,
+    stats: Option<&Path>,
+    verbosity: Verbosity,
+) -> Outcome<()> {
+    match &answered.rows {
+        Some(rows) => answer.write(rows)?,
         None if !verbosity.quiet => eprintln!("only the named recipients learn the answer"),
         None => {}
     }
-    if let Some(path) = &options.stats {
-        stats.write(path)?;
+    if let Some(path) = stats {
+        answered.stats.write(path)?;
     }
     if !verbosity.quiet {
-        eprintln!("{}", stats.summary());
+        eprintln!("{}", answered.stats.summary());
     }
     Ok(())
 }
 
-fn write_answer(
-    rows: &datafusion::arrow::record_batch::RecordBatch,
-    options: &Options,
-) -> Outcome<()> {
-    match &options.output {
-        Some(path) => {
-            let mut file = std::fs::File::create(path)
-                .map_err(|error| Failure::usage(format!("{}: {error}", path.display())))?;
-            format::write(rows, options.format, &mut file)
-        }
-        None => format::write(rows, options.format, &mut std::io::stdout()),
+/// Prints the id of a query that goes on without this process.
+async fn detach(options: &Options, verbosity: Verbosity) -> Outcome<()> {
+    let Where::AsParty(folder, party) = options.place.resolve()? else {
+        return Err(Failure::usage("--detach leaves the query to a daemon: name it with --as"));
+    };
+    let workspace = Workspace::open(&folder)?;
+    let request = options.question.complete(&workspace, Some(&party), options.timeout)?;
+    let id = client::detach(&workspace, &party, request).await?;
+    println!("{id}");
+    if !verbosity.quiet {
+        let folder = folder.display();
+        eprintln!("fetch the answer: senate jobs attach {id} --workspace {folder} --as {party}");
     }
+    Ok(())
 }

@@ -1,150 +1,139 @@
-//! A user of this party asks: the plan is proposed to the other participants, run when all accept,
-//! and answered.
+//! A user of this party asks a question, or about questions: what is said on the connection. The
+//! query itself does not depend on it.
 
 use super::Daemon;
-use super::reports::Reports;
-use crate::agreement::Agreement;
+use super::jobs::{End, Found, Job, JobLine, JobState, Keep, User};
 use crate::failure::{Failure, Outcome};
-use crate::inputs;
-use crate::messages::{Announcement, Go, Purpose, Reply, Rows, SessionId, Verdict};
-use crate::query::{Answered, agree};
-use crate::request::{Request, Stats, Stopwatch};
-use crate::session::Bound;
+use crate::messages::{JobsRequest, Presence, Reply, Rows};
+use crate::request::{Request, Stats};
 use crate::transport::Connection;
 use datafusion::arrow::ipc::writer::StreamWriter;
 use datafusion::arrow::record_batch::RecordBatch;
-use futures_util::future::try_join_all;
-use futures_util::{FutureExt, StreamExt, stream};
-use senate_circuit::PartyId;
-use std::time::{Duration, Instant};
-use tokio::sync::watch;
-use tokio::time::{timeout, timeout_at};
+use futures_util::{StreamExt, stream};
+use std::sync::Arc;
 
-/// How long after its deadline a query may take to end everywhere.
-const ENDING_MAX: Duration = Duration::from_secs(8);
+/// Characters of a question that a list shows.
+const LISTED_CHARACTERS: usize = 200;
 
 impl Daemon {
-    pub(super) async fn ask(&self, mut connection: Connection, request: Request) {
-        let (progress, phases) = watch::channel(String::new());
-        let news = stream::unfold(phases, |mut phases| async {
-            phases.changed().await.ok()?;
-            let phase = phases.borrow_and_update().clone();
-            Some((Reply::Progress(phase), phases))
-        });
-        let patience = Duration::from_secs(request.timeout_s) + ENDING_MAX;
-        let work = async {
-            let answered = timeout(patience, self.coordinate(request, &progress)).await;
-            answered.unwrap_or_else(|_| Err(timed_out(&progress.borrow())))
+    pub(super) async fn ask(
+        self: &Arc<Self>,
+        mut connection: Connection,
+        request: Request,
+        presence: Presence,
+    ) {
+        let keep = match presence {
+            Presence::Attached => Keep::ForNobody,
+            Presence::Detached => Keep::ForLater,
         };
-        let outcome = connection.alive_while(work, news.boxed()).await;
-        let told = match outcome.and_then(|outcome| outcome) {
-            Ok(Answered { rows, stats }) => answer(&mut connection, rows, stats).await,
-            Err(failure) => {
-                tracing::warn!(%failure, "query failed");
-                connection.send(&Reply::Failed(failure)).await
+        let told = match (self.submit(User::Operator, request, keep), presence) {
+            (Ok(job), Presence::Attached) => self.follow(connection, &job).await,
+            (Ok(job), Presence::Detached) => {
+                connection.send(&Reply::Started(job.id().to_owned())).await
             }
+            (Err(failure), _) => connection.send(&Reply::Failed(failure)).await,
         };
         if let Err(failure) = told {
             tracing::debug!(%failure, "the user was not told");
         }
     }
 
-    async fn coordinate(
-        &self,
-        request: Request,
-        progress: &watch::Sender<String>,
-    ) -> Outcome<Answered> {
-        let _working = self.shelf.work.begin();
-        let mut watch = Stopwatch::default();
-        let started = Instant::now();
-        let mut enter = |phase: &str| {
-            watch.enter(phase);
-            let _ = progress.send(phase.to_owned());
+    pub(super) async fn ask_jobs(&self, mut connection: Connection, request: JobsRequest) {
+        let user = User::Operator;
+        let find = |id: &str| self.jobs.find(&user, id);
+        let reply = match request {
+            JobsRequest::List => Ok(self.jobs.list(&user).into_iter().map(listed).collect()),
+            JobsRequest::Show(id) => find(&id).map(|found| vec![line(&found)]),
+            JobsRequest::Cancel(id) => find(&id).map(|found| {
+                if let Found::Here(job) = &found {
+                    job.cancel("cancelled by the operator");
+                }
+                vec![line(&found)]
+            }),
+            JobsRequest::Attach(id) => match find(&id).and_then(|found| attachable(found, &user)) {
+                Ok(job) => {
+                    if let Err(failure) = self.follow(connection, &job).await {
+                        tracing::debug!(%failure, "the user was not told");
+                    }
+                    return;
+                }
+                Err(failure) => Err(failure),
+            },
         };
-        enter("planning");
-        tracing::info!(sql = %request.sql, "query asked");
-        let agreement = agree(&self.workspace, request).await?;
-        if agreement.plan.asker != self.me {
-            return Err(Failure::usage("a query is asked by the party whose daemon is asked"));
+        let reply = reply.map_or_else(Reply::Failed, Reply::Jobs);
+        if let Err(failure) = connection.send(&reply).await {
+            tracing::debug!(%failure, "the user was not told");
         }
-        enter("reading tables");
-        let inputs = inputs::compute(&self.workspace, &self.config, self.me, &agreement).await?;
-        let session = fresh_session()?;
-        let registration = self.rendezvous.register(session);
-        let registration = registration.ok_or_else(|| Failure::unexpected("a session id twice"))?;
-        enter("asking the other parties");
-        let (reports, bound) = self.invite_all(session, &agreement, started).await?;
-        enter("joint part");
-        let mut answered = if agreement.plan.participants.contains(self.me) {
-            let own = progress.clone();
-            let sitting = self.sit(&agreement, inputs, registration, bound, started, own);
-            reports.beside(sitting, || progress.borrow().clone()).await?
-        } else {
-            Answered { rows: None, stats: reports.alone().await? }
-        };
-        answered.stats.seconds = started.elapsed().as_secs_f64();
-        answered.stats.add_phases(watch, "joint part");
-        self.shelf.remember(self.me, &agreement);
-        Ok(answered)
     }
 
-    /// Every other participant accepts, and is told to go on and in which session.
-    async fn invite_all(
-        &self,
-        session: SessionId,
-        agreement: &Agreement,
-        started: Instant,
-    ) -> Outcome<(Reports<'_>, Option<Bound>)> {
-        let deadline = started + Duration::from_secs(agreement.request.timeout_s);
-        let others = agreement.plan.participants.without(self.me);
-        let invitations = others.iter().map(|party| {
-            let invited = timeout_at(deadline.into(), self.invite(party, session, agreement));
-            async move {
-                invited.await.unwrap_or_else(|_| {
-                    let name = self.name(party);
-                    let why = format!("party {name} did not answer in time");
-                    Err(Failure::lost_party(&name, why))
-                })
-            }
-            .boxed()
+    /// Tells the user how the query goes on, and its answer. A query that waits for nobody else is
+    /// cancelled when the user leaves.
+    async fn follow(&self, mut connection: Connection, job: &Arc<Job>) -> Outcome<()> {
+        let phases = job.progress().subscribe();
+        let news = stream::unfold(phases, |mut phases| async {
+            phases.changed().await.ok()?;
+            let phase = phases.borrow_and_update().clone();
+            Some((Reply::Progress(phase), phases))
         });
-        let mut invited = try_join_all(invitations).await?;
-        for (party, connection) in &mut invited {
-            let name = self.name(*party);
-            connection.send(&Go).await.map_err(|failure| {
-                let failure = failure.at(format!("party {name}"));
-                Failure { lost: Some(name), ..failure }
-            })?;
-        }
-        let bound = self.settle(agreement, &mut invited).await?;
-        Ok((Reports::of(self, invited), bound))
-    }
-
-    /// Proposes the query to `party`; returns the connection on which it accepted.
-    async fn invite(
-        &self,
-        party: PartyId,
-        session: SessionId,
-        agreement: &Agreement,
-    ) -> Outcome<(PartyId, Connection)> {
-        let (request, digest) = (agreement.request.clone(), agreement.plan.digest);
-        let announcement = Announcement { session, request, digest };
-        let mut connection = self.dial(party, Purpose::Announce(announcement)).await?;
-        let name = self.name(party);
-        match connection.receive().await.map_err(|failure| failure.at(format!("party {name}")))? {
-            Verdict::Accepted => Ok((party, connection)),
-            Verdict::Refused(reason) => Err(reason.failure(&name)),
+        match connection.alive_while(job.wait(), news.boxed()).await {
+            Ok(end) => answer(&mut connection, &end).await,
+            Err(failure) => {
+                if job.keep() == Keep::ForNobody {
+                    job.cancel(&failure.to_string());
+                }
+                Err(failure)
+            }
         }
     }
 }
 
-fn timed_out(phase: &str) -> Failure {
-    Failure::lost(format!("timed out during {phase}")).with_remedy("allow more with --timeout")
+/// The query, if its answer can be fetched by `user`.
+fn attachable(found: Found, user: &User) -> Outcome<Arc<Job>> {
+    match found {
+        Found::Here(job) if job.user() == user => Ok(job),
+        Found::Here(job) => {
+            Err(Failure::refused(format!("query {} was asked by {}", job.id(), job.user()))
+                .with_remedy("its answer is for whoever asked; `show` and `cancel` work"))
+        }
+        Found::Past(JobLine { id, state, .. }) => {
+            Err(Failure::usage(format!("query {id} is over: {state}"))
+                .with_remedy("ask again; with --detach the answer is kept"))
+        }
+    }
 }
 
-async fn answer(
+fn line(found: &Found) -> JobLine {
+    match found {
+        Found::Here(job) => job.line(),
+        Found::Past(line) => line.clone(),
+    }
+}
+
+/// A line whose texts have a bounded length.
+fn listed(mut line: JobLine) -> JobLine {
+    let short = |text: &mut String| {
+        if let Some((end, _)) = text.char_indices().nth(LISTED_CHARACTERS) {
+            text.truncate(end);
+            text.push('…');
+        }
+    };
+    short(&mut line.sql);
+    if let JobState::Failed(text) | JobState::Running(text) = &mut line.state {
+        short(text);
+    }
+    line
+}
+
+async fn answer(connection: &mut Connection, end: &End) -> Outcome<()> {
+    match (end.outcome(), end.rows()) {
+        (Err(failure), _) => connection.send(&Reply::Failed(failure)).await,
+        (Ok(stats), rows) => send_rows(connection, rows, stats.clone()).await,
+    }
+}
+
+async fn send_rows(
     connection: &mut Connection,
-    rows: Option<RecordBatch>,
+    rows: Option<&RecordBatch>,
     stats: Stats,
 ) -> Outcome<()> {
     let Some(rows) = rows else {
@@ -152,17 +141,8 @@ async fn answer(
     };
     let failed = |error| Failure::unexpected(format!("encoding the answer: {error}"));
     let mut writer = StreamWriter::try_new(Vec::new(), &rows.schema()).map_err(failed)?;
-    writer.write(&rows).map_err(failed)?;
+    writer.write(rows).map_err(failed)?;
     let bytes = writer.into_inner().map_err(failed)?;
     connection.send(&Reply::Done(Box::new(stats), Rows::Follow)).await?;
     connection.send_bytes(&bytes).await
-}
-
-pub(super) fn fresh_session() -> Outcome<SessionId> {
-    use rand::TryRngCore;
-    let mut id = [0; 16];
-    rand::rngs::OsRng
-        .try_fill_bytes(&mut id)
-        .map_err(|error| Failure::unexpected(format!("randomness: {error}")))?;
-    Ok(SessionId(id))
 }

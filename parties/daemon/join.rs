@@ -1,21 +1,27 @@
 //! Another party proposes a query: policy, own plan, own inputs, then the session.
 
 use super::Daemon;
+use super::admission::{Cost, Room};
+use super::jobs::{Asked, Job, Keep, User};
 use super::lanes::Registration;
+use super::work::Unfinished;
 use crate::agreement::Agreement;
 use crate::failure::{Failure, Outcome};
 use crate::format::{self, Format};
 use crate::inputs::{self, Inputs};
-use crate::messages::{Announcement, Go, PublicReason, Report, SessionId, Verdict};
+use crate::messages::{Announcement, PublicReason, Report, SessionId, Step, Vacancy, Verdict};
 use crate::query::{Answered, agree, alone};
 use crate::session::{Bound, Play, Running, Seat};
 use crate::transport::Connection;
 use datafusion::arrow::record_batch::RecordBatch;
-use futures_util::stream;
+use futures_util::{StreamExt, stream};
 use senate_circuit::PartyId;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::watch;
+
+/// Steps that an honest party takes between a proposal and its beginning.
+const STEPS_MAX: usize = 3;
 
 impl Daemon {
     /// Takes part in a query that `from` proposes, or refuses; whatever happens, the daemon goes on.
@@ -25,52 +31,114 @@ impl Daemon {
         from: PartyId,
         query: Announcement,
     ) {
-        let (session, party) = (query.session, self.name(from));
-        let (started, _working) = (Instant::now(), self.shelf.work.begin());
-        tracing::info!(%session, %party, sql = %query.request.sql, "query proposed");
-        let considered = connection
-            .alive_while(self.consider(from, &query), stream::pending::<()>())
-            .await
-            .and_then(|considered| considered);
-        let (agreement, inputs, registration) = match considered {
+        let _working = self.shelf.work.begin();
+        let (session, party, sql) = (query.session, self.name(from), query.request.sql.clone());
+        tracing::info!(%session, %party, %sql, "query proposed");
+        let (user, keep) = (User::Party(party.clone()), Keep::ForNobody);
+        match self.jobs.open(Asked { session, user, party, sql, keep }) {
+            Ok(job) => {
+                let unfinished = Unfinished { daemon: self, job: &job };
+                let outcome = self.take_part(&mut connection, from, &query, &job).await;
+                self.close(&job, outcome);
+                drop(unfinished);
+            }
+            Err(failure) => {
+                tracing::warn!(%session, %failure, "query refused");
+                let _ = connection.send(&Verdict::Refused(PublicReason::Busy)).await;
+            }
+        }
+    }
+
+    async fn take_part(
+        &self,
+        connection: &mut Connection,
+        from: PartyId,
+        query: &Announcement,
+        job: &Job,
+    ) -> Outcome<Answered> {
+        let considering = job.unless_cancelled(self.consider(from, query));
+        let considered = connection.alive_while(considering, stream::pending::<()>()).await;
+        let (agreement, inputs, registration) = match considered.and_then(|accepted| accepted) {
             Ok(accepted) => accepted,
-            Err(failure) => {
-                let remedy = failure.remedy.as_deref().unwrap_or_default();
-                tracing::warn!(%session, %party, %failure, remedy, "query refused");
-                let _ = connection.send(&Verdict::Refused(PublicReason::from(&failure))).await;
-                return;
-            }
+            Err(failure) => return refuse(connection, PublicReason::from(&failure), failure).await,
         };
+        let cost = Cost::of(&agreement.plan, self.me);
+        if let Err(failure) = self.admission.could_fit(cost) {
+            return refuse(connection, PublicReason::Limits, failure).await;
+        }
         let patience = Duration::from_secs(agreement.request.timeout_s);
-        let agreed = async {
-            connection.send(&Verdict::Accepted).await?;
-            connection.receive_within::<Go>(patience).await?;
-            self.be_settled(&mut connection, &agreement).await
-        };
-        let bound = match agreed.await {
-            Ok(bound) => bound,
-            Err(failure) => {
-                return tracing::info!(%session, %party, %failure, "the asking side went away");
-            }
-        };
-        let (progress, _) = watch::channel(String::new());
+        let _room = self.room(connection, cost, patience, job).await?;
+        let settled = job.unless_cancelled(self.be_settled(connection, &agreement)).await;
+        let bound = settled.map_err(|failure| failure.at("the asking side went away"))?;
+        let (started, progress) = (job.started(), job.progress());
         let sitting = self.sit(&agreement, inputs, registration, bound, started, progress);
         let outcome = connection
-            .alive_while(sitting, stream::pending::<()>())
+            .alive_while(job.unless_cancelled(sitting), stream::pending::<()>())
             .await
             .and_then(|outcome| outcome);
-        let report = match outcome {
+        let report = match &outcome {
             Ok(answered) => {
-                tracing::info!(%session, "query answered: {}", answered.stats.summary());
-                self.keep(session, answered.rows.as_ref());
-                Report::Done(Box::new(answered.stats))
+                self.keep(job.session(), answered.rows.as_ref());
+                Report::Done(Box::new(answered.stats.clone()))
             }
-            Err(failure) => {
-                tracing::warn!(%session, %party, %failure, "query failed");
-                Report::Failed(failure.cause, failure.lost)
-            }
+            Err(failure) => Report::Failed(failure.cause, failure.lost.clone()),
         };
         let _ = connection.send(&report).await;
+        outcome
+    }
+
+    /// Accepts, and takes room as the asking party says (see [`super::admission`]) until it says to
+    /// go.
+    async fn room(
+        &self,
+        connection: &mut Connection,
+        cost: Cost,
+        patience: Duration,
+        job: &Job,
+    ) -> Outcome<Room> {
+        let mut room = self.admission.try_enter(cost);
+        let vacancy = if room.is_some() { Vacancy::Taken } else { Vacancy::None };
+        connection.send(&Verdict::Accepted(vacancy)).await?;
+        job.enter("waiting for the other parties");
+        let strange = |what: &str| {
+            Failure::aborted(format!("before the query began: party {}: {what}", job.user()))
+        };
+        for _ in 0..STEPS_MAX {
+            let step = job.unless_cancelled(connection.receive_within::<Step>(patience));
+            match step.await.map_err(|failure| failure.at("query withdrawn"))? {
+                Step::Leave => room = None,
+                Step::Enter => {
+                    drop(room.take());
+                    room = Some(self.wait_for_room(connection, cost, job).await?);
+                    connection.send(&Vacancy::Taken).await?;
+                }
+                Step::Go => return room.ok_or_else(|| strange("told to go without room")),
+            }
+        }
+        Err(strange("more steps than there are"))
+    }
+
+    async fn wait_for_room(
+        &self,
+        connection: &mut Connection,
+        cost: Cost,
+        job: &Job,
+    ) -> Outcome<Room> {
+        let (position, positions) = watch::channel(0);
+        let entering = self.admission.enter(cost, |at| {
+            job.enter(format!("waiting for room behind {at} others"));
+            position.send_replace(at);
+        });
+        let news = stream::unfold(positions, |mut positions| async {
+            positions.changed().await.ok()?;
+            let at = u32::try_from(*positions.borrow_and_update()).unwrap_or(u32::MAX);
+            Some((Vacancy::Behind(at), positions))
+        });
+        let entered = connection.alive_while(job.unless_cancelled(entering), news.boxed()).await?;
+        if entered.is_err() {
+            let _ = connection.send(&Vacancy::Never(PublicReason::Busy)).await;
+        }
+        entered
     }
 
     /// Everything that is decided before the parties' data meet.
@@ -142,12 +210,21 @@ impl Daemon {
         let folder = self.config.folder.join("answers");
         let path = folder.join(format!("{session}.csv"));
         let written = std::fs::create_dir_all(&folder)
-            .and_then(|()| std::fs::File::create(&path))
             .map_err(|error| Failure::unexpected(error.to_string()))
-            .and_then(|mut file| format::write(rows, Format::Csv, &mut file));
+            .and_then(|()| format::write_file(rows, Format::Csv, &path));
         match written {
             Ok(()) => tracing::info!(%session, path = %path.display(), "answer kept"),
             Err(failure) => tracing::warn!(%session, %failure, "answer not kept"),
         }
     }
+}
+
+/// Tells the asking party no more than a public class.
+async fn refuse<T>(
+    connection: &mut Connection,
+    reason: PublicReason,
+    failure: Failure,
+) -> Outcome<T> {
+    let _ = connection.send(&Verdict::Refused(reason)).await;
+    Err(failure.at("query refused"))
 }

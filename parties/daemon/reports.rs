@@ -33,6 +33,7 @@ pub(super) struct Reports<'a> {
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
 enum Trouble {
     Failed(PartyId),
+    Cancelled(PartyId),
     Aborted(PartyId),
     Lost { by: PartyId, party: PartyId },
     Gone(PartyId),
@@ -94,7 +95,9 @@ impl<'a> Reports<'a> {
             (Some(Trouble::Gone(_)), _) => theirs.unwrap_or(own),
             // Who has reported is there.
             (_, Some(party)) if !self.heard.contains(&party) => own,
-            (Some(Trouble::Lost { .. } | Trouble::Aborted(_)), _) => theirs.unwrap_or(own),
+            (Some(Trouble::Lost { .. } | Trouble::Aborted(_) | Trouble::Cancelled(_)), _) => {
+                theirs.unwrap_or(own)
+            }
             _ => own,
         }
     }
@@ -144,6 +147,7 @@ impl<'a> Reports<'a> {
                     None => Trouble::Failed(by),
                 }
             }
+            Ok(Report::Failed(Cause::Interrupted, _)) => Trouble::Cancelled(by),
             Ok(Report::Failed(Cause::Aborted, _)) => Trouble::Aborted(by),
             Ok(Report::Failed(..)) => Trouble::Failed(by),
             Err(_) => Trouble::Gone(by),
@@ -167,6 +171,10 @@ impl<'a> Reports<'a> {
             }
             Trouble::Aborted(by) => {
                 Failure::aborted(format!("{phase}: party {} reports a failed check", name(*by)))
+            }
+            Trouble::Cancelled(by) => {
+                Failure::refused(format!("{phase}: party {} cancelled the query", name(*by)))
+                    .with_remedy("ask its operator")
             }
             Trouble::Failed(by) => {
                 Failure::lost(format!("{phase}: party {} failed", name(*by))).with_remedy(remedy)

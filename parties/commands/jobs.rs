@@ -1,0 +1,95 @@
+//! `senate jobs`: the queries of a party's daemon.
+
+use super::query::{AnswerOptions, show};
+use crate::cli::{Place, Verbosity, Where};
+use crate::client;
+use crate::config::Workspace;
+use crate::daemon::JobLine;
+use crate::failure::{Failure, Outcome};
+use crate::messages::JobsRequest;
+use crate::progress::Progress;
+use clap::{Args, ValueEnum};
+
+/// Arguments of `senate jobs`.
+#[derive(Args, Debug)]
+#[command(after_help = "Examples:\n  \
+    senate jobs --workspace study --as hospital_a\n  \
+    senate jobs attach 3f2a91 --workspace study --as hospital_a --format csv -o answer.csv\n  \
+    senate jobs cancel 3f2a91 --workspace study --as hospital_a\n\n\
+    An ID may be shortened as long as it names one query. Answers of detached queries are kept for \
+    a time and up to a size ([limits] in party.toml), in the daemon's memory only.")]
+pub struct Options {
+    /// What to do
+    #[arg(value_enum, default_value_t)]
+    action: JobsAction,
+    /// The query
+    #[arg(value_name = "ID")]
+    id: Option<String>,
+    /// The daemon.
+    #[command(flatten)]
+    pub place: Place,
+    /// The answer of `attach`.
+    #[command(flatten)]
+    answer: AnswerOptions,
+}
+
+/// What can be done with queries.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, ValueEnum)]
+pub enum JobsAction {
+    /// Queries that run, whose answers are kept, or that ended not long ago
+    #[default]
+    List,
+    /// One query with its text
+    Show,
+    /// Follow a query and fetch its answer
+    Attach,
+    /// End a query at every party
+    Cancel,
+}
+
+/// Lists, shows, fetches or cancels.
+///
+/// # Errors
+/// Usage for an unknown id; lost when no daemon answers; for `attach` as the query's.
+pub async fn run(options: Options, verbosity: Verbosity) -> Outcome<()> {
+    let Where::AsParty(folder, party) = options.place.resolve()? else {
+        return Err(Failure::usage("a daemon has jobs: name it with --workspace DIR --as PARTY"));
+    };
+    let workspace = Workspace::open(&folder)?;
+    let id = || {
+        let id = options.id.clone();
+        id.ok_or_else(|| Failure::usage("no ID given").with_remedy("`senate jobs` lists them"))
+    };
+    match options.action {
+        JobsAction::List => {
+            let lines = client::jobs(&workspace, &party, JobsRequest::List).await?;
+            lines.iter().for_each(|line| println!("{}", row(line)));
+            if lines.is_empty() && !verbosity.quiet {
+                eprintln!("no queries");
+            }
+        }
+        JobsAction::Show => {
+            let lines = client::jobs(&workspace, &party, JobsRequest::Show(id()?)).await?;
+            lines.iter().for_each(|line| println!("{}\n{}", row(line), line.sql));
+        }
+        JobsAction::Cancel => {
+            let lines = client::jobs(&workspace, &party, JobsRequest::Cancel(id()?)).await?;
+            lines.iter().for_each(|line| println!("{}", row(line)));
+        }
+        JobsAction::Attach => {
+            let progress = Progress::start(verbosity.quiet);
+            let attached = client::attach(&workspace, &party, &id()?, &progress.sender()).await;
+            progress.finish();
+            show(&attached?, &options.answer, None, verbosity)?;
+        }
+    }
+    Ok(())
+}
+
+/// One line: id, age, who asks, state, and the beginning of the question.
+fn row(line: &JobLine) -> String {
+    let sql: Vec<&str> = line.sql.split_whitespace().collect();
+    let sql: String = sql.join(" ").chars().take(60).collect();
+    let JobLine { id, party, user, state, seconds, .. } = line;
+    format!("{id}  {seconds:>8.1}s  {party} ({user})  {state}  | {sql}")
+}

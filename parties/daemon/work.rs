@@ -1,0 +1,278 @@
+//! A query of this party from its first plan to its answer: proposed to the other participants,
+//! given room at each, run, and ended the same way whoever waits for it.
+
+use super::Daemon;
+use super::admission::{Cost, Room};
+use super::jobs::{Asked, Job, Keep, User};
+use super::reports::Reports;
+use crate::agreement::Agreement;
+use crate::failure::{Failure, Outcome};
+use crate::inputs;
+use crate::messages::{Announcement, Purpose, SessionId, Step, Vacancy, Verdict};
+use crate::query::{Answered, agree};
+use crate::request::{Request, Stopwatch};
+use crate::session::Bound;
+use crate::transport::Connection;
+use futures_util::FutureExt;
+use futures_util::future::try_join_all;
+use senate_circuit::{PartyId, PartySet};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::runtime::Handle;
+use tokio::time::{timeout, timeout_at};
+
+/// How long after its deadline a query may take to end everywhere.
+const ENDING_MAX: Duration = Duration::from_secs(8);
+
+/// A participant that has accepted.
+struct Invited {
+    party: PartyId,
+    connection: Connection,
+    vacancy: Vacancy,
+}
+
+/// Closes a query even if the work on it breaks off.
+pub(super) struct Unfinished<'a> {
+    pub(super) daemon: &'a Daemon,
+    pub(super) job: &'a Arc<Job>,
+}
+
+impl Drop for Unfinished<'_> {
+    fn drop(&mut self) {
+        if self.job.ended().is_none() {
+            self.daemon.close(self.job, Err(Failure::unexpected("the query's thread ended")));
+        }
+    }
+}
+
+impl Daemon {
+    /// Begins a query of this party in the name of `user`.
+    ///
+    /// # Errors
+    /// Lost while the daemon drains or has too many queries.
+    pub(crate) fn submit(
+        self: &Arc<Self>,
+        user: User,
+        request: Request,
+        keep: Keep,
+    ) -> Outcome<Arc<Job>> {
+        if self.draining() {
+            return Err(self.shutting_down());
+        }
+        let (session, party) = (fresh_session()?, self.name(self.me));
+        let sql = request.sql.clone();
+        tracing::info!(%session, %user, %sql, "query asked");
+        let job = self.jobs.open(Asked { session, user, party, sql, keep })?;
+        let (daemon, running, runtime) = (Arc::clone(self), Arc::clone(&job), Handle::current());
+        // A thread of its own: reading tables and running local tasks is work.
+        tokio::task::spawn_blocking(move || {
+            let unfinished = Unfinished { daemon: &daemon, job: &running };
+            let outcome = runtime.block_on(daemon.work(&running, request));
+            daemon.close(&running, outcome);
+            drop(unfinished);
+        });
+        Ok(job)
+    }
+
+    /// The query has ended: whoever waits for it is told, and the figures count it.
+    pub(super) fn close(&self, job: &Arc<Job>, outcome: Outcome<Answered>) {
+        let seconds = job.started().elapsed().as_secs_f64();
+        let told = outcome.as_ref().map(|answered| &answered.stats);
+        self.metrics.ended(job.user(), told, seconds);
+        if let Ok(answered) = &outcome {
+            let own = answered.stats.bytes_sent.get(&self.name(self.me));
+            self.metrics.sent(own.copied().unwrap_or_default());
+        }
+        let session = job.session();
+        match &outcome {
+            Ok(answered) => {
+                tracing::info!(%session, "query answered: {}", answered.stats.summary());
+            }
+            Err(failure) => {
+                let remedy = failure.remedy.as_deref().unwrap_or_default();
+                tracing::warn!(%session, user = %job.user(), %failure, remedy, "query failed");
+            }
+        }
+        self.jobs.close(job, outcome);
+    }
+
+    async fn work(&self, job: &Job, request: Request) -> Outcome<Answered> {
+        let patience = Duration::from_secs(request.timeout_s) + ENDING_MAX;
+        let answered = timeout(patience, job.unless_cancelled(self.coordinate(job, request)));
+        answered.await.unwrap_or_else(|_| {
+            Err(Failure::lost(format!("timed out during {}", job.phase()))
+                .with_remedy("allow more with --timeout"))
+        })
+    }
+
+    async fn coordinate(&self, job: &Job, request: Request) -> Outcome<Answered> {
+        let _working = self.shelf.work.begin();
+        let mut watch = Stopwatch::default();
+        let started = job.started();
+        let mut enter = |phase: &str| {
+            watch.enter(phase);
+            job.enter(phase);
+        };
+        enter("planning");
+        let agreement = agree(&self.workspace, request).await?;
+        if agreement.plan.asker != self.me {
+            return Err(Failure::usage("a query is asked by the party whose daemon is asked"));
+        }
+        let cost = Cost::of(&agreement.plan, self.me);
+        self.admission.could_fit(cost)?;
+        enter("reading tables");
+        let inputs = inputs::compute(&self.workspace, &self.config, self.me, &agreement).await?;
+        let session = job.session();
+        let registration = self.rendezvous.register(session);
+        let registration = registration.ok_or_else(|| Failure::unexpected("a session id twice"))?;
+        enter("asking the other parties");
+        let deadline = started + Duration::from_secs(agreement.request.timeout_s);
+        let mut invited = self.invite_all(job, &agreement).await?;
+        enter("waiting for room");
+        let room = timeout_at(deadline.into(), self.room_everywhere(&mut invited, cost, job));
+        let _room = room.await.unwrap_or_else(|_| {
+            Err(Failure::lost(format!("timed out while {}", job.phase()))
+                .with_remedy("allow more with --timeout, or ask when fewer queries run"))
+        })?;
+        let (reports, bound) = self.go(invited, &agreement).await?;
+        enter("joint part");
+        let mut answered = if agreement.plan.participants.contains(self.me) {
+            let progress = job.progress();
+            let sitting = self.sit(&agreement, inputs, registration, bound, started, progress);
+            reports.beside(sitting, || job.phase()).await?
+        } else {
+            Answered { rows: None, stats: reports.alone().await? }
+        };
+        answered.stats.seconds = started.elapsed().as_secs_f64();
+        answered.stats.add_phases(watch, "joint part");
+        self.shelf.remember(self.me, &agreement);
+        Ok(answered)
+    }
+
+    /// Every other participant accepts.
+    async fn invite_all(&self, job: &Job, agreement: &Agreement) -> Outcome<Vec<Invited>> {
+        let deadline = job.started() + Duration::from_secs(agreement.request.timeout_s);
+        let others = agreement.plan.participants.without(self.me);
+        let invitations = others.iter().map(|party| {
+            let invited = timeout_at(deadline.into(), self.invite(party, job.session(), agreement));
+            async move {
+                invited.await.unwrap_or_else(|_| {
+                    let name = self.name(party);
+                    let why = format!("party {name} did not answer in time");
+                    Err(Failure::lost_party(&name, why))
+                })
+            }
+            .boxed()
+        });
+        try_join_all(invitations).await
+    }
+
+    /// Proposes the query to `party`, which accepts.
+    async fn invite(
+        &self,
+        party: PartyId,
+        session: SessionId,
+        agreement: &Agreement,
+    ) -> Outcome<Invited> {
+        let (request, digest) = (agreement.request.clone(), agreement.plan.digest);
+        let announcement = Announcement { session, request, digest };
+        let mut connection = self.dial_patiently(party, Purpose::Announce(announcement)).await?;
+        let name = self.name(party);
+        match connection.receive().await.map_err(|failure| failure.at(format!("party {name}")))? {
+            Verdict::Accepted(Vacancy::Never(reason)) | Verdict::Refused(reason) => {
+                Err(reason.failure(&name))
+            }
+            Verdict::Accepted(vacancy) => Ok(Invited { party, connection, vacancy }),
+        }
+    }
+
+    /// Room at this party and all that are invited: at once if everybody has some, otherwise at one
+    /// after the other (see [`super::admission`]). Returns this party's.
+    async fn room_everywhere(
+        &self,
+        invited: &mut [Invited],
+        cost: Cost,
+        job: &Job,
+    ) -> Outcome<Room> {
+        let own = self.admission.try_enter(cost);
+        let is_everywhere = invited.iter().all(|other| other.vacancy == Vacancy::Taken);
+        match own {
+            Some(own) if is_everywhere => return Ok(own),
+            _ => drop(own),
+        }
+        for other in invited.iter_mut().filter(|other| other.vacancy == Vacancy::Taken) {
+            self.step(other, Step::Leave).await?;
+            other.vacancy = Vacancy::None;
+        }
+        let mut own = None;
+        let others: PartySet = invited.iter().map(|other| other.party).collect();
+        for party in others.union(PartySet::only(self.me)).iter() {
+            match invited.iter_mut().find(|other| other.party == party) {
+                Some(other) => self.room_at(other, job).await?,
+                None => {
+                    let queued = |at: usize| job.enter(queued(&self.name(party), at));
+                    own = Some(self.admission.enter(cost, queued).await?);
+                }
+            }
+        }
+        own.ok_or_else(|| Failure::unexpected("no room at the asking party"))
+    }
+
+    /// Waits until the other party has room.
+    async fn room_at(&self, other: &mut Invited, job: &Job) -> Outcome<()> {
+        let name = self.name(other.party);
+        self.step(other, Step::Enter).await?;
+        loop {
+            let vacancy = other.connection.receive().await;
+            match vacancy.map_err(|failure| failure.at(format!("party {name}")))? {
+                Vacancy::Taken => break,
+                Vacancy::None => job.enter(queued(&name, 0)),
+                Vacancy::Behind(at) => job.enter(queued(&name, at as usize)),
+                Vacancy::Never(reason) => return Err(reason.failure(&name)),
+            }
+        }
+        other.vacancy = Vacancy::Taken;
+        Ok(())
+    }
+
+    /// Everybody has room and is told to begin, and in which session.
+    async fn go(
+        &self,
+        mut invited: Vec<Invited>,
+        agreement: &Agreement,
+    ) -> Outcome<(Reports<'_>, Option<Bound>)> {
+        for other in &mut invited {
+            self.step(other, Step::Go).await?;
+        }
+        let others = invited.into_iter().map(|other| (other.party, other.connection));
+        let mut others: Vec<(PartyId, Connection)> = others.collect();
+        let bound = self.settle(agreement, &mut others).await?;
+        Ok((Reports::of(self, others), bound))
+    }
+
+    async fn step(&self, other: &mut Invited, step: Step) -> Outcome<()> {
+        let name = self.name(other.party);
+        other.connection.send(&step).await.map_err(|failure| {
+            let failure = failure.at(format!("party {name}"));
+            Failure { lost: Some(name), ..failure }
+        })
+    }
+}
+
+/// What a user sees while a query waits.
+fn queued(party: &str, before: usize) -> String {
+    match before {
+        0 => format!("waiting for room at {party}, next in its queue"),
+        1 => format!("waiting for room at {party} behind one query"),
+        more => format!("waiting for room at {party} behind {more} queries"),
+    }
+}
+
+pub(super) fn fresh_session() -> Outcome<SessionId> {
+    use rand::TryRngCore;
+    let mut id = [0; 16];
+    rand::rngs::OsRng
+        .try_fill_bytes(&mut id)
+        .map_err(|error| Failure::unexpected(format!("randomness: {error}")))?;
+    Ok(SessionId(id))
+}

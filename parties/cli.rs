@@ -1,10 +1,10 @@
 //! Arguments, logging, interruption, and how an outcome becomes an exit code.
 
 use crate::commands::{
-    bench, demo, doctor, explain, init, invite, join, publish, query, serve, shell,
+    bench, demo, doctor, explain, init, invite, jobs, join, publish, query, serve, shell, token,
 };
 use crate::failure::{Cause, Failure, Outcome};
-use clap::{ArgAction, Args, ColorChoice, Parser, Subcommand};
+use clap::{ArgAction, Args, ColorChoice, Parser, Subcommand, ValueEnum};
 use std::io::{IsTerminal, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -34,6 +34,19 @@ pub struct Verbosity {
     /// When to use colours
     #[arg(long, global = true, default_value = "auto", value_name = "WHEN")]
     pub color: ColorChoice,
+    /// How log lines on stderr are written
+    #[arg(long, global = true, value_enum, default_value_t)]
+    pub log_format: LogFormat,
+}
+
+/// How log lines are written.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, ValueEnum)]
+pub enum LogFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// One JSON object per line.
+    Json,
 }
 
 /// The commands.
@@ -49,6 +62,10 @@ pub enum Command {
     Explain(explain::Options),
     /// Serve a party: other parties' sessions and this party's users
     Serve(serve::Options),
+    /// Queries of a daemon: list, show, attach, cancel
+    Jobs(jobs::Options),
+    /// Tokens of a party's analysts for Flight SQL: create, list, revoke
+    Token(token::Options),
     /// Make a party's identity
     Init(init::Options),
     /// Invite parties: give out codes and have federation.toml signed by all
@@ -139,6 +156,8 @@ async fn dispatch(command: Command, verbosity: Verbosity) -> Outcome<()> {
         Command::Shell(options) => shell::run(options, verbosity).await,
         Command::Explain(options) => explain::run(&options).await,
         Command::Serve(options) => serve::run(options).await,
+        Command::Jobs(options) => jobs::run(options, verbosity).await,
+        Command::Token(options) => token::run(&options),
         Command::Init(options) => init::run(&options),
         Command::Invite(options) => invite::run(options).await,
         Command::Join(options) => join::run(options).await,
@@ -190,12 +209,16 @@ fn start_logging(verbosity: Verbosity, daemon: bool) {
     // Only our own words: libraries log what they see of the tables.
     let ours = tracing_subscriber::filter::Targets::new().with_target("senate", level);
     use tracing_subscriber::layer::SubscriberExt;
-    let layer = tracing_subscriber::fmt::layer()
-        .with_writer(std::io::stderr)
-        .with_ansi(colored(verbosity.color))
-        .with_target(false);
-    let subscriber = tracing_subscriber::registry().with(ours).with(layer);
-    let _ = tracing::subscriber::set_global_default(subscriber);
+    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_target(false);
+    let registry = tracing_subscriber::registry().with(ours);
+    let _ = match verbosity.log_format {
+        LogFormat::Text => tracing::subscriber::set_global_default(
+            registry.with(lines.with_ansi(colored(verbosity.color))),
+        ),
+        LogFormat::Json => tracing::subscriber::set_global_default(
+            registry.with(lines.json().flatten_event(true).with_ansi(false)),
+        ),
+    };
 }
 
 #[cfg(test)]

@@ -20,13 +20,21 @@ use tokio_rustls::{TlsAcceptor, TlsConnector};
 /// # Errors
 /// Usage when the identity's key does not fit its certificate.
 pub fn acceptor(identity: &Identity, pinned: BTreeSet<Fingerprint>) -> Outcome<TlsAcceptor> {
-    accepting(identity, Trust::Pinned(pinned))
+    accepting(identity, Trust::Pinned(pinned), Showing::Must)
 }
 
-fn accepting(identity: &Identity, trust: Trust) -> Outcome<TlsAcceptor> {
+/// Accepts connections of HTTP/2 from anybody; whoever shows a certificate holds a pinned one.
+///
+/// # Errors
+/// Usage when the identity's key does not fit its certificate.
+pub fn client_acceptor(identity: &Identity, pinned: BTreeSet<Fingerprint>) -> Outcome<TlsAcceptor> {
+    accepting(identity, Trust::Pinned(pinned), Showing::May)
+}
+
+fn accepting(identity: &Identity, trust: Trust, showing: Showing) -> Outcome<TlsAcceptor> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let shown = Shown::default();
-    let pins = Arc::new(Pins { trust, shown, provider: Arc::clone(&provider) });
+    let pins = Arc::new(Pins { trust, showing, shown, provider: Arc::clone(&provider) });
     let mut config = ServerConfig::builder_with_provider(provider)
         .with_protocol_versions(&[&rustls::version::TLS13])
         .map_err(configuration)?
@@ -35,6 +43,9 @@ fn accepting(identity: &Identity, trust: Trust) -> Outcome<TlsAcceptor> {
         .map_err(configuration)?;
     // A resumed session would not show its certificate again.
     config.send_tls13_tickets = 0;
+    if showing == Showing::May {
+        config.alpn_protocols = vec![b"h2".to_vec()];
+    }
     Ok(TlsAcceptor::from(Arc::new(config)))
 }
 
@@ -44,7 +55,7 @@ fn accepting(identity: &Identity, trust: Trust) -> Outcome<TlsAcceptor> {
 /// # Errors
 /// Usage when the identity's key does not fit its certificate.
 pub fn acceptor_of_strangers(identity: &Identity) -> Outcome<TlsAcceptor> {
-    accepting(identity, Trust::Anybody)
+    accepting(identity, Trust::Anybody, Showing::Must)
 }
 
 /// Connects to the holder of the pinned certificate.
@@ -65,7 +76,8 @@ pub(crate) fn connector_that_tells(
 ) -> Outcome<(TlsConnector, Shown)> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let (trust, shown) = (Trust::Pinned(BTreeSet::from([pinned])), Shown::default());
-    let pins = Pins { trust, shown: shown.clone(), provider: Arc::clone(&provider) };
+    let provided = Arc::clone(&provider);
+    let pins = Pins { trust, showing: Showing::Must, shown: shown.clone(), provider: provided };
     let mut config = ClientConfig::builder_with_provider(provider)
         .with_protocol_versions(&[&rustls::version::TLS13])
         .map_err(configuration)?
@@ -118,8 +130,16 @@ enum Trust {
 #[derive(Debug)]
 struct Pins {
     trust: Trust,
+    showing: Showing,
     shown: Shown,
     provider: Arc<CryptoProvider>,
+}
+
+/// Whether clients show a certificate.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Showing {
+    Must,
+    May,
 }
 
 impl Pins {
@@ -192,6 +212,10 @@ impl ServerCertVerifier for Pins {
 }
 
 impl ClientCertVerifier for Pins {
+    fn client_auth_mandatory(&self) -> bool {
+        self.showing == Showing::Must
+    }
+
     fn root_hint_subjects(&self) -> &[DistinguishedName] {
         &[]
     }
@@ -265,5 +289,21 @@ mod tests {
         assert!(!wrong_client.0);
         let wrong_server = handshake((&a, b.fingerprint()), (&b, c.fingerprint())).await;
         assert_eq!(wrong_server, (false, false));
+    }
+
+    #[tokio::test]
+    async fn no_clock_decides_about_a_certificate() {
+        let key = rcgen::KeyPair::generate().unwrap();
+        let mut past = rcgen::CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
+        past.not_before = rcgen::date_time_ymd(2000, 1, 1);
+        past.not_after = rcgen::date_time_ymd(2001, 1, 1);
+        let pem = format!("{}{}", key.serialize_pem(), past.self_signed(&key).unwrap().pem());
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("identity.pem");
+        std::fs::write(&path, pem).unwrap();
+        let expired = Identity::read(&path).unwrap();
+        let now = Identity::generate("now").unwrap().0;
+        let met = handshake((&expired, now.fingerprint()), (&now, expired.fingerprint())).await;
+        assert_eq!(met, (true, true), "parties whose clocks differ still meet");
     }
 }

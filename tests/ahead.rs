@@ -1,6 +1,6 @@
 //! Daemons think ahead: sessions are open before their query, serve one, and are never in its way.
 
-use crate::daemon::{Daemon, GROUPS, Hosts, answer, few};
+use crate::hosts::{Daemon, GROUPS, Hosts, answer, few};
 use serde_json::Value;
 use std::fs;
 use std::time::{Duration, Instant};

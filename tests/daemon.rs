@@ -1,187 +1,14 @@
 //! Parties as real processes with pinned mutual TLS: agreement, refusals, crashes, recovery.
 
+use crate::hosts::{GROUPS, Hosts, answer, few, many, refusal, send};
 use crate::support::party_name;
 use senate::config::{PartyConfig, Workspace};
 use senate::transport::Connection;
 use senate_circuit::PartyId;
-use std::fmt::Write as _;
 use std::fs;
-use std::io::{BufRead, BufReader, Write as _};
-use std::net::{TcpListener, TcpStream};
-use std::path::PathBuf;
-use std::process::{Child, Command, ExitStatus, Output, Stdio};
-use std::sync::{Arc, Mutex};
+use std::io::Write as _;
+use std::net::TcpStream;
 use std::time::{Duration, Instant};
-use tempfile::TempDir;
-
-/// A federation whose parties have a directory each, as on separate hosts.
-pub(crate) struct Hosts {
-    folder: TempDir,
-    parties: usize,
-    federation: String,
-}
-
-pub(crate) struct Daemon {
-    process: Child,
-    pub(crate) log: Arc<Mutex<String>>,
-}
-
-impl Daemon {
-    /// Collects what it says, so that the pipe never fills up.
-    fn new(process: Child, mut lines: impl BufRead + Send + 'static) -> Self {
-        let log = Arc::new(Mutex::new(String::new()));
-        let kept = Arc::clone(&log);
-        std::thread::spawn(move || {
-            let mut line = String::new();
-            while lines.read_line(&mut line).is_ok_and(|bytes| bytes > 0) {
-                kept.lock().unwrap().push_str(&std::mem::take(&mut line));
-            }
-        });
-        Self { process, log }
-    }
-
-    pub(crate) fn signal(&self, signal: &str) {
-        send(signal, &self.process);
-    }
-
-    /// Waits until it has ended by itself.
-    pub(crate) fn ends(&mut self) -> ExitStatus {
-        self.process.wait().unwrap()
-    }
-
-    /// Waits until it has said this.
-    pub(crate) fn says(&self, words: &str) {
-        let start = Instant::now();
-        while !self.log.lock().unwrap().contains(words) {
-            let log = self.log.lock().unwrap().clone();
-            assert!(start.elapsed() < Duration::from_secs(20), "no `{words}` in\n{log}");
-            std::thread::sleep(Duration::from_millis(20));
-        }
-    }
-}
-
-impl Drop for Daemon {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-    }
-}
-
-fn send(signal: &str, process: &Child) {
-    let pid = process.id().to_string();
-    assert!(Command::new("kill").args([signal, &pid]).status().unwrap().success());
-}
-
-impl Hosts {
-    /// `rows` gives each party's CSV of visits(patient, diag).
-    pub(crate) fn new(
-        parties: usize,
-        capacity: usize,
-        rows: &dyn Fn(usize) -> Vec<(i64, i64)>,
-    ) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let mut hosts = Self { folder, parties, federation: String::new() };
-        let listeners: Vec<_> =
-            (0..parties).map(|_| TcpListener::bind("127.0.0.1:0").unwrap()).collect();
-        let mut text = "name = \"hosts\"\n".to_owned();
-        let mut holders = Vec::new();
-        for (party, listener) in listeners.iter().enumerate() {
-            let name = party_name(party);
-            let init = hosts.senate(party, &["init"]).output().unwrap();
-            let fingerprint = String::from_utf8(init.stdout).unwrap();
-            assert!(init.status.success() && fingerprint.starts_with("fingerprint = "));
-            let address = listener.local_addr().unwrap();
-            write!(text, "[[party]]\nname = \"{name}\"\naddress = \"{address}\"\n").unwrap();
-            text += &fingerprint;
-            holders.push(format!("{{ party = \"{name}\", capacity = {capacity} }}"));
-            let everybody: Vec<_> =
-                (0..parties).map(|p| format!("\"{}\"", party_name(p))).collect();
-            let accept = format!("[accept]\nfrom = [{}]\n", everybody.join(", "));
-            fs::write(hosts.home(party).join(&name).join("party.toml"), accept).unwrap();
-            let lines = rows(party).iter().map(|(p, d)| format!("{p},{d}\n")).collect::<String>();
-            let csv = format!("patient,diag\n{lines}");
-            fs::write(hosts.home(party).join(&name).join("visits.csv"), csv).unwrap();
-        }
-        write!(
-            text,
-            "[[table]]\nname = \"visits\"\ncolumns = [{{ name = \"patient\", type = \"INT\" }}, \
-             {{ name = \"diag\", type = \"INT\", min = 0, max = 500 }}]\nheld_by = [{}]\n",
-            holders.join(", ")
-        )
-        .unwrap();
-        hosts.federation = text;
-        (0..parties).for_each(|party| hosts.publish(party, &hosts.federation));
-        hosts
-    }
-
-    fn publish(&self, party: usize, federation: &str) {
-        fs::write(self.home(party).join("federation.toml"), federation).unwrap();
-    }
-
-    pub(crate) fn home(&self, party: usize) -> PathBuf {
-        let home = self.folder.path().join(format!("host_{party}"));
-        fs::create_dir_all(home.join(party_name(party))).unwrap();
-        home
-    }
-
-    fn senate(&self, party: usize, words: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_senate"));
-        command.args(words).arg("--workspace").arg(self.home(party));
-        command.args(["--as", &party_name(party)]);
-        command
-    }
-
-    pub(crate) fn serve(&self, party: usize) -> Daemon {
-        let mut command = self.senate(party, &["serve"]);
-        let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
-        let mut lines = BufReader::new(child.stderr.take().unwrap());
-        let mut line = String::new();
-        while !line.contains("listening on") {
-            line.clear();
-            assert!(lines.read_line(&mut line).unwrap() > 0, "{} did not start", party_name(party));
-        }
-        Daemon::new(child, lines)
-    }
-
-    pub(crate) fn serve_all(&self) -> Vec<Daemon> {
-        (0..self.parties).map(|party| self.serve(party)).collect()
-    }
-
-    pub(crate) fn query(&self, party: usize, sql: &str, more: &[&str]) -> Output {
-        self.start(party, sql, more).wait_with_output().unwrap()
-    }
-
-    fn start(&self, party: usize, sql: &str, more: &[&str]) -> Child {
-        let mut command = self.senate(party, &["query", "--format", "csv"]);
-        command.args(more).arg(sql);
-        command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
-    }
-}
-
-/// Rows that keep a query running for seconds.
-fn many(party: usize) -> Vec<(i64, i64)> {
-    (0..400).map(|row| (row, (row * 7 + party as i64) % 500)).collect()
-}
-
-pub(crate) fn few(party: usize) -> Vec<(i64, i64)> {
-    (0..6).map(|row| (row, (row * (party as i64 + 1)) % 4)).collect()
-}
-
-pub(crate) const GROUPS: &str =
-    "SELECT diag, COUNT(*) AS n FROM visits GROUP BY diag ORDER BY n DESC, diag";
-
-pub(crate) fn answer(output: &Output) -> String {
-    let stderr = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{stderr}");
-    String::from_utf8(output.stdout.clone()).unwrap()
-}
-
-fn refusal(output: &Output, exit: i32) -> String {
-    let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert_eq!(output.status.code(), Some(exit), "{stderr}");
-    assert!(output.stdout.is_empty(), "nothing is printed when a query fails");
-    stderr
-}
 
 #[test]
 fn any_party_asks_and_the_answer_is_that_of_the_union() {
@@ -241,21 +68,6 @@ fn a_stranger_with_another_key_is_not_talked_to() {
     let _daemons = hosts.serve_all_or_none();
     let output = hosts.query(0, GROUPS, &["--timeout", "10"]);
     assert!([3, 4].contains(&output.status.code().unwrap()) && output.stdout.is_empty());
-}
-
-impl Hosts {
-    /// Daemons of all parties that are willing to start.
-    fn serve_all_or_none(&self) -> Vec<Daemon> {
-        let start = |party| {
-            let command = self.senate(party, &["serve"]).stderr(Stdio::piped()).spawn();
-            let mut child = command.unwrap();
-            let mut lines = BufReader::new(child.stderr.take().unwrap());
-            let mut line = String::new();
-            let _ = lines.read_line(&mut line);
-            Daemon::new(child, lines)
-        };
-        (0..self.parties).map(start).collect()
-    }
 }
 
 #[test]
@@ -321,8 +133,7 @@ fn a_terminated_daemon_ends_its_query_first_and_begins_no_other() {
     let rows = answer(&query.wait_with_output().unwrap());
     let counts = rows.lines().skip(1).map(|line| line.split(',').nth(1).unwrap());
     assert_eq!(counts.map(|count| count.parse::<u32>().unwrap()).sum::<u32>(), 1200);
-    let Daemon { process, .. } = &mut { daemons }[1];
-    assert_eq!(process.wait().unwrap().code(), Some(0));
+    assert_eq!({ daemons }[1].ends().code(), Some(0));
 }
 
 #[test]

@@ -4,6 +4,9 @@
 mod ahead;
 mod answers;
 mod daemon;
+mod flight;
+mod hosts;
+mod jobs;
 mod leakage;
 mod onboarding;
 mod shell;

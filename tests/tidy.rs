@@ -144,6 +144,16 @@ fn the_planner_names_no_protocol_or_socket() {
 }
 
 #[test]
+fn only_the_flight_module_names_flight_s_types() {
+    let found: Vec<String> =
+        violations(&["planner", "parties", "queries"], &["arrow_flight", "tonic"])
+            .into_iter()
+            .filter(|name| !name.starts_with("parties/flight"))
+            .collect();
+    assert_eq!(found, Vec::<String>::new());
+}
+
+#[test]
 fn no_check_vanishes_in_release_builds_and_nothing_is_left_unfinished() {
     let banned =
         ["debug_assert", "todo!(", "unimplemented!(", "#[allow(", "seed_from_u64", "StdRng"];

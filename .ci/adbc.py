@@ -160,8 +160,12 @@ def mistakes_are_told(connect):
         ]:
             fails(kind, words, lambda: cursor.execute(sql))
         sql = "SELECT COUNT(*) FROM visits WHERE diag = ?"
-        many = [(1,), (2,)]
-        fails(adbc_driver_manager.Error, "one row", lambda: cursor.executemany(sql, many))
+        many = pyarrow.record_batch({"diag": [1, 2]})
+        fails(adbc_driver_manager.Error, "one row", lambda: cursor.execute(sql, many))
+        fails(adbc_driver_manager.NotSupportedError, "changes nothing",
+              lambda: cursor.executemany(sql, [(1,), (2,)]))
+        update = "INSERT INTO visits VALUES (1, 1, 1, 'west')"
+        fails(adbc_driver_manager.NotSupportedError, "INSERT", lambda: cursor.execute(update))
 
 
 def a_query_is_cancelled(connect, daemons):

@@ -16,8 +16,10 @@ use tokio::sync::watch;
 
 /// Memory of an AND gate's preprocessing for each other member of its stage.
 const BYTES_PER_TRIPLE_AND_PEER: u64 = 256;
+/// Memory of planning a query, its tables and its session's buffers.
+const BYTES_PER_SESSION: u64 = 32 << 20;
 /// Memory of a session's correlated oblivious transfers and queues for each peer.
-const BYTES_PER_PEER: u64 = 12 << 20;
+const BYTES_PER_PEER: u64 = 40 << 20;
 
 /// What a query is predicted to need at one party.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
@@ -33,7 +35,8 @@ impl Cost {
         if plan.stages.is_empty() || !plan.participants.contains(me) {
             return cost;
         }
-        cost.memory_bytes = BYTES_PER_PEER * plan.participants.without(me).len() as u64;
+        let peers = plan.participants.without(me).len() as u64;
+        cost.memory_bytes = BYTES_PER_SESSION + BYTES_PER_PEER * peers;
         let stages = plan.stages.iter().zip(&plan.summaries);
         for (stage, summary) in stages.filter(|(stage, _)| stage.parties.contains(me)) {
             let (ands, peers) = (summary.sizes.and_gates, stage.parties.len() as u64 - 1);

@@ -7,7 +7,7 @@ use crate::agreement::Agreement;
 use crate::daemon::Daemon;
 use crate::failure::{Failure, Outcome};
 use crate::query::agree;
-use crate::request::{Request, Stages};
+use crate::request::{BackendChoice, Request, Stages};
 use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use senate_planner::sql::Template;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -116,6 +116,7 @@ async fn planned(daemon: &Daemon, sql: &str) -> Outcome<Arc<Agreement>> {
         asker,
         bounds: Vec::new(),
         stages: Stages::default(),
+        backend: BackendChoice::default(),
         timeout_s: TIMEOUT_S,
     };
     agree(daemon.workspace(), request).await

@@ -89,7 +89,7 @@ fn a_query_beyond_a_party_s_limits_is_refused_at_once_wherever_it_is_asked() {
 fn eight_queries_of_several_parties_finish_within_the_admitted_budget() {
     let hosts = Hosts::new(3, 8, &few);
     // Two at a time, and at one party no more than two fit.
-    hosts.configure_all(&format!("{CONSOLE}[limits]\nrunning = 2\n"));
+    hosts.configure_all(&format!("{CONSOLE}[ahead]\nmemory_mb = 0\n[limits]\nrunning = 2\n"));
     hosts.configure(2, "memory = \"300MB\"\n");
     let daemons = hosts.serve_all();
     // What planning and the first session take stays with the process.

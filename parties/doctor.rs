@@ -81,7 +81,7 @@ impl Report {
 pub fn worst(reports: &[Report]) -> Option<Cause> {
     let rank = |cause: &Cause| match cause {
         Cause::Unexpected => 6,
-        Cause::Usage => 5,
+        Cause::Usage | Cause::Unsupported => 5,
         Cause::Input => 4,
         Cause::Aborted => 3,
         Cause::Refused => 2,

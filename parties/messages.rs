@@ -41,7 +41,7 @@ pub(crate) enum Purpose {
     /// [`Step::Go`]; at the end [`Report`].
     Announce(Announcement),
     /// Another party proposes to open a session ahead of its next query. Answered by a [`Promise`];
-    /// then [`Go`]; when the session is ready, another promise. The connection stays open as long as
+    /// then [`Step::Go`]; when the session is ready, another promise. The connection stays open as long as
     /// the session waits.
     Prepare(Preparation),
     /// A lane of a session that was announced. Not answered.
@@ -157,7 +157,7 @@ pub(crate) enum Step {
     Go,
 }
 
-/// After [`Go`]: in which session the query runs.
+/// After [`Step::Go`]: in which session the query runs.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub(crate) enum Start {
     /// In one of its own; the lanes are to be opened.

@@ -89,6 +89,7 @@ enum Broken {
 }
 
 /// A frame as it was read.
+#[derive(Debug)]
 struct Read {
     tag: Tag,
     /// Fixed part of the body, zero for frames without one.
@@ -365,7 +366,7 @@ mod tests {
         let writing = write_frame(&mut near, Tag::Message, [&body, b"!"]);
         let (written, read) = tokio::join!(writing, read_frame(&mut far));
         written.unwrap();
-        let (tag, read) = read.unwrap();
+        let Read { tag, body: read, .. } = read.unwrap();
         assert_eq!((tag, read.len(), read.last()), (Tag::Message, body.len() + 1, Some(&b'!')));
         near.write_all(&[255, 255, 255, 255, Tag::Message as u8]).await.unwrap();
         assert_eq!(read_frame(&mut far).await.unwrap_err(), Broken::Malformed);

@@ -2,11 +2,11 @@
 //! takes part, and all keep the session until a query takes it or somebody goes away.
 
 use super::Daemon;
-use super::ask::fresh_session;
 use super::lanes::Registration;
 use super::shelf::{Entry, Room};
+use super::work::fresh_session;
 use crate::failure::{Failure, Outcome};
-use crate::messages::{Go, Preparation, Promise, Purpose, SessionId, StockEntry};
+use crate::messages::{Preparation, Promise, Purpose, SessionId, Step, StockEntry};
 use crate::session::{Early, EarlySeat, EarlyState};
 use crate::transport::Connection;
 use futures_util::future::try_join_all;
@@ -63,7 +63,7 @@ impl Daemon {
         let proposals = others.iter().map(|party| self.propose(party, preparation.clone()).boxed());
         let mut leases = try_join_all(proposals).await?;
         for lease in &mut leases {
-            lease.send(&Go).await?;
+            lease.send(&Step::Go).await?;
         }
         let early = self.open_early(registration, provisions).await?;
         let mut state = early.state();
@@ -156,7 +156,9 @@ impl Daemon {
         let participants = provisions.parties();
         let opened = async {
             connection.send(&Promise::Accepted).await?;
-            connection.receive::<Go>().await?;
+            let Step::Go = connection.receive().await? else {
+                return Err(Failure::lost("the opener sent a step out of order"));
+            };
             self.open_early(registration, provisions).await
         };
         let early = match opened.await {

@@ -149,7 +149,8 @@ fn an_interrupted_client_ends_its_query_at_every_party() {
         daemons.iter().for_each(|daemon| daemon.log.lock().unwrap().clear());
     }
     let query = hosts.start(0, GROUPS, &[]);
-    std::thread::sleep(Duration::from_millis(1500));
+    daemons[1..].iter().for_each(|daemon| daemon.says("query proposed"));
+    std::thread::sleep(Duration::from_millis(500));
     send("-INT", &query);
     refusal(&query.wait_with_output().unwrap(), 130);
     daemons.iter().for_each(|daemon| daemon.says("went away"));

@@ -315,16 +315,19 @@ impl Connection {
     ) -> Outcome<T> {
         tokio::pin!(work);
         let mut byte = [0; 1];
+        let gone = || Failure::new(Cause::Interrupted, "the asking side went away");
         loop {
             tokio::select! {
                 biased;
                 done = &mut work => return Ok(done),
-                Some(message) = news.next() => self.send(&message).await?,
-                () = tokio::time::sleep(HEARTBEAT) => self.heartbeat().await?,
-                // The peer has nothing to say now: whatever arrives is its end.
-                _ = self.stream.read(&mut byte) => {
-                    return Err(Failure::new(Cause::Interrupted, "the asking side went away"));
+                Some(message) = news.next() => {
+                    self.send(&message).await.map_err(|_| gone())?;
                 }
+                () = tokio::time::sleep(HEARTBEAT) => {
+                    self.heartbeat().await.map_err(|_| gone())?;
+                }
+                // The peer has nothing to say now: whatever arrives is its end.
+                _ = self.stream.read(&mut byte) => return Err(gone()),
             }
         }
     }

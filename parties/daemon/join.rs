@@ -98,19 +98,20 @@ impl Daemon {
     ) -> Outcome<Room> {
         let mut room = self.admission.try_enter(cost);
         let vacancy = if room.is_some() { Vacancy::Taken } else { Vacancy::None };
-        connection.send(&Verdict::Accepted(vacancy)).await?;
+        let gone = |failure: Failure| failure.at("the asking side went away");
+        connection.send(&Verdict::Accepted(vacancy)).await.map_err(gone)?;
         job.enter("waiting for the other parties");
         let strange = |what: &str| {
             Failure::aborted(format!("before the query began: party {}: {what}", job.user()))
         };
         for _ in 0..STEPS_MAX {
             let step = job.unless_cancelled(connection.receive_within::<Step>(patience));
-            match step.await.map_err(|failure| failure.at("query withdrawn"))? {
+            match step.await.map_err(gone)? {
                 Step::Leave => room = None,
                 Step::Enter => {
                     drop(room.take());
                     room = Some(self.wait_for_room(connection, cost, job).await?);
-                    connection.send(&Vacancy::Taken).await?;
+                    connection.send(&Vacancy::Taken).await.map_err(gone)?;
                 }
                 Step::Go => return room.ok_or_else(|| strange("told to go without room")),
             }

@@ -10,6 +10,7 @@ mod block;
 mod gf128;
 mod prg;
 mod tccr;
+mod tile;
 mod transpose;
 mod xor;
 
@@ -18,6 +19,7 @@ pub use block::Block;
 pub use gf128::{combine_bits, dot, dot_columns, mul, select};
 pub use prg::{Prg, Weights};
 pub use tccr::{Tccr, Tweak};
+pub use tile::Tile;
 pub use transpose::transpose;
 pub use xor::{xor_four, xor_into, xor_into_both};
 

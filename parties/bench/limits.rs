@@ -1,12 +1,10 @@
 //! What this machine can do at most: the rates that every other figure is held against.
 
-use senate_block::{Block, FixedKey, Tccr, Tweak, dot, transpose};
+use senate_block::Tile;
 use serde::Serialize;
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
-/// Blocks per pass: one tile that stays in the second-level cache.
-const TILE: usize = 1 << 13;
 /// How long each kernel is measured.
 const WINDOW: Duration = Duration::from_millis(250);
 
@@ -29,25 +27,14 @@ pub struct Limits {
 
 /// Measures all kernels on this core.
 pub fn measure() -> Limits {
-    let mut blocks: Vec<Block> = (0..TILE as u128).map(Block).collect();
-    let other = blocks.clone();
-    let key = FixedKey::new(Block(1));
-    let hash = Tccr::new(Block(2));
+    let mut tile = Tile::default();
     let mut big = vec![0u8; 64 << 20];
     let source = vec![1u8; 64 << 20];
     Limits {
-        aes_blocks_per_second: rate(TILE, || key.permute(black_box(&mut blocks))),
-        tccr_hashes_per_second: rate(TILE, || {
-            hash.hash(black_box(&mut blocks), |r| {
-                Tweak { purpose: 1, index: r as u64, i: 0, j: 0, half: 0 }.block()
-            });
-        }),
-        gf128_products_per_second: rate(TILE, || {
-            black_box(dot(black_box(&other), black_box(&other)));
-        }),
-        transposed_columns_per_second: rate(TILE, || {
-            transpose(black_box(&mut blocks));
-        }),
+        aes_blocks_per_second: rate(Tile::BLOCKS, || tile.permute()),
+        tccr_hashes_per_second: rate(Tile::BLOCKS, || tile.hash()),
+        gf128_products_per_second: rate(Tile::BLOCKS, || tile.dot()),
+        transposed_columns_per_second: rate(Tile::BLOCKS, || tile.transpose()),
         memcpy_bytes_per_second: rate(big.len(), || {
             black_box(&mut big).copy_from_slice(black_box(&source));
         }),

@@ -36,7 +36,7 @@ pub async fn compute(
     let tasks: Vec<_> =
         agreement.plan.locals.iter().enumerate().filter(|(_, task)| task.party == me).collect();
     let name = workspace.federation.party_name(me);
-    let needs = tables::needs(tasks.iter().map(|(_, task)| &task.plan), &name)
+    let needs = tables::needs(tasks.iter().map(|(_, task)| &*task.plan), &name)
         .map_err(|error| Failure::unexpected(format!("reading a plan: {error}")))?;
     let mut tables = Tables::new();
     for table in workspace.tables_of(me) {

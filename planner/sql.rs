@@ -10,8 +10,10 @@ mod average;
 mod context;
 mod optimize;
 mod parameters;
+mod shared;
 
 pub use parameters::Template;
+pub use shared::SharedPlan;
 
 use crate::catalog::Federation;
 use crate::ir::{Expr, Node, Schema};
@@ -19,7 +21,6 @@ use crate::rules;
 use crate::types::ColumnType;
 use arrow_schema::DataType;
 use datafusion_common::DataFusionError;
-use datafusion_expr::LogicalPlan;
 use senate_circuit::PartyId;
 use std::collections::BTreeMap;
 
@@ -43,7 +44,7 @@ pub struct LocalTask {
     /// Who computes it.
     pub party: PartyId,
     /// The plan. Its table scans name "party"."table" and wait to be bound to that party's data.
-    pub plan: LogicalPlan,
+    pub plan: SharedPlan,
     /// Deterministic text of the plan, for digests and `explain`.
     pub display: String,
     /// The result's columns with their domains, and the most rows it may have.

@@ -97,7 +97,7 @@ impl Splitter<'_> {
         self.locals.push(LocalTask {
             party: part.party,
             display,
-            plan: part.plan,
+            plan: part.plan.into(),
             schema: schema.clone(),
             distinct: distinct.clone(),
             at_most_one_row,

@@ -326,16 +326,16 @@ mod stage_id {
 }
 
 /// Serde form of a party id: its index.
-mod party_id {
+pub(crate) mod party_id {
     use senate_circuit::PartyId;
     use serde::de::Error;
     use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-    pub(super) fn serialize<S: Serializer>(id: &PartyId, to: S) -> Result<S::Ok, S::Error> {
+    pub(crate) fn serialize<S: Serializer>(id: &PartyId, to: S) -> Result<S::Ok, S::Error> {
         u8::try_from(id.index()).unwrap_or(u8::MAX).serialize(to)
     }
 
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<PartyId, D::Error> {
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<PartyId, D::Error> {
         PartyId::new(u8::deserialize(from)?.into())
             .ok_or_else(|| D::Error::custom("no party has this index"))
     }

@@ -2,10 +2,12 @@
 
 mod literal;
 mod parse;
+mod sections;
 
 pub use literal::sql_type;
 
 use crate::ir::Value;
+use crate::targets::{Availability, Targets};
 use crate::types::ColumnType;
 use senate_circuit::PartyId;
 
@@ -14,10 +16,16 @@ use senate_circuit::PartyId;
 pub struct Federation {
     /// The federation's name.
     pub name: String,
+    /// What is published holds in one epoch: to take something back, begin another one.
+    pub epoch: u32,
     /// Parties in the file's order: position i is the party with index i.
     pub parties: Vec<Party>,
     /// Tables in the file's order.
     pub tables: Vec<Table>,
+    /// How long is waited for whom.
+    pub availability: Availability,
+    /// What plans are chosen by.
+    pub targets: Targets,
     /// BLAKE3 of the file's bytes, part of every query's agreement.
     pub digest: [u8; 32],
 }
@@ -29,6 +37,9 @@ pub struct Party {
     pub name: String,
     /// Host and port of its mesh and control endpoint.
     pub address: String,
+    /// Further hosts and ports of daemons of the same party, tried in this order when those before
+    /// do not answer.
+    pub replicas: Vec<String>,
     /// Pinned identity; not needed when all parties run in one process.
     pub fingerprint: Option<String>,
 }

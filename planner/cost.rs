@@ -1,6 +1,7 @@
 //! What a stage costs: bytes per link by the formulas of PROTOCOL.md §5, §6 and §7, time and memory
 //! from a quantised snapshot of the links. Integers only, so that every party computes the same.
 
+use crate::targets::{Rank, Targets};
 use crate::traffic;
 use senate_circuit::{Backend, PartyId, PartySet};
 use std::collections::BTreeMap;
@@ -88,18 +89,26 @@ impl Link {
     }
 }
 
-/// The links that a plan was priced with; part of the agreed digest.
+/// Speed of the machine that the prices of computation were measured on, in percent.
+pub const SPEED: u32 = 100;
+
+/// What a plan was priced with: links, machines, and what is to be small. Part of the agreed digest.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct LinkSnapshot {
     /// Links that differ from `default`, from the first party to the second.
     pub links: BTreeMap<(PartyId, PartyId), Link>,
     /// Every other link.
     pub default: Link,
+    /// Machines that differ from [`SPEED`], in percent.
+    pub speeds: BTreeMap<PartyId, u32>,
+    /// By what plans are chosen.
+    pub targets: Targets,
 }
 
 impl Default for LinkSnapshot {
     fn default() -> Self {
-        Self { links: BTreeMap::new(), default: Link::LOOPBACK }
+        let (links, speeds, targets) = (BTreeMap::new(), BTreeMap::new(), Targets::default());
+        Self { links, default: Link::LOOPBACK, speeds, targets }
     }
 }
 
@@ -107,6 +116,22 @@ impl LinkSnapshot {
     /// The link from one party to another.
     pub fn link(&self, from: PartyId, to: PartyId) -> Link {
         self.links.get(&(from, to)).copied().unwrap_or(self.default)
+    }
+
+    /// The speed of a party's machine, in percent.
+    pub fn speed(&self, party: PartyId) -> u32 {
+        self.speeds.get(&party).copied().unwrap_or(SPEED).max(1)
+    }
+
+    /// Rank of a stage's cost among others.
+    pub fn rank(&self, cost: &StageCost) -> Rank {
+        self.targets.rank(cost.nanos, cost.total_bytes(), self.targets.price_of(cost))
+    }
+
+    /// Computation of a stage on the slowest of these machines, which all others wait for.
+    fn on_slowest(&self, parties: PartySet, nanos: u64) -> u64 {
+        let slowest = parties.iter().map(|party| self.speed(party)).min().unwrap_or(SPEED);
+        nanos.saturating_mul(u64::from(SPEED)) / u64::from(slowest)
     }
 }
 
@@ -184,8 +209,7 @@ pub fn stage_cost(
     let mut cost = StageCost::default();
     for from in parties.iter() {
         for to in parties.iter().filter(|to| *to != from) {
-            let extra = if to == evaluator { bits.to_evaluator } else { bits.to_garbler };
-            cost.bytes.insert((from, to), (bits.every_pair + extra).div_ceil(8));
+            cost.bytes.insert((from, to), bits.bytes(to == evaluator));
         }
     }
     cost.nanos = nanos(parties, backend, sizes, links, &cost);
@@ -206,7 +230,7 @@ pub fn setup_cost(parties: PartySet, links: &LinkSnapshot) -> StageCost {
     let bytes = traffic::session(parties).links().clone();
     let mut cost = StageCost { bytes, ..StageCost::default() };
     let peers = parties.len().saturating_sub(1) as u64;
-    cost.nanos = SETUP_NANOS_PER_PEER * peers * sharing(parties, links);
+    cost.nanos = links.on_slowest(parties, SETUP_NANOS_PER_PEER * peers * sharing(parties, links));
     cost
 }
 
@@ -218,6 +242,11 @@ struct PairBits {
 }
 
 impl PairBits {
+    fn bytes(&self, to_evaluator: bool) -> u64 {
+        let extra = if to_evaluator { self.to_evaluator } else { self.to_garbler };
+        (self.every_pair + extra).div_ceil(8)
+    }
+
     fn new(n: u64, backend: Backend, sizes: &StageSizes) -> Self {
         let cot = 128 / SOFTSPOKEN;
         let bucket = bucket_size(sizes.and_gates);
@@ -259,10 +288,9 @@ fn nanos(
     let gates = sizes.and_gates.saturating_mul(per_gate) * n;
     let messages = layers * NANOS_PER_LAYER_AND_PEER * n.saturating_sub(1);
     let compute = (gates + messages).saturating_mul(sharing(parties, links));
-    let transfer = cost.bytes.iter().map(|((from, to), bytes)| {
-        let link = links.link(*from, *to);
-        bytes.saturating_mul(8_000) / u64::from(link.mbit_per_s.max(1))
-    });
+    let compute = links.on_slowest(parties, compute);
+    let transfer =
+        cost.bytes.iter().map(|((from, to), bytes)| transfer_nanos(links.link(*from, *to), *bytes));
     let latency = cost.bytes.keys().map(|(from, to)| links.link(*from, *to).latency_us);
     let latency = u64::from(latency.max().unwrap_or(0)) * 1_000;
     let rounds = ROUNDS + 2 * sizes.and_gates.div_ceil(WINDOW) + layers;
@@ -278,17 +306,38 @@ fn sharing(parties: PartySet, links: &LinkSnapshot) -> u64 {
     1 + parties.iter().map(beside).max().unwrap_or(0)
 }
 
-/// The member that should evaluate: the one with the fastest slowest incoming link, the leader
-/// among equals.
-pub fn best_evaluator(parties: PartySet, links: &LinkSnapshot) -> Option<PartyId> {
-    let slowest = |to: PartyId| {
-        let incoming = parties.iter().filter(|from| *from != to);
-        incoming.map(|from| links.link(from, to).mbit_per_s).min().unwrap_or(0)
+fn transfer_nanos(link: Link, bytes: u64) -> u64 {
+    bytes.saturating_mul(8_000) / u64::from(link.mbit_per_s.max(1))
+}
+
+/// The member that should evaluate a stage: who makes it rank best, the leader among equals. What it
+/// decides is which links the tables take, and who pays for sending them.
+pub fn best_evaluator(
+    parties: PartySet,
+    backend: Backend,
+    sizes: &StageSizes,
+    links: &LinkSnapshot,
+) -> Option<PartyId> {
+    let alike = links.links.is_empty() && links.targets.egress.is_empty();
+    if alike || backend == Backend::Interactive {
+        return parties.leader();
+    }
+    let bits = PairBits::new(parties.len() as u64, backend, sizes);
+    let rank = |evaluator: PartyId| {
+        let (mut nanos, mut money) = (0, 0);
+        for from in parties.iter() {
+            for to in parties.iter().filter(|to| *to != from) {
+                let bytes = bits.bytes(to == evaluator);
+                nanos = transfer_nanos(links.link(from, to), bytes).max(nanos);
+                money += links.targets.price(from, bytes);
+            }
+        }
+        // Every member receives the tables or sends them: the sum of all bytes is the same.
+        links.targets.rank(nanos, 0, money)
     };
-    let better = |best: PartyId, party: PartyId| {
-        if slowest(party) > slowest(best) { party } else { best }
-    };
-    parties.iter().reduce(better)
+    let better =
+        |best: (Rank, PartyId), next: (Rank, PartyId)| if next.0 < best.0 { next } else { best };
+    parties.iter().map(|party| (rank(party), party)).reduce(better).map(|(_, party)| party)
 }
 
 #[cfg(test)]
@@ -310,10 +359,11 @@ mod tests {
         let links = LinkSnapshot::default();
         let cost = |n| {
             let parties = PartySet::first(n);
-            let evaluator = best_evaluator(parties, &links).unwrap();
+            let evaluator = best_evaluator(parties, Backend::Garbled, &sizes, &links).unwrap();
             stage_cost(parties, Backend::Garbled, evaluator, &sizes, &links)
         };
-        assert_eq!(best_evaluator(PartySet::first(4), &links), PartyId::new(0));
+        let evaluator = best_evaluator(PartySet::first(4), Backend::Garbled, &sizes, &links);
+        assert_eq!(evaluator, PartyId::new(0));
         let per_and = cost(2).sent_by(PartyId::new(1).unwrap()) / 400_000;
         assert!((90..105).contains(&per_and), "{per_and}");
         assert!(cost(4).total_bytes() > 4 * cost(2).total_bytes());

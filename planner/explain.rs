@@ -2,6 +2,7 @@
 
 mod dot;
 mod json;
+mod placed;
 mod reveal;
 mod text;
 

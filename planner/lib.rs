@@ -14,5 +14,6 @@ pub mod plan;
 pub mod render;
 mod rules;
 pub mod sql;
+pub mod targets;
 pub mod traffic;
 pub mod types;

@@ -26,7 +26,7 @@ pub struct Options {
     pub backends: Backends,
     /// Tighter bounds on rows.
     pub bounds: PlanOptions,
-    /// Prices that decide between equivalent plans.
+    /// Links and machines that decide between equivalent plans, by the federation's targets.
     pub links: LinkSnapshot,
 }
 
@@ -56,6 +56,8 @@ pub struct Plan {
     /// Circuits, children before parents, the root last. Empty when the query is one party's and
     /// only that party learns the result: then `locals[0]` is the result.
     pub stages: Vec<Stage>,
+    /// What it was priced with.
+    pub links: LinkSnapshot,
     /// Predicted cost of opening the session; nothing when there are no stages.
     pub setup: StageCost,
     /// Per party set, in the order of their first stages.
@@ -138,8 +140,11 @@ pub fn plan(federation: &Federation, sql: &str, options: &Options) -> Result<Pla
         return Err(PlanError::Recipients);
     }
     let query = sql::plan(sql, federation, &options.bounds)?;
-    let mut plan = assemble(sql, query, options)?;
-    plan.digest = digest(&plan, federation, options);
+    let targets = federation.targets.clone();
+    let links = LinkSnapshot { targets, ..options.links.clone() };
+    let options = Options { links, ..options.clone() };
+    let mut plan = assemble(sql, query, &options)?;
+    plan.digest = digest(&plan, federation, &options);
     Ok(plan)
 }
 
@@ -158,6 +163,7 @@ fn assemble(sql: &str, query: JointQuery, options: &Options) -> Result<Plan, Pla
     Ok(Plan {
         setup,
         sql: sql.to_owned(),
+        links: links.clone(),
         locals,
         layouts: lowered.layouts,
         preprocessing: traffic::preprocessing(&lowered.stages),

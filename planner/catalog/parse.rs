@@ -1,6 +1,7 @@
 //! From TOML to the typed federation.
 
 use super::literal::{column_value, sql_type};
+use super::sections::{AvailabilityEntry, ConsistencyEntry, TargetsEntry};
 use super::{CatalogError, Federation, Holder, Party, Table, TableColumn};
 use crate::ir::Value;
 use crate::types::{ColumnType, SqlType};
@@ -12,10 +13,18 @@ use std::collections::BTreeSet;
 #[serde(deny_unknown_fields)]
 struct File {
     name: String,
+    #[serde(default = "first_epoch")]
+    epoch: u32,
     #[serde(default)]
     party: Vec<PartyEntry>,
     #[serde(default)]
     table: Vec<TableEntry>,
+    #[serde(default)]
+    availability: AvailabilityEntry,
+    #[serde(default)]
+    consistency: ConsistencyEntry,
+    #[serde(default)]
+    targets: TargetsEntry,
 }
 
 #[derive(Deserialize)]
@@ -23,6 +32,8 @@ struct File {
 struct PartyEntry {
     name: String,
     address: String,
+    #[serde(default)]
+    replicas: Vec<String>,
     fingerprint: Option<String>,
 }
 
@@ -72,8 +83,20 @@ pub(super) fn federation(bytes: &[u8]) -> Result<Federation, CatalogError> {
         }
         tables.push(table(&place, entry, &parties)?);
     }
-    let digest = *blake3::hash(bytes).as_bytes();
-    Ok(Federation { name: file.name, parties, tables, digest })
+    if file.epoch == 0 {
+        return Err(invalid("epoch", "epochs are counted from 1"));
+    }
+    let (availability, targets) = (file.availability.checked()?, file.targets.checked(&parties)?);
+    file.consistency.check()?;
+    let (name, epoch, digest) = (file.name, file.epoch, *blake3::hash(bytes).as_bytes());
+    Ok(Federation { name, epoch, parties, tables, availability, targets, digest })
+}
+
+/// Most daemons of one party beside its first one.
+const REPLICAS_MAX: usize = 8;
+
+fn first_epoch() -> u32 {
+    1
 }
 
 fn parties(entries: Vec<PartyEntry>) -> Result<Vec<Party>, CatalogError> {
@@ -89,7 +112,14 @@ fn parties(entries: Vec<PartyEntry>) -> Result<Vec<Party>, CatalogError> {
             return Err(invalid(&place, "declared twice"));
         }
     }
-    let party = |PartyEntry { name, address, fingerprint }| Party { name, address, fingerprint };
+    for entry in entries.iter().filter(|entry| entry.replicas.len() > REPLICAS_MAX) {
+        let problem = format!("more than {REPLICAS_MAX} replicas");
+        return Err(invalid(&format!("party {:?}", entry.name), &problem));
+    }
+    let party = |entry: PartyEntry| {
+        let PartyEntry { name, address, replicas, fingerprint } = entry;
+        Party { name, address, replicas, fingerprint }
+    };
     Ok(entries.into_iter().map(party).collect())
 }
 
@@ -211,6 +241,6 @@ fn identifier(place: &str, name: &str) -> Result<(), CatalogError> {
     Ok(())
 }
 
-fn invalid(place: &str, problem: &str) -> CatalogError {
+pub(super) fn invalid(place: &str, problem: &str) -> CatalogError {
     CatalogError::Invalid { place: place.to_owned(), problem: problem.to_owned() }
 }

@@ -43,6 +43,7 @@ pub fn json(plan: &Plan, federation: &Federation) -> Value {
         "stages": stages.map(|(s, summary)| stage(s, summary, federation)).collect::<Vec<_>>(),
         "preprocessing": preprocessing.collect::<Vec<_>>(),
         "links": links.collect::<Vec<_>>(),
+        "placement": super::placed::json(plan, federation),
         "recipients": names(federation, plan.recipients),
         "bytes_sent": plan.total_bytes(),
         "seconds": plan.nanos() as f64 / 1e9,

@@ -1,6 +1,6 @@
 //! `--format text`.
 
-use super::{hex, names, revelations};
+use super::{hex, names, placed, revelations};
 use crate::catalog::Federation;
 use crate::plan::{Plan, StageSummary};
 use senate_circuit::{Backend, PartyId, StageId};
@@ -26,6 +26,7 @@ fn write(out: &mut String, plan: &Plan, federation: &Federation) -> std::fmt::Re
         writeln!(out, "\njoint")?;
         let joint = named(&plan.joint, federation);
         joint.lines().try_for_each(|line| writeln!(out, "  {line}"))?;
+        placed::section(out, plan, federation)?;
         writeln!(out, "\nstages")?;
         stage(out, plan, federation, root, 1)?;
         let gates: u64 = plan.summaries.iter().map(|s| s.sizes.and_gates).sum();
@@ -79,7 +80,10 @@ fn stage(
     let indent = "  ".repeat(depth);
     let parties = names(federation, stage_of.parties).join(", ");
     let how = match stage_of.backend {
-        Backend::Garbled => format!("evaluated by {}", federation.party_name(stage_of.evaluator)),
+        Backend::Garbled => {
+            let others = placed::others(stage_of, &summary.sizes, &plan.links, federation);
+            format!("evaluated by {}{others}", federation.party_name(stage_of.evaluator))
+        }
         Backend::Interactive => "a round per layer".to_owned(),
     };
     let operators = summary.operators.join(", ");
@@ -117,6 +121,6 @@ fn size(bytes: u64) -> String {
     }
 }
 
-fn time(nanos: u64) -> String {
+pub(super) fn time(nanos: u64) -> String {
     format!("{}.{:03} s", nanos / 1_000_000_000, nanos / 1_000_000 % 1_000)
 }

@@ -1,8 +1,9 @@
 //! Which backend runs a stage, and with which gadgets: the cheapest by the agreed prices.
 
 use super::emit::Draft;
-use crate::cost::{LinkSnapshot, StageSizes, stage_cost};
+use crate::cost::{LinkSnapshot, StageSizes, best_evaluator, stage_cost};
 use crate::plan::program_sizes;
+use crate::targets::Rank;
 use senate_circuit::{Backend, PartyId, PartySet};
 
 /// Which backends a plan may use.
@@ -20,7 +21,7 @@ pub enum Backends {
 pub(super) struct Pricing<'a> {
     pub backends: Backends,
     pub parties: PartySet,
-    pub evaluator: PartyId,
+    pub leader: PartyId,
     pub links: &'a LinkSnapshot,
 }
 
@@ -28,8 +29,9 @@ pub(super) struct Pricing<'a> {
 pub(super) struct Choice {
     pub draft: Draft,
     pub backend: Backend,
-    /// Predicted time and bytes, in this order of importance.
-    price: (u64, u64),
+    /// Who evaluates it.
+    pub evaluator: PartyId,
+    price: Rank,
 }
 
 impl Pricing<'_> {
@@ -38,7 +40,7 @@ impl Pricing<'_> {
         let backend = match self.backends {
             Backends::Only(backend) => backend,
             Backends::Cheapest => {
-                let price = |backend| self.price(backend, &self.sizes(backend, &draft));
+                let price = |backend| self.price(backend, &self.sizes(backend, &draft)).0;
                 let faster = price(Backend::Interactive) < price(Backend::Garbled);
                 if faster { Backend::Interactive } else { Backend::Garbled }
             }
@@ -52,7 +54,7 @@ impl Pricing<'_> {
         let sizes = self.sizes(Backend::Interactive, &choice.draft);
         let flat = StageSizes { depth: sizes.depth.min(1), ..sizes };
         self.backends != Backends::Only(Backend::Garbled)
-            && self.price(Backend::Interactive, &flat) < choice.price
+            && self.price(Backend::Interactive, &flat).0 < choice.price
     }
 
     /// The cheaper one of `choice` and a circuit that spares depth.
@@ -62,8 +64,8 @@ impl Pricing<'_> {
     }
 
     fn on(&self, backend: Backend, draft: Draft) -> Choice {
-        let price = self.price(backend, &self.sizes(backend, &draft));
-        Choice { draft, backend, price }
+        let (price, evaluator) = self.price(backend, &self.sizes(backend, &draft));
+        Choice { draft, backend, evaluator, price }
     }
 
     fn sizes(&self, backend: Backend, draft: &Draft) -> StageSizes {
@@ -74,8 +76,11 @@ impl Pricing<'_> {
         }
     }
 
-    fn price(&self, backend: Backend, sizes: &StageSizes) -> (u64, u64) {
-        let cost = stage_cost(self.parties, backend, self.evaluator, sizes, self.links);
-        (cost.nanos, cost.total_bytes())
+    /// The rank among other ways to run the stage, with who evaluates it best.
+    fn price(&self, backend: Backend, sizes: &StageSizes) -> (Rank, PartyId) {
+        let best = best_evaluator(self.parties, backend, sizes, self.links);
+        let evaluator = best.unwrap_or(self.leader);
+        let cost = stage_cost(self.parties, backend, evaluator, sizes, self.links);
+        (self.links.rank(&cost), evaluator)
     }
 }

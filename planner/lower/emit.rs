@@ -10,7 +10,7 @@ use super::physical::{Operator, Physical};
 use super::shape::Shape;
 use super::table::Table;
 use super::{join, sort, ver};
-use crate::cost::{LinkSnapshot, best_evaluator};
+use crate::cost::LinkSnapshot;
 use crate::lower::layout::LeafLayout;
 use senate_circuit::{
     Backend, Builder, Goal, PartyId, PartySet, PlaneId, Program, Reveal, Source, Stage, StageId,
@@ -131,12 +131,11 @@ impl Emitter<'_> {
         parties: PartySet,
         write: Write<'_, Self, T>,
     ) -> Result<(T, StageId), LowerError> {
-        let evaluator = best_evaluator(parties, self.links);
-        let evaluator = evaluator.ok_or_else(|| LowerError::malformed("a stage of nobody"))?;
+        let leader = parties.leader().ok_or_else(|| LowerError::malformed("a stage of nobody"))?;
         let mut writer = Writer::new(parties, Goal::Gates, Children::New(Vec::new()));
         let (result, reveals) = write(self, &mut writer)?;
         let draft = writer.draft(reveals)?;
-        let pricing = Pricing { backends: self.backends, parties, evaluator, links: self.links };
+        let pricing = Pricing { backends: self.backends, parties, leader, links: self.links };
         let mut choice = pricing.of_few_gates(draft);
         if pricing.depth_may_pay(&choice) {
             let children = Children::Known(choice.draft.children.clone().into_iter());
@@ -144,7 +143,7 @@ impl Emitter<'_> {
             let (_, reveals) = write(self, &mut writer)?;
             choice = pricing.or_of_few_layers(choice, writer.draft(reveals)?);
         }
-        let Choice { draft, backend, .. } = choice;
+        let Choice { draft, backend, evaluator, .. } = choice;
         let program = match backend {
             Backend::Garbled => draft.program,
             Backend::Interactive => draft.program.in_layers(),

@@ -5,6 +5,7 @@ use super::error::LowerError;
 use super::estimate;
 use super::physical::Physical;
 use crate::cost::{LinkSnapshot, StageSizes, best_evaluator, stage_cost};
+use crate::targets::Rank;
 use senate_circuit::{Backend, PartySet};
 
 /// Most inputs for which every binary tree is considered (3^m splits).
@@ -86,8 +87,16 @@ struct Best {
     nanos: u64,
     /// Bytes of everything below.
     bytes: u64,
+    /// What sending them costs.
+    money: u128,
     /// Gates that its consumer's stage must evaluate because it is no stage of its own.
     inline_gates: u64,
+}
+
+impl Best {
+    fn rank(&self, links: &LinkSnapshot) -> Rank {
+        links.targets.rank(self.nanos, self.bytes, self.money)
+    }
 }
 
 fn search(
@@ -105,7 +114,7 @@ fn search(
             let relation = Physical { inputs: Vec::new(), ..inputs.get(at)?.clone() };
             let shape = Shape::Leaf(at);
             *best.get_mut(subset)? =
-                Some(Best { shape, relation, nanos: 0, bytes: 0, inline_gates: 0 });
+                Some(Best { shape, relation, nanos: 0, bytes: 0, money: 0, inline_gates: 0 });
             continue;
         }
         let mut chosen: Option<Best> = None;
@@ -115,10 +124,8 @@ fn search(
             if left > right {
                 let pair = (best.get(left)?.as_ref()?, best.get(right)?.as_ref()?);
                 let candidate = combined(pair, join, everyone, costing);
-                let better = chosen
-                    .as_ref()
-                    .is_none_or(|c| (candidate.nanos, candidate.bytes) < (c.nanos, c.bytes));
-                if better {
+                let rank = |best: &Best| best.rank(&costing.links);
+                if chosen.as_ref().is_none_or(|chosen| rank(&candidate) < rank(chosen)) {
                     chosen = Some(candidate);
                 }
             }
@@ -145,17 +152,18 @@ fn combined(
     relation.inputs = Vec::new();
     let shape = Shape::Pair(Box::new(left.shape.clone()), Box::new(right.shape.clone()));
     let (nanos, bytes) = (left.nanos.max(right.nanos), left.bytes + right.bytes);
+    let money = left.money + right.money;
     let parties = relation.parties;
     let stage = relation.exact && parties.len() > 1 || parties == everyone;
-    match best_evaluator(parties, &costing.links) {
+    let sizes = StageSizes { and_gates: gates, input_wires: wires, ..StageSizes::default() };
+    match best_evaluator(parties, Backend::Garbled, &sizes, &costing.links) {
         Some(evaluator) if stage => {
-            let sizes =
-                StageSizes { and_gates: gates, input_wires: wires, ..StageSizes::default() };
             let cost = stage_cost(parties, Backend::Garbled, evaluator, &sizes, &costing.links);
             let (nanos, bytes) = (nanos + cost.nanos, bytes + cost.total_bytes());
-            Best { shape, relation, nanos, bytes, inline_gates: 0 }
+            let money = money + costing.links.targets.price_of(&cost);
+            Best { shape, relation, nanos, bytes, money, inline_gates: 0 }
         }
-        _ => Best { shape, relation, nanos, bytes, inline_gates: gates },
+        _ => Best { shape, relation, nanos, bytes, money, inline_gates: gates },
     }
 }
 

@@ -1,5 +1,7 @@
 //! Whole queries over small federations: stages, digests, and answers in the clear.
 
+mod placement;
+
 use super::*;
 use crate::clear;
 use crate::encode::{Row, bits_of_rows, rows_of};

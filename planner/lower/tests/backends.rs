@@ -21,10 +21,10 @@ fn depth(lowered: &Lowered) -> u32 {
 /// The backend that is predicted to run so many gates faster in layers of this size.
 fn faster(n: usize, gates: u64, layer: u64, links: &LinkSnapshot) -> Backend {
     let parties = PartySet::first(n);
-    let evaluator = best_evaluator(parties, links).unwrap();
     let layers = vec![layer; (gates / layer) as usize];
     let sizes = StageSizes { and_gates: gates, live_wires: gates, ..StageSizes::default() };
     let sizes = sizes.in_layers(&layers);
+    let evaluator = best_evaluator(parties, Garbled, &sizes, links).unwrap();
     let nanos = |backend| stage_cost(parties, backend, evaluator, &sizes, links).nanos;
     if nanos(Interactive) < nanos(Garbled) { Interactive } else { Garbled }
 }

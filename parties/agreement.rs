@@ -5,7 +5,6 @@ use crate::config::Workspace;
 use crate::failure::{Cause, Failure, Outcome};
 use crate::request::Request;
 use senate_circuit::{PartyId, PartySet, Stage};
-use senate_planner::cost::LinkSnapshot;
 use senate_planner::lower::LowerError;
 use senate_planner::plan::{Options, Plan, PlanError, plan};
 use senate_planner::sql::{PlanError as SqlError, PlanOptions};
@@ -41,7 +40,7 @@ impl Agreement {
             decompose: request.stages.into(),
             backends: request.backend.into(),
             bounds: bounds.clone(),
-            links: LinkSnapshot::default(),
+            links: request.snapshot.checked(workspace)?,
         };
         let plan = plan(federation, &request.sql, &options).map_err(|error| failure(&error))?;
         Ok(Self { request, bounds, plan })
@@ -96,6 +95,7 @@ mod tests {
                 stages: crate::request::Stages::Decomposed,
                 backend: crate::request::BackendChoice::Auto,
                 timeout_s: 600,
+                snapshot: crate::snapshot::Snapshot::default(),
             };
             let plan = Agreement::reach(&workspace, request).unwrap().plan;
             let explained = text(&plan, &workspace.federation);

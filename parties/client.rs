@@ -3,9 +3,12 @@
 use crate::config::{PartyConfig, Workspace};
 use crate::daemon::JobLine;
 use crate::failure::{Failure, Outcome};
-use crate::messages::{Hello, JobsRequest, Presence, Purpose, Reply, Rows, VERSION};
+use crate::messages::{
+    Check, Condition, Hello, JobsRequest, Presence, Purpose, Reply, Rows, VERSION,
+};
 use crate::query::Answered;
 use crate::request::Request;
+use crate::snapshot::Snapshot;
 use crate::transport::Connection;
 use datafusion::arrow::compute::concat_batches;
 use datafusion::arrow::ipc::reader::StreamReader;
@@ -17,6 +20,9 @@ use tokio::time::timeout;
 
 /// Largest answer that is taken in.
 const ANSWER_BYTES_MAX: usize = 4 << 30;
+
+/// How long the daemon may take to say what it has measured.
+const SNAPSHOT_MAX: Duration = Duration::from_secs(10);
 
 /// How long after its deadline the daemon may take to say so.
 const ENDING_MAX: Duration = Duration::from_secs(12);
@@ -85,18 +91,32 @@ pub(crate) async fn jobs(
     }
 }
 
+/// The links and machines that the daemon of `party` places queries by.
+///
+/// # Errors
+/// Lost when no daemon answers.
+pub(crate) async fn snapshot(workspace: &Workspace, party: &str) -> Outcome<Snapshot> {
+    let asked = timeout(SNAPSHOT_MAX, async {
+        let mut connection = greet(workspace, party, Purpose::Probe).await?;
+        let _: Condition = connection.receive().await?;
+        connection.send(&Check::Snapshot).await?;
+        connection.receive().await
+    });
+    asked.await.unwrap_or_else(|_| Err(Failure::lost(format!("the daemon of {party}: no answer"))))
+}
+
 /// Opens a connection for this purpose.
 async fn greet(workspace: &Workspace, party: &str, purpose: Purpose) -> Outcome<Connection> {
     let me = workspace.party(party)?;
     let identity = PartyConfig::read(workspace, me)?.identity(workspace, me)?;
-    let address = workspace.address(me)?;
-    let mut connection =
-        Connection::dial(&identity, address, identity.fingerprint()).await.map_err(|failure| {
-            failure.at(format!("the daemon of {party}")).with_remedy(format!(
-                "start it: senate serve --workspace {} --as {party}",
-                workspace.folder.display()
-            ))
-        })?;
+    let addresses = workspace.addresses(me)?;
+    let dialled = Connection::dial_any(&identity, addresses, identity.fingerprint());
+    let mut connection = dialled.await.map_err(|failure| {
+        failure.at(format!("the daemon of {party}")).with_remedy(format!(
+            "start it: senate serve --workspace {} --as {party}",
+            workspace.folder.display()
+        ))
+    })?;
     let version = VERSION.to_owned();
     let hello = Hello { version, federation: workspace.federation.digest, purpose };
     connection.send(&hello).await?;

@@ -72,6 +72,16 @@ impl Workspace {
         entry.map(|party| party.address.as_str()).ok_or_else(|| Failure::usage("no such party"))
     }
 
+    /// Addresses of a party's daemons, in the order in which they are tried.
+    ///
+    /// # Errors
+    /// Usage when the federation has no such party.
+    pub fn addresses(&self, party: PartyId) -> Outcome<Vec<String>> {
+        let entry = self.federation.parties.get(party.index());
+        let entry = entry.ok_or_else(|| Failure::usage("no such party"))?;
+        Ok(std::iter::once(&entry.address).chain(&entry.replicas).cloned().collect())
+    }
+
     /// The identity that is pinned for a party.
     ///
     /// # Errors

@@ -5,9 +5,11 @@ mod admission;
 mod ask;
 mod claim;
 mod console;
+mod gossip;
 mod jobs;
 mod join;
 mod lanes;
+mod links;
 mod metrics;
 mod prepare;
 mod probe;
@@ -19,6 +21,7 @@ pub(crate) use jobs::{Job, JobLine, Keep, User};
 
 pub(crate) use probe::unix_ms;
 
+use crate::catalog::own_facts;
 use crate::config::{PartyConfig, Workspace};
 use crate::failure::{Cause, Failure, Outcome};
 use crate::flight;
@@ -31,8 +34,10 @@ use crate::transport::Connection;
 use admission::Admission;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
+use gossip::Bulletin;
 use jobs::Jobs;
 use lanes::Rendezvous;
+use links::Measured;
 use metrics::Metrics;
 use senate_circuit::PartyId;
 use senate_planner::catalog::Federation;
@@ -57,8 +62,6 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 const LINGER: Duration = Duration::from_millis(300);
 /// How long after the last query Flight clients may still fetch its answer.
 const FETCHING_MAX: Duration = Duration::from_secs(5);
-/// A party that does not answer is tried again for this long before a session.
-const RECONNECT_MAX: Duration = Duration::from_secs(5);
 /// Pause before the second try; each further one is twice as long.
 const RECONNECT_PAUSE: Duration = Duration::from_millis(200);
 
@@ -75,6 +78,8 @@ pub struct Daemon {
     jobs: Jobs,
     metrics: Metrics,
     shelf: Shelf,
+    bulletin: Bulletin,
+    measured: Measured,
     draining: AtomicBool,
 }
 
@@ -91,7 +96,11 @@ impl Daemon {
             .map(|party| workspace.fingerprint(party).map(Some))
             .collect::<Outcome<Vec<_>>>()?;
         let federation = Arc::new(workspace.federation.clone());
+        let own = own_facts(&workspace, &config, me)?;
+        let bulletin = Bulletin::start(&federation, me, &identity, own)?;
         Ok(Self {
+            bulletin,
+            measured: Measured::default(),
             admission: Admission::new(config.limits.clone()),
             jobs: Jobs::new(config.limits.clone()),
             metrics: Metrics::new(&federation.name, &federation.party_name(me)),
@@ -117,8 +126,13 @@ impl Daemon {
         stop: impl Future<Output = ()>,
         ready: impl FnOnce(&str),
     ) -> Outcome<()> {
-        let address = self.workspace.address(self.me)?;
-        let listener = bind(address, "federation.toml").await?;
+        let (address, listener) = match self.config.ports.mesh {
+            Some(address) => (address.to_string(), bind(address, "party.toml").await?),
+            None => {
+                let address = self.workspace.address(self.me)?;
+                (address.to_owned(), bind(address, "federation.toml").await?)
+            }
+        };
         let mut beside = JoinSet::new();
         if let Some(address) = self.config.ports.console {
             let listener = bind(address, "party.toml").await?;
@@ -135,10 +149,11 @@ impl Daemon {
         }
         let pinned: BTreeSet<Fingerprint> = self.pinned.iter().copied().flatten().collect();
         let acceptor = tls::acceptor(&self.identity, pinned)?;
-        ready(address);
+        ready(&address);
         let (slots, mut served) = (Arc::new(Semaphore::new(CONNECTIONS_MAX)), JoinSet::new());
         let mut running = self.jobs.running();
         let thinking = tokio::spawn(Arc::clone(&self).think());
+        let gossiping = tokio::spawn(Arc::clone(&self).gossip());
         tokio::pin!(stop);
         // Queries that run when the daemon drains may still have to open their links.
         while !(self.draining() && served.is_empty() && *running.borrow() == 0) {
@@ -146,6 +161,7 @@ impl Daemon {
                 () = &mut stop, if !self.draining() => {
                     self.draining.store(true, Ordering::Relaxed);
                     thinking.abort();
+                    gossiping.abort();
                     self.shelf.close();
                     tracing::info!("draining: running queries end, new ones are refused");
                 }
@@ -218,6 +234,9 @@ impl Daemon {
         if matches!(hello.purpose, Purpose::Probe) {
             return self.probe(connection).await;
         }
+        if let (Purpose::Catalog(card), true) = (&hello.purpose, peer != self.me) {
+            return self.be_met(connection, peer, card.clone()).await;
+        }
         if hello.version != VERSION || hello.federation != self.federation.digest {
             return self.disagree(peer, connection, hello).await;
         }
@@ -284,18 +303,19 @@ impl Daemon {
                 connection.send(&Reply::Failed(failure)).await
             }
             Purpose::Announce(_) => connection.send(&Verdict::Refused(reason)).await,
-            Purpose::Prepare(_) | Purpose::Lane(..) | Purpose::Probe => Ok(()),
+            Purpose::Prepare(_) | Purpose::Lane(..) | Purpose::Probe | Purpose::Catalog(_) => {
+                Ok(())
+            }
         };
     }
 
     /// Dials until the party answers, for a while: it may just be coming back.
     async fn dial_patiently(&self, party: PartyId, purpose: Purpose) -> Outcome<Connection> {
         let (start, mut pause) = (Instant::now(), RECONNECT_PAUSE);
+        let retry = Duration::from_secs(self.federation.availability.retry_s);
         loop {
             match self.dial(party, purpose.clone()).await {
-                Err(failure)
-                    if failure.cause == Cause::Lost && start.elapsed() + pause < RECONNECT_MAX =>
-                {
+                Err(failure) if failure.cause == Cause::Lost && start.elapsed() + pause < retry => {
                     tracing::debug!(party = %self.name(party), %failure, "trying again");
                     tokio::time::sleep(pause).await;
                     pause *= 2;
@@ -307,8 +327,8 @@ impl Daemon {
 
     fn dial(&self, party: PartyId, purpose: Purpose) -> BoxFuture<'static, Outcome<Connection>> {
         let (name, hello) = (self.name(party), self.hello(purpose));
-        let opening = self.workspace.address(party).and_then(|address| {
-            Ok(Connection::dial(&self.identity, address, self.workspace.fingerprint(party)?))
+        let opening = self.workspace.addresses(party).and_then(|addresses| {
+            Ok(Connection::dial_any(&self.identity, addresses, self.workspace.fingerprint(party)?))
         });
         Box::pin(async move {
             let connected = async {

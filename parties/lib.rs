@@ -5,6 +5,8 @@
 pub mod agreement;
 pub mod ahead;
 pub mod bench;
+mod catalog;
+pub mod chunks;
 pub mod cli;
 pub mod client;
 pub mod commands;
@@ -32,6 +34,7 @@ pub mod request;
 pub mod roster;
 pub mod session;
 pub mod shell;
+pub mod snapshot;
 pub mod tables;
 pub mod tls;
 pub mod token;

@@ -1,5 +1,6 @@
 //! What is said on a connection before a session's lanes are up.
 
+use crate::catalog::{Discord, Standing};
 use crate::daemon::JobLine;
 use crate::failure::{Cause, Failure};
 use crate::identity::Fingerprint;
@@ -44,6 +45,10 @@ pub(crate) enum Purpose {
     /// then [`Step::Go`]; when the session is ready, another promise. The connection stays open as long as
     /// the session waits.
     Prepare(Preparation),
+    /// Two parties tell each other what they know of the catalog, whatever version and
+    /// federation.toml either has. Answered by a [`Card`]; where these are the same and the knowledge
+    /// is not, transfers in chunks follow, the dialling party's first.
+    Catalog(Card),
     /// A lane of a session that was announced. Not answered.
     Lane(SessionId, LaneKind),
     /// A member looks at the daemon, whatever version and federation.toml either has. Answered by a
@@ -64,6 +69,41 @@ pub(crate) struct Condition {
     pub(crate) is_draining: bool,
 }
 
+/// Who meets for gossip.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub(crate) struct Card {
+    /// The party's version.
+    pub(crate) version: Version,
+    /// Digest of its federation.toml.
+    pub(crate) federation: [u8; 32],
+    /// Its epoch.
+    pub(crate) epoch: u32,
+    /// Digest of everything that it knows of that epoch.
+    pub(crate) knowledge: [u8; 32],
+    /// What it has measured.
+    pub(crate) links: Links,
+}
+
+/// A party's links to others, and its machine.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub(crate) struct Links {
+    /// Those that it has measured, at most one for each party.
+    pub(crate) links: Vec<LinkTold>,
+    /// Its machine's speed.
+    pub(crate) percent: u32,
+}
+
+/// A link from the party that tells.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub(crate) struct LinkTold {
+    /// Position of the recipient in the federation.
+    pub(crate) to: u8,
+    /// One-way delay.
+    pub(crate) latency_us: u32,
+    /// Throughput.
+    pub(crate) mbit_per_s: u32,
+}
+
 /// Bytes that are sent to measure a link.
 pub(crate) const PROBE_BYTES: usize = 4 << 20;
 
@@ -76,6 +116,10 @@ pub(crate) enum Check {
     Upload,
     /// Answered by [`PROBE_BYTES`].
     Download,
+    /// Answered by a [`crate::catalog::CatalogReport`].
+    Catalog,
+    /// Answered by a [`crate::snapshot::Snapshot`].
+    Snapshot,
 }
 
 /// An answer without content.
@@ -113,6 +157,8 @@ pub(crate) struct Announcement {
     pub(crate) request: Request,
     /// Digest of what the announcing party planned.
     pub(crate) digest: [u8; 32],
+    /// With what it takes part.
+    pub(crate) standing: Standing,
 }
 
 /// Lanes of a session between two parties, each a connection of its own.
@@ -127,8 +173,8 @@ pub(crate) enum LaneKind {
 /// Whether a party takes part.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) enum Verdict {
-    /// It does, once it has room.
-    Accepted(Vacancy),
+    /// It does, once it has room, and with this.
+    Accepted(Vacancy, Standing),
     /// It does not; only a public class is told.
     Refused(PublicReason),
 }
@@ -260,6 +306,8 @@ pub(crate) enum PublicReason {
     Federation([u8; 32]),
     /// It runs another version.
     Version(Version),
+    /// What the asking party runs, or some participant has published, contradicts itself.
+    Catalog(Discord),
     /// Its rows violate the declared schema or capacity.
     Input,
     /// The query needs more than it lets one query use.
@@ -298,6 +346,13 @@ impl PublicReason {
                 "party {party}: runs version {version} of senate instead of {VERSION}"
             ))
             .with_remedy("install one version at all parties"),
+            Self::Catalog(discord) => {
+                let whose = match discord {
+                    Discord::Faulty => "among the participants",
+                    _ => "that asks",
+                };
+                discord.failure(whose).at(format!("party {party}: refuses"))
+            }
             Self::Input => Failure::input(format!("party {party}: input refused"))
                 .with_remedy("its operator sees which row violates the declared schema"),
             Self::Limits => Failure::refused(format!(

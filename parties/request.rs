@@ -1,6 +1,7 @@
 //! A question with its public choices, and what comes back besides the rows.
 
 use crate::failure::{Failure, Outcome};
+use crate::snapshot::Snapshot;
 use clap::ValueEnum;
 use senate_circuit::Backend;
 use senate_planner::lower::{Backends, Decompose};
@@ -27,6 +28,9 @@ pub struct Request {
     pub backend: BackendChoice,
     /// Seconds after which the query is given up.
     pub timeout_s: u64,
+    /// The links and machines that it is placed by; a daemon puts in what it knows of them.
+    #[serde(default)]
+    pub snapshot: Snapshot,
 }
 
 /// How a plan is divided.

@@ -211,6 +211,39 @@ impl Connection {
         })
     }
 
+    /// Connects to the first of these addresses at which the holder of the pinned certificate
+    /// answers.
+    ///
+    /// # Errors
+    /// As [`Connection::dial`], of the first address.
+    pub(crate) fn dial_any(
+        identity: &Identity,
+        addresses: Vec<String>,
+        pinned: Fingerprint,
+    ) -> BoxFuture<'static, Outcome<Self>> {
+        let dials: Vec<_> =
+            addresses.iter().map(|address| Self::dial(identity, address, pinned)).collect();
+        Box::pin(async move {
+            let mut first = None;
+            for dial in dials {
+                match dial.await {
+                    Ok(connection) => return Ok(connection),
+                    Err(failure) => first = first.or(Some(failure)),
+                }
+            }
+            Err(first.unwrap_or_else(|| Failure::usage("a party without an address")))
+        })
+    }
+
+    /// Whether the peer is a process of this machine.
+    pub(crate) fn is_here(&self) -> bool {
+        let (tcp, _) = self.stream.get_ref();
+        match (tcp.peer_addr(), tcp.local_addr()) {
+            (Ok(peer), Ok(own)) => peer.ip() == own.ip(),
+            _ => false,
+        }
+    }
+
     /// Completes the handshake of an incoming connection.
     ///
     /// # Errors
@@ -292,6 +325,25 @@ impl Connection {
             if bytes.len() > bytes_max {
                 return Err(Failure::lost("the peer sent a result beyond its bound"));
             }
+        }
+    }
+
+    /// Sends a byte string that fits one frame.
+    ///
+    /// # Errors
+    /// Lost when the connection is broken.
+    pub(crate) async fn send_piece(&mut self, bytes: &[u8]) -> Outcome<()> {
+        self.write(Tag::Chunk, bytes).await
+    }
+
+    /// Receives what [`Connection::send_piece`] sent.
+    ///
+    /// # Errors
+    /// Lost when the connection breaks or the peer sends something else.
+    pub(crate) async fn receive_piece(&mut self) -> Outcome<Vec<u8>> {
+        match self.read(SILENCE_MAX).await? {
+            (Tag::Chunk, bytes) => Ok(bytes),
+            _ => Err(Failure::lost("the peer sent a frame out of order")),
         }
     }
 

@@ -220,7 +220,8 @@ fn strange_bytes_and_other_versions_do_no_harm() {
         let question = serde_json::json!({ "sql": "SELECT 1", "asker": "org_b", "bounds": [],
             "recipients": ["org_b"], "stages": "decomposed", "timeout_s": 5 });
         let announce = serde_json::json!({ "Announce": { "session": vec![7; 16],
-            "request": question, "digest": vec![0; 32] } });
+            "request": question, "digest": vec![0; 32],
+            "standing": { "epoch": 1, "policy": 1, "policy_digest": vec![0; 32] } } });
         let hello =
             serde_json::json!({ "version": "0.0.1", "federation": federation, "purpose": announce });
         let verdict = greet(hello).await.unwrap();

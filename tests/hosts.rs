@@ -222,6 +222,11 @@ impl Hosts {
     }
 }
 
+/// An address at which nobody listens.
+pub(crate) fn free_address() -> String {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string()
+}
+
 /// Rows that keep a query running for seconds.
 pub(crate) fn many(party: usize) -> Vec<(i64, i64)> {
     (0..400).map(|row| (row, (row * 7 + party as i64) % 500)).collect()

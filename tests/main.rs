@@ -5,6 +5,7 @@ mod ahead;
 mod answers;
 mod daemon;
 mod flight;
+mod gossip;
 mod hosts;
 mod jobs;
 mod leakage;

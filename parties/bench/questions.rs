@@ -9,6 +9,7 @@ use crate::failure::{Failure, Outcome};
 use crate::queries::Question;
 use crate::query::embedded;
 use crate::request::{BackendChoice, Request, Stages};
+use crate::snapshot::Snapshot;
 use serde::Serialize;
 use std::fmt::Write;
 use std::path::Path;
@@ -177,6 +178,7 @@ pub(super) async fn measure(
         stages,
         backend: BackendChoice::Auto,
         timeout_s: TIMEOUT_S,
+        snapshot: Snapshot::default(),
     };
     let plan = Agreement::reach(workspace, request.clone())?.plan;
     usage::forget_peak_rss();

@@ -7,6 +7,7 @@ use crate::agreement::Agreement;
 use crate::config::Workspace;
 use crate::failure::{Failure, Outcome};
 use crate::request::{BackendChoice, Request, Stages};
+use crate::snapshot::Snapshot;
 use serde::Serialize;
 use std::sync::Arc;
 
@@ -85,6 +86,7 @@ fn memory_bound(workspace: &Workspace) -> Outcome<u64> {
         stages: Stages::Decomposed,
         backend: BackendChoice::Auto,
         timeout_s: 1,
+        snapshot: Snapshot::default(),
     };
     let plan = Agreement::reach(workspace, request)?.plan;
     Ok(plan.memory_bytes() * PARTIES as u64)

@@ -13,6 +13,7 @@ use crate::queries::{Packaged, Question};
 use crate::query::Answered;
 use crate::reference;
 use crate::request::{BackendChoice, Request, Stages};
+use crate::snapshot::Snapshot;
 use clap::Args;
 use datafusion::arrow::record_batch::RecordBatch;
 use std::net::TcpListener;
@@ -83,6 +84,7 @@ pub async fn run(options: Options, verbosity: Verbosity) -> Outcome<()> {
         stages: Stages::Decomposed,
         backend: BackendChoice::Auto,
         timeout_s: TIMEOUT_S,
+        snapshot: Snapshot::default(),
     };
     let answered = client::ask(&workspace, &asker, request, &progress.sender()).await;
     progress.finish();

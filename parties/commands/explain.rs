@@ -3,6 +3,7 @@
 use super::query::Question;
 use crate::agreement::Agreement;
 use crate::cli::{Place, Where};
+use crate::client;
 use crate::config::Workspace;
 use crate::failure::Outcome;
 use clap::{Args, ValueEnum};
@@ -46,7 +47,15 @@ pub async fn run(options: &Options) -> Outcome<()> {
         Where::AsParty(folder, party) => (folder, Some(party)),
     };
     let workspace = Workspace::open(&folder)?;
-    let request = options.question.complete(&workspace, asker.as_deref(), 1)?;
+    let mut request = options.question.complete(&workspace, asker.as_deref(), 1)?;
+    if let Some(party) = &asker {
+        match client::snapshot(&workspace, party).await {
+            Ok(snapshot) => request.snapshot = snapshot,
+            Err(failure) => {
+                tracing::info!(%failure, "placed as on one machine: nothing measured is known");
+            }
+        }
+    }
     let agreement = Agreement::reach(&workspace, request)?;
     let (plan, federation) = (&agreement.plan, &workspace.federation);
     let text = match options.format {

@@ -8,6 +8,7 @@ use crate::format::{self, Format};
 use crate::progress::Progress;
 use crate::query::{Answered, embedded, first_contributor};
 use crate::request::{BackendChoice, Request, Stages};
+use crate::snapshot::Snapshot;
 use clap::Args;
 use datafusion::arrow::record_batch::RecordBatch;
 use std::path::{Path, PathBuf};
@@ -25,9 +26,9 @@ pub struct Options {
     /// Where to run.
     #[command(flatten)]
     pub place: Place,
-    /// Give up after this many seconds
-    #[arg(long, value_name = "S", default_value_t = 600, value_parser = clap::value_parser!(u64).range(1..=86_400))]
-    timeout: u64,
+    /// Give up after this many seconds; by default after `deadline_s` of federation.toml, or 600
+    #[arg(long, value_name = "S", value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    timeout: Option<u64>,
     /// Leave the query to the daemon; `senate jobs attach ID` fetches the answer
     #[arg(long, conflicts_with_all = ["local", "stats", "output"])]
     detach: bool,
@@ -37,6 +38,12 @@ pub struct Options {
     /// Write figures of the run to FILE as JSON
     #[arg(long, value_name = "FILE")]
     stats: Option<PathBuf>,
+}
+
+impl Options {
+    fn seconds(&self, workspace: &Workspace) -> u64 {
+        self.timeout.unwrap_or(workspace.federation.availability.deadline_s)
+    }
 }
 
 /// How an answer is written, and where.
@@ -108,7 +115,8 @@ impl Question {
         let stages = if self.no_decompose { Stages::OneCircuit } else { Stages::Decomposed };
         let (recipients, bounds) = (self.recipients.clone(), self.bounds.clone());
         let (asker, backend) = (String::new(), self.backend);
-        Ok(Request { sql, asker, recipients, bounds, stages, backend, timeout_s })
+        let snapshot = Snapshot::default();
+        Ok(Request { sql, asker, recipients, bounds, stages, backend, timeout_s, snapshot })
     }
 
     /// The request of a party, or of all parties in one process; without named recipients the
@@ -153,12 +161,14 @@ pub async fn run(options: Options, verbosity: Verbosity) -> Outcome<()> {
     let answered = match options.place.resolve()? {
         Where::Embedded(folder) => {
             let workspace = Workspace::open(&folder)?;
-            let request = options.question.complete(&workspace, None, options.timeout)?;
+            let request =
+                options.question.complete(&workspace, None, options.seconds(&workspace))?;
             embedded(&Arc::new(workspace), request, progress.sender()).await
         }
         Where::AsParty(folder, party) => {
             let workspace = Workspace::open(&folder)?;
-            let request = options.question.complete(&workspace, Some(&party), options.timeout)?;
+            let request =
+                options.question.complete(&workspace, Some(&party), options.seconds(&workspace))?;
             client::ask(&workspace, &party, request, &progress.sender()).await
         }
     };
@@ -197,7 +207,8 @@ async fn detach(options: &Options, verbosity: Verbosity) -> Outcome<()> {
         return Err(Failure::usage("--detach leaves the query to a daemon: name it with --as"));
     };
     let workspace = Workspace::open(&folder)?;
-    let request = options.question.complete(&workspace, Some(&party), options.timeout)?;
+    let seconds = options.seconds(&workspace);
+    let request = options.question.complete(&workspace, Some(&party), seconds)?;
     let id = client::detach(&workspace, &party, request).await?;
     println!("{id}");
     if !verbosity.quiet {

@@ -97,6 +97,10 @@ impl<'de> Deserialize<'de> for Bytes {
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Ports {
+    /// Where other parties and this party's users are heard, instead of the address in
+    /// federation.toml: a further daemon of a party, or one behind another address.
+    #[serde(deserialize_with = "port")]
+    pub mesh: Option<SocketAddr>,
     /// Arrow Flight SQL.
     #[serde(deserialize_with = "port")]
     pub flight: Option<SocketAddr>,

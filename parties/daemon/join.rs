@@ -6,6 +6,7 @@ use super::jobs::{Asked, Job, Keep, User};
 use super::lanes::Registration;
 use super::work::Unfinished;
 use crate::agreement::Agreement;
+use crate::catalog::Discord;
 use crate::failure::{Failure, Outcome};
 use crate::format::{self, Format};
 use crate::inputs::{self, Inputs};
@@ -56,12 +57,22 @@ impl Daemon {
         query: &Announcement,
         job: &Job,
     ) -> Outcome<Answered> {
+        if let Err(discord) = self.bulletin.compare(from, &query.standing) {
+            let failure = discord.failure(&self.name(from));
+            return refuse(connection, PublicReason::Catalog(discord), failure).await;
+        }
         let considering = job.unless_cancelled(self.consider(from, query));
         let considered = connection.alive_while(considering, stream::pending::<()>()).await;
         let (agreement, inputs, registration) = match considered.and_then(|accepted| accepted) {
             Ok(accepted) => accepted,
             Err(failure) => return refuse(connection, PublicReason::from(&failure), failure).await,
         };
+        if let Err(failure) =
+            self.bulletin.trust(agreement.plan.participants, &|party| self.name(party))
+        {
+            return refuse(connection, PublicReason::Catalog(Discord::Faulty), failure).await;
+        }
+        self.bulletin.approve(&self.identity, agreement.plan.digest);
         let cost = Cost::of(&agreement.plan, self.me);
         if let Err(failure) = self.admission.could_fit(cost) {
             return refuse(connection, PublicReason::Limits, failure).await;
@@ -99,7 +110,8 @@ impl Daemon {
         let mut room = self.admission.try_enter(cost);
         let vacancy = if room.is_some() { Vacancy::Taken } else { Vacancy::None };
         let gone = |failure: Failure| failure.at("the asking side went away");
-        connection.send(&Verdict::Accepted(vacancy)).await.map_err(gone)?;
+        let accepted = Verdict::Accepted(vacancy, self.bulletin.standing());
+        connection.send(&accepted).await.map_err(gone)?;
         job.enter("waiting for the other parties");
         let strange = |what: &str| {
             Failure::aborted(format!("before the query began: party {}: {what}", job.user()))

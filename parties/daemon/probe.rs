@@ -36,6 +36,10 @@ impl Daemon {
                     connection.receive_bytes(PROBE_BYTES).await?;
                     connection.send(&Echo).await?;
                 }
+                Check::Snapshot => {
+                    connection.send(&self.measured.snapshot(self.me, &self.federation)).await?;
+                }
+                Check::Catalog => connection.send(&self.bulletin.report(&self.federation)).await?,
                 Check::Download => connection.send_bytes(&vec![0; PROBE_BYTES]).await?,
             }
         }

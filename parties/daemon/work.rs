@@ -105,7 +105,8 @@ impl Daemon {
         })
     }
 
-    async fn coordinate(&self, job: &Job, request: Request) -> Outcome<Answered> {
+    async fn coordinate(&self, job: &Job, mut request: Request) -> Outcome<Answered> {
+        request.snapshot = self.measured.snapshot(self.me, &self.federation);
         let _working = self.shelf.work.begin();
         let mut watch = Stopwatch::default();
         let started = job.started();
@@ -122,6 +123,8 @@ impl Daemon {
         self.admission.could_fit(cost)?;
         enter("reading tables");
         let inputs = inputs::compute(&self.workspace, &self.config, self.me, &agreement).await?;
+        self.bulletin.trust(agreement.plan.participants, &|party| self.name(party))?;
+        self.bulletin.approve(&self.identity, agreement.plan.digest);
         let session = job.session();
         let registration = self.rendezvous.register(session);
         let registration = registration.ok_or_else(|| Failure::unexpected("a session id twice"))?;
@@ -175,14 +178,19 @@ impl Daemon {
         agreement: &Agreement,
     ) -> Outcome<Invited> {
         let (request, digest) = (agreement.request.clone(), agreement.plan.digest);
-        let announcement = Announcement { session, request, digest };
+        let standing = self.bulletin.standing();
+        let announcement = Announcement { session, request, digest, standing };
         let mut connection = self.dial_patiently(party, Purpose::Announce(announcement)).await?;
         let name = self.name(party);
         match connection.receive().await.map_err(|failure| failure.at(format!("party {name}")))? {
-            Verdict::Accepted(Vacancy::Never(reason)) | Verdict::Refused(reason) => {
+            Verdict::Accepted(Vacancy::Never(reason), _) | Verdict::Refused(reason) => {
                 Err(reason.failure(&name))
             }
-            Verdict::Accepted(vacancy) => Ok(Invited { party, connection, vacancy }),
+            Verdict::Accepted(vacancy, standing) => {
+                let compared = self.bulletin.compare(party, &standing);
+                compared.map_err(|discord| discord.failure(&name))?;
+                Ok(Invited { party, connection, vacancy })
+            }
         }
     }
 

@@ -1,6 +1,7 @@
 //! The way to a peer's daemon, step by step.
 
 use super::{Report, State};
+use crate::catalog::CatalogReport;
 use crate::config::Workspace;
 use crate::daemon::unix_ms;
 use crate::failure::{Cause, Outcome};
@@ -92,6 +93,9 @@ async fn look(
         return Ok(());
     };
     compare(report, &condition, waited, &federation, &name);
+    if condition.version == Version::own() && condition.federation == federation {
+        catalog(report, &mut connection).await?;
+    }
     measure(report, &mut connection).await
 }
 
@@ -181,6 +185,28 @@ fn compare(
             "start it again when it has ended",
         );
     }
+}
+
+/// What the daemon knows of everybody.
+async fn catalog(report: &mut Report, connection: &mut Connection) -> Outcome<()> {
+    connection.send(&Check::Catalog).await?;
+    let known: CatalogReport = connection.receive().await?;
+    let silent = known.silent();
+    if silent.is_empty() {
+        report.good("catalog", known.summary());
+    } else {
+        let detail = format!("{}; nothing heard of {}", known.summary(), silent.join(", "));
+        let remedy = "start the daemons there; parties that serve meet every half minute";
+        report.bad("catalog", State::Warning, detail, remedy);
+    }
+    for fault in &known.faults {
+        let remedy = "ask its operator; then have an epoch with a higher number signed by all";
+        report.bad("catalog", State::Failed(Cause::Aborted), fault, remedy);
+    }
+    for note in &known.notes {
+        report.bad("catalog", State::Warning, note, "have one file and one version everywhere");
+    }
+    Ok(())
 }
 
 async fn measure(report: &mut Report, connection: &mut Connection) -> Outcome<()> {

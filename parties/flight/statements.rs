@@ -8,6 +8,7 @@ use crate::daemon::Daemon;
 use crate::failure::{Failure, Outcome};
 use crate::query::agree;
 use crate::request::{BackendChoice, Request, Stages};
+use crate::snapshot::Snapshot;
 use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use senate_planner::sql::Template;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -118,6 +119,7 @@ async fn planned(daemon: &Daemon, sql: &str) -> Outcome<Arc<Agreement>> {
         stages: Stages::default(),
         backend: BackendChoice::default(),
         timeout_s: TIMEOUT_S,
+        snapshot: Snapshot::default(),
     };
     agree(daemon.workspace(), request).await
 }

@@ -49,6 +49,18 @@ impl Identity {
 }
 
 impl Signature {
+    /// From a certificate in DER and a signature by its key, both unchecked.
+    pub fn of_parts(certificate: &[u8], signature: &[u8]) -> Self {
+        let [certificate, signature] =
+            [certificate, signature].map(|bytes| data_encoding::HEXLOWER.encode(bytes));
+        Self { certificate, signature }
+    }
+
+    /// The signature itself; nothing if it is malformed.
+    pub fn signature_bytes(&self) -> Vec<u8> {
+        bytes(&self.signature, SIGNATURE_BYTES_MAX).unwrap_or_default()
+    }
+
     /// Checks that the holder of the pinned certificate signed `statement` under `context`.
     ///
     /// # Errors

@@ -8,6 +8,7 @@ use senate::agreement::Agreement;
 use senate::config::{PartyConfig, Workspace as Opened};
 use senate::failure::{Failure, Outcome};
 use senate::request::{BackendChoice, Request, Stages};
+use senate::snapshot::Snapshot;
 use senate::{inputs, query};
 use senate_planner::{clear, encode};
 use std::collections::BTreeMap;
@@ -44,6 +45,7 @@ fn request(sql: &str, choices: &Choices) -> Request {
         stages: choices.stages,
         backend: choices.backend,
         timeout_s: 60,
+        snapshot: Snapshot::default(),
     }
 }
 

@@ -48,7 +48,10 @@ def make_federation(home):
         rows_of(number).to_csv(home / party / "visits.csv", index=False)
         accept = ", ".join(f'"{other}"' for other in PARTIES)
         ports = "[ports]\nflight = 0\n" if number == 0 else ""
-        (home / party / "party.toml").write_text(f"[accept]\nfrom = [{accept}]\n{ports}")
+        roles = '["group_by", "filter", "output", "aggregate"]'
+        columns = "".join(f"{column} = {roles}\n" for column in rows_of(number).columns)
+        policy = f"[policy]\nrecipients = [{accept}]\n[policy.table.visits.columns]\n{columns}"
+        (home / party / "party.toml").write_text(f"[accept]\nfrom = [{accept}]\n{policy}{ports}")
         text += f'[[party]]\nname = "{party}"\naddress = "127.0.0.1:{free_port()}"\n{made.stdout}'
     holders = ", ".join(f'{{ party = "{party}", capacity = {ROWS} }}' for party in PARTIES)
     text += (

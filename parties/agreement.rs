@@ -3,10 +3,12 @@
 
 use crate::config::Workspace;
 use crate::failure::{Cause, Failure, Outcome};
+use crate::policies;
 use crate::request::Request;
 use senate_circuit::{PartyId, PartySet, Stage};
 use senate_planner::lower::LowerError;
 use senate_planner::plan::{Options, Plan, PlanError, plan};
+use senate_planner::policy::{Consent, Policies};
 use senate_planner::sql::{PlanError as SqlError, PlanOptions};
 use std::fmt::Write;
 
@@ -22,11 +24,34 @@ pub struct Agreement {
 }
 
 impl Agreement {
-    /// Plans the request. The same inputs give the same digest at every party.
+    /// Plans the request under the policies in the workspace, whose parties all run in this process.
+    ///
+    /// # Errors
+    /// As [`Agreement::under`]; usage when a party.toml is wrong.
+    pub fn reach(workspace: &Workspace, request: Request) -> Outcome<Self> {
+        Self::under(workspace, request, &policies::in_workspace(workspace)?)
+    }
+
+    /// Plans the request under the owners' policies. The same inputs give the same digest at every
+    /// party.
+    ///
+    /// # Errors
+    /// As [`Agreement::considered`]; refused when a policy forbids the query.
+    pub fn under(workspace: &Workspace, request: Request, policies: &Policies) -> Outcome<Self> {
+        let agreement = Self::considered(workspace, request, policies)?;
+        policies::permitted(&agreement.plan.verdict, &workspace.federation)?;
+        Ok(agreement)
+    }
+
+    /// Plans the request, whatever the policies say about it: to be explained, not to be run.
     ///
     /// # Errors
     /// Usage for SQL that is wrong or outside the supported set, and for wrong options.
-    pub fn reach(workspace: &Workspace, request: Request) -> Outcome<Self> {
+    pub fn considered(
+        workspace: &Workspace,
+        request: Request,
+        policies: &Policies,
+    ) -> Outcome<Self> {
         let federation = &workspace.federation;
         let recipients: PartySet =
             request.recipients.iter().map(|name| workspace.party(name)).collect::<Outcome<_>>()?;
@@ -41,9 +66,26 @@ impl Agreement {
             backends: request.backend.into(),
             bounds: bounds.clone(),
             links: request.snapshot.checked(workspace)?,
+            policies: policies.clone(),
         };
         let plan = plan(federation, &request.sql, &options).map_err(|error| failure(&error))?;
         Ok(Self { request, bounds, plan })
+    }
+
+    /// What the policies say about a request, without making its circuits.
+    ///
+    /// # Errors
+    /// As [`Agreement::under`].
+    pub fn permitted(workspace: &Workspace, request: &Request, policies: &Policies) -> Outcome<()> {
+        let federation = &workspace.federation;
+        let names = request.recipients.iter();
+        let recipients: PartySet =
+            names.map(|name| workspace.party(name)).collect::<Outcome<_>>()?;
+        let consent = Consent { policies, recipients };
+        let options = PlanOptions::default();
+        let query = senate_planner::sql::plan_under(&request.sql, federation, &options, &consent)
+            .map_err(|error| Failure::usage(error.to_string()))?;
+        policies::permitted(&query.verdict, federation)
     }
 
     /// The digest in hexadecimal.
@@ -58,6 +100,17 @@ impl Agreement {
     pub fn stages_of(&self, party: PartyId) -> impl Iterator<Item = &Stage> {
         self.plan.stages.iter().filter(move |stage| stage.parties.contains(party))
     }
+}
+
+/// The parties whose rows a query takes.
+///
+/// # Errors
+/// Usage for SQL that is wrong or outside the supported set.
+pub fn owners(workspace: &Workspace, sql: &str) -> Outcome<PartySet> {
+    let options = PlanOptions::default();
+    let query = senate_planner::sql::plan(sql, &workspace.federation, &options)
+        .map_err(|error| Failure::usage(error.to_string()))?;
+    Ok(query.locals.iter().map(|local| local.party).collect())
 }
 
 fn failure(error: &PlanError) -> Failure {

@@ -1,7 +1,8 @@
 //! Arguments, logging, interruption, and how an outcome becomes an exit code.
 
 use crate::commands::{
-    bench, demo, doctor, explain, init, invite, jobs, join, publish, query, serve, shell, token,
+    audit, bench, decisions, demo, doctor, explain, init, invite, jobs, join, publish, query,
+    serve, shell, token,
 };
 use crate::failure::{Cause, Failure, Outcome};
 use clap::{ArgAction, Args, ColorChoice, Parser, Subcommand, ValueEnum};
@@ -76,6 +77,14 @@ pub enum Command {
     Publish(publish::Options),
     /// Check what stands between this party and a query
     Doctor(doctor::Options),
+    /// List the queries of others that wait for a decision, and the decisions
+    Inbox(decisions::InboxOptions),
+    /// Let a query of another party run
+    Approve(decisions::ApproveOptions),
+    /// Forbid a query of another party, or withdraw its approval
+    Deny(decisions::DenyOptions),
+    /// Check or export the log of what ran and what was refused
+    Audit(audit::Options),
     /// Measure the published figures
     Bench(bench::Options),
 }
@@ -163,6 +172,10 @@ async fn dispatch(command: Command, verbosity: Verbosity) -> Outcome<()> {
         Command::Join(options) => join::run(options).await,
         Command::Publish(options) => publish::run(&options).await,
         Command::Doctor(options) => doctor::run(&options).await,
+        Command::Inbox(options) => decisions::inbox(&options),
+        Command::Approve(options) => decisions::approve(&options),
+        Command::Deny(options) => decisions::deny(&options),
+        Command::Audit(options) => audit::run(options).await,
         Command::Bench(options) => bench::run(&options).await,
     }
 }

@@ -1,6 +1,8 @@
 //! The commands of the binary, one per file.
 
+pub mod audit;
 pub mod bench;
+pub mod decisions;
 pub mod demo;
 pub mod doctor;
 pub mod explain;

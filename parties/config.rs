@@ -11,6 +11,7 @@ use crate::tables::postgres::Relation;
 use crate::tables::{DeclaredColumn, DeclaredTable, FileFormat, Source};
 use senate_circuit::PartyId;
 use senate_planner::catalog::Federation;
+use senate_planner::policy::Policy;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -133,6 +134,10 @@ pub struct PartyConfig {
     pub limits: Limits,
     /// What its daemon opens beside the port of federation.toml.
     pub ports: Ports,
+    /// What happens to the queries of others that nobody has approved.
+    pub otherwise: Otherwise,
+    /// What others may learn from this party's tables; nothing without it.
+    pub policy: Option<Policy>,
     sources: BTreeMap<String, Source>,
 }
 
@@ -155,6 +160,11 @@ impl PartyConfig {
         let accept = accept
             .collect::<Outcome<_>>()
             .map_err(|failure| failure.at(format!("{}: [accept]", path.display())))?;
+        let otherwise = file.accept.otherwise;
+        let policy = file.policy.map(|policy| Policy::parse(policy, &workspace.federation, party));
+        let policy = policy
+            .transpose()
+            .map_err(|error| Failure::usage(error.to_string()).at(path.display()))?;
         let declared = workspace.tables_of(party);
         let mut sources = BTreeMap::new();
         for (table, entry) in file.source {
@@ -172,7 +182,17 @@ impl PartyConfig {
         let identity = folder.join(file.identity.key);
         let ahead_bytes = (file.ahead.memory_mb as usize).saturating_mul(1 << 20);
         let ports = file.ports;
-        Ok(Self { folder, identity, accept, ahead_bytes, limits, ports, sources })
+        Ok(Self {
+            folder,
+            identity,
+            accept,
+            ahead_bytes,
+            limits,
+            ports,
+            otherwise,
+            policy,
+            sources,
+        })
     }
 
     /// Where the rows of a table are.
@@ -233,6 +253,7 @@ struct PartyFile {
     ahead: AheadEntry,
     limits: Limits,
     ports: Ports,
+    policy: Option<toml::Value>,
     source: BTreeMap<String, SourceEntry>,
 }
 
@@ -251,10 +272,23 @@ impl Default for IdentityEntry {
 #[derive(Deserialize, Default)]
 #[serde(deny_unknown_fields)]
 struct AcceptEntry {
+    #[serde(default)]
     from: Vec<String>,
+    #[serde(default)]
+    otherwise: Otherwise,
 }
 
-/// A `[source.TABLE]` section.
+/// What happens to a query that needs an approval and has none.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Otherwise {
+    /// It is refused at once, and can be approved for the next time.
+    #[default]
+    Refuse,
+    /// It waits for the decision, until its asker gives up.
+    Hold,
+}
+
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct AheadEntry {
@@ -267,6 +301,7 @@ impl Default for AheadEntry {
     }
 }
 
+/// A `[source.TABLE]` section.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct SourceEntry {
@@ -360,6 +395,8 @@ held_by = [ { party = "a", capacity = 10 }, { party = "b", capacity = 20 } ]
         let (folder, config) = workspace(None);
         let config = config.unwrap();
         assert_eq!((config.accept.as_slice(), config.ahead_bytes), (&[][..], MEMORY_BYTES));
+        assert_eq!((&config.accept[..], config.otherwise), (&[][..], Otherwise::Refuse));
+        assert_eq!(config.policy, None);
         assert_eq!(config.identity, folder.path().join("a/identity.pem"));
     }
 
@@ -401,6 +438,12 @@ held_by = [ { party = "a", capacity = 10 }, { party = "b", capacity = 20 } ]
             "[source.t]\npostgres = \"postgresql://u:p@localhost/d\"\n",
             "[source.t]\npostgres = \"postgresql://u@db.example.org/d\"\n",
             "[policy]\nallow = \"everything\"\n",
+            "[policy]\nrecipients = [\"nobody\"]\n",
+            "[policy]\nrecipients = []\n[policy.table.x]\n",
+            "[policy]\nrecipients = []\n[policy.table.t.columns]\nw = [\"filter\"]\n",
+            "[policy]\nrecipients = []\n[policy.table.t.columns]\nv = [\"read\"]\n",
+            "[policy]\nrecipients = []\n[policy.table.t]\nmin_group = { entity = \"id\", size = 1 }\n",
+            "[accept]\nfrom = []\notherwise = \"perhaps\"\n",
             "not toml",
         ] {
             let failure = workspace(Some(text)).1.unwrap_err();

@@ -4,7 +4,9 @@
 mod admission;
 mod ask;
 mod claim;
+mod consent;
 mod console;
+mod diary;
 mod gossip;
 mod jobs;
 mod join;
@@ -21,14 +23,18 @@ pub(crate) use jobs::{Job, JobLine, Keep, User};
 
 pub(crate) use probe::unix_ms;
 
+use crate::approvals::Approvals;
+use crate::audit::Ledger;
 use crate::catalog::own_facts;
 use crate::config::{PartyConfig, Workspace};
 use crate::failure::{Cause, Failure, Outcome};
 use crate::flight;
 use crate::identity::{Fingerprint, Identity};
 use crate::messages::{
-    Hello, Promise, PublicReason, Purpose, Reply, VERSION, Verdict, Version, position, short,
+    Answer, AnswerKind, Greeting, Hello, Promise, PublicReason, Purpose, Reply, VERSION, Verdict,
+    Version, position, short,
 };
+use crate::policies::{Bundle, Published};
 use crate::tls;
 use crate::transport::Connection;
 use admission::Admission;
@@ -44,8 +50,8 @@ use senate_planner::catalog::Federation;
 use shelf::Shelf;
 use std::collections::BTreeSet;
 use std::fmt::Display;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use tokio::net::{TcpListener, TcpStream, ToSocketAddrs};
 use tokio::runtime::Handle;
@@ -65,6 +71,9 @@ const FETCHING_MAX: Duration = Duration::from_secs(5);
 /// Pause before the second try; each further one is twice as long.
 const RECONNECT_PAUSE: Duration = Duration::from_millis(200);
 
+/// Queries of others that wait for this party's operator at once; further ones are refused.
+const HELD_MAX: usize = 8;
+
 /// A party that serves.
 pub struct Daemon {
     workspace: Arc<Workspace>,
@@ -73,6 +82,11 @@ pub struct Daemon {
     config: PartyConfig,
     identity: Identity,
     pinned: Vec<Option<Fingerprint>>,
+    published: Published,
+    approvals: Approvals,
+    ledger: Ledger,
+    held: Arc<Semaphore>,
+    last_policies: Mutex<Bundle>,
     rendezvous: Rendezvous,
     admission: Arc<Admission>,
     jobs: Jobs,
@@ -98,9 +112,15 @@ impl Daemon {
         let federation = Arc::new(workspace.federation.clone());
         let own = own_facts(&workspace, &config, me)?;
         let bulletin = Bulletin::start(&federation, me, &identity, own)?;
+        let ledger = Ledger::open(&config.folder, &federation.party_name(me), &identity)?;
         Ok(Self {
             bulletin,
             measured: Measured::default(),
+            published: Published::sign(&identity, &federation, me, config.policy.as_ref())?,
+            approvals: Approvals::of(&config.folder),
+            ledger,
+            last_policies: Mutex::default(),
+            held: Arc::new(Semaphore::new(HELD_MAX)),
             admission: Admission::new(config.limits.clone()),
             jobs: Jobs::new(config.limits.clone()),
             metrics: Metrics::new(&federation.name, &federation.party_name(me)),
@@ -223,27 +243,31 @@ impl Daemon {
                 return tracing::warn!(%failure, "connection refused");
             }
         };
-        let hello: Hello = match connection.receive().await {
-            Ok(hello) => hello,
+        let greeting: Greeting = match connection.receive().await {
+            Ok(greeting) => greeting,
             Err(failure) => return tracing::debug!(%failure, "no greeting"),
         };
         let Some(peer) = position(&self.pinned, connection.peer()).and_then(PartyId::new) else {
             return tracing::warn!("a peer that is no party");
         };
+        let purpose = greeting.purpose();
         // Who looks wants to know what differs.
-        if matches!(hello.purpose, Purpose::Probe) {
+        if matches!(purpose, Some(Purpose::Probe)) {
             return self.probe(connection).await;
         }
-        if let (Purpose::Catalog(card), true) = (&hello.purpose, peer != self.me) {
+        if let (Some(Purpose::Catalog(card)), true) = (&purpose, peer != self.me) {
             return self.be_met(connection, peer, card.clone()).await;
         }
-        if hello.version != VERSION || hello.federation != self.federation.digest {
-            return self.disagree(peer, connection, hello).await;
+        if greeting.version != VERSION || greeting.federation != self.federation.digest {
+            return self.disagree(peer, connection, &greeting).await;
         }
-        if self.draining() && !matches!(hello.purpose, Purpose::Lane(..) | Purpose::Jobs(_)) {
-            return self.decline(connection, &hello.purpose).await;
+        let Some(purpose) = purpose else {
+            return tracing::warn!(peer = %self.name(peer), "a greeting without a purpose");
+        };
+        if self.draining() && !matches!(purpose, Purpose::Lane(..) | Purpose::Jobs(_)) {
+            return self.decline(connection, &purpose).await;
         }
-        match hello.purpose {
+        match purpose {
             Purpose::Ask(request, presence) if peer == self.me => {
                 self.ask(connection, request, presence).await;
             }
@@ -254,6 +278,8 @@ impl Daemon {
             Purpose::Prepare(preparation) if peer != self.me => {
                 self.be_prepared(connection, peer, preparation).await;
             }
+            Purpose::Policy => self.publish(connection).await,
+            Purpose::History => self.show_history(connection).await,
             Purpose::Lane(session, lane) => {
                 self.rendezvous.arrived(session, peer, lane, connection);
             }
@@ -266,6 +292,9 @@ impl Daemon {
         let _ = match purpose {
             Purpose::Ask(..) => connection.send(&Reply::Failed(self.shutting_down())).await,
             Purpose::Prepare(_) => connection.send(&Promise::Refused).await,
+            Purpose::Policy | Purpose::History => {
+                connection.send(&Answer::<()>::Refused(PublicReason::Internal)).await
+            }
             _ => connection.send(&Verdict::Refused(PublicReason::Internal)).await,
         };
     }
@@ -277,20 +306,20 @@ impl Daemon {
     }
 
     /// Another binary or another federation.toml at the other end.
-    async fn disagree(&self, peer: PartyId, mut connection: Connection, hello: Hello) {
-        let (what, reason) = if hello.version == VERSION {
-            let (own, other) = (short(&self.federation.digest), short(&hello.federation));
+    async fn disagree(&self, peer: PartyId, mut connection: Connection, greeting: &Greeting) {
+        let (what, reason) = if greeting.version == VERSION {
+            let (own, other) = (short(&self.federation.digest), short(&greeting.federation));
             let what = format!("another federation.toml: digest {other} instead of {own}");
             (what, PublicReason::Federation(self.federation.digest))
         } else {
             let version: String =
-                hello.version.chars().filter(char::is_ascii_graphic).take(12).collect();
+                greeting.version.chars().filter(char::is_ascii_graphic).take(12).collect();
             let what = format!("version {version} instead of {VERSION}");
             (what, PublicReason::Version(Version::own()))
         };
         tracing::warn!(party = %self.name(peer), "the peer has {what}");
-        let _ = match hello.purpose {
-            Purpose::Ask(..) | Purpose::Jobs(_) => {
+        let _ = match greeting.answer() {
+            AnswerKind::Reply => {
                 let name = self.name(self.me);
                 let why = format!(
                     "the daemon of {name} was started with another {}",
@@ -302,10 +331,9 @@ impl Daemon {
                 let failure = Failure::usage(why).with_remedy("restart it");
                 connection.send(&Reply::Failed(failure)).await
             }
-            Purpose::Announce(_) => connection.send(&Verdict::Refused(reason)).await,
-            Purpose::Prepare(_) | Purpose::Lane(..) | Purpose::Probe | Purpose::Catalog(_) => {
-                Ok(())
-            }
+            AnswerKind::Verdict => connection.send(&Verdict::Refused(reason)).await,
+            AnswerKind::Answer => connection.send(&Answer::<()>::Refused(reason)).await,
+            AnswerKind::Nothing => Ok(()),
         };
     }
 

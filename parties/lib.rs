@@ -4,6 +4,8 @@
 
 pub mod agreement;
 pub mod ahead;
+pub mod approvals;
+pub mod audit;
 pub mod bench;
 mod catalog;
 pub mod chunks;
@@ -23,6 +25,7 @@ pub mod invitation;
 pub mod life;
 pub mod local;
 mod messages;
+pub mod policies;
 pub mod progress;
 mod prompt;
 pub mod publish;

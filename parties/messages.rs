@@ -1,9 +1,11 @@
 //! What is said on a connection before a session's lanes are up.
 
+use crate::audit::Head;
 use crate::catalog::{Discord, Standing};
 use crate::daemon::JobLine;
 use crate::failure::{Cause, Failure};
 use crate::identity::Fingerprint;
+use crate::policies::Bundle;
 use crate::request::{Request, Stats};
 use serde::{Deserialize, Serialize};
 
@@ -31,6 +33,48 @@ pub(crate) struct Hello {
     pub(crate) purpose: Purpose,
 }
 
+/// A first message as it arrives: its purpose is understood only once versions agree.
+#[derive(Clone, Debug, Deserialize)]
+pub(crate) struct Greeting {
+    pub(crate) version: String,
+    pub(crate) federation: [u8; 32],
+    purpose: serde_json::Value,
+}
+
+/// How a greeting is answered.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum AnswerKind {
+    /// By a [`Reply`].
+    Reply,
+    /// By a [`Verdict`].
+    Verdict,
+    /// By an [`Answer`].
+    Answer,
+    /// Not at all.
+    Nothing,
+}
+
+impl Greeting {
+    /// Its purpose, if it is one that this version knows.
+    pub(crate) fn purpose(&self) -> Option<Purpose> {
+        serde_json::from_value(self.purpose.clone()).ok()
+    }
+
+    /// How this version and others answer it.
+    pub(crate) fn answer(&self) -> AnswerKind {
+        let name = match &self.purpose {
+            serde_json::Value::Object(fields) => fields.keys().next().map(String::as_str),
+            purpose => purpose.as_str(),
+        };
+        match name {
+            Some("Ask" | "Jobs") => AnswerKind::Reply,
+            Some("Announce") => AnswerKind::Verdict,
+            Some("Policy" | "History") => AnswerKind::Answer,
+            _ => AnswerKind::Nothing,
+        }
+    }
+}
+
 /// What a connection is for.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) enum Purpose {
@@ -49,6 +93,11 @@ pub(crate) enum Purpose {
     /// federation.toml either has. Answered by a [`Card`]; where these are the same and the knowledge
     /// is not, transfers in chunks follow, the dialling party's first.
     Catalog(Card),
+    /// Another party asks what this one allows. Answered by [`Answer`] with the signed policy.
+    Policy,
+    /// Another party compares histories. Answered by [`Answer`] with [`Chain`], then the hashes of
+    /// that many entries, 32 bytes each.
+    History,
     /// A lane of a session that was announced. Not answered.
     Lane(SessionId, LaneKind),
     /// A member looks at the daemon, whatever version and federation.toml either has. Answered by a
@@ -159,6 +208,26 @@ pub(crate) struct Announcement {
     pub(crate) digest: [u8; 32],
     /// With what it takes part.
     pub(crate) standing: Standing,
+    /// The owners' policies under which it did.
+    pub(crate) policies: Bundle,
+    /// Where its audit log ends.
+    pub(crate) head: Head,
+}
+
+/// An answer to another party, or a refusal.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) enum Answer<T> {
+    /// What was asked for.
+    Given(T),
+    /// Why not.
+    Refused(PublicReason),
+}
+
+/// A log as others may see it.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub(crate) struct Chain {
+    /// Number of entries.
+    pub(crate) entries: u64,
 }
 
 /// Lanes of a session between two parties, each a connection of its own.
@@ -173,8 +242,10 @@ pub(crate) enum LaneKind {
 /// Whether a party takes part.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) enum Verdict {
-    /// It does, once it has room, and with this.
-    Accepted(Vacancy, Standing),
+    /// It does, once it has room, and with this; its audit log ends here.
+    Accepted(Vacancy, Standing, Head),
+    /// Its operator has not decided yet; another verdict follows.
+    Waiting(Approval),
     /// It does not; only a public class is told.
     Refused(PublicReason),
 }
@@ -298,8 +369,16 @@ pub(crate) enum Rows {
 /// Why a party refuses, as far as others may know.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub(crate) enum PublicReason {
-    /// Its policy, or an unknown party asked.
+    /// Its policy forbids the query.
     Policy,
+    /// Its policy is another than the announcing party says.
+    Policies,
+    /// Nobody there has approved the query, which waits there under this identifier.
+    Unapproved(Approval),
+    /// Its operator has denied the query.
+    Denied,
+    /// Others have asked as much as its policy allows.
+    Budget,
     /// It planned something else.
     Plan,
     /// It has another federation.toml, of this digest.
@@ -334,7 +413,23 @@ impl PublicReason {
     pub(crate) fn failure(self, party: &str) -> Failure {
         match self {
             Self::Policy => Failure::refused(format!("party {party}: refused by its policy"))
-                .with_remedy("ask its operator to add this party to [accept] in its party.toml"),
+                .with_remedy("see what `senate explain` says about its policy"),
+            Self::Policies => {
+                Failure::refused(format!("party {party}: its policy has just changed"))
+                    .with_remedy("ask again")
+            }
+            Self::Unapproved(id) => Failure::refused(format!(
+                "party {party}: nobody there has approved this query, which is {id} in its inbox"
+            ))
+            .with_remedy(format!("ask its operator to run `senate approve {id}`, then ask again")),
+            Self::Denied => {
+                Failure::refused(format!("party {party}: its operator denied this query"))
+                    .with_remedy("ask its operator why")
+            }
+            Self::Budget => Failure::refused(format!(
+                "party {party}: its policy allows no more queries now, or its approval is used up"
+            ))
+            .with_remedy("ask again later, or ask its operator"),
             Self::Plan => Failure::refused(format!("party {party}: plans the query differently"))
                 .with_remedy("its daemon's log says why"),
             Self::Federation(digest) => Failure::refused(format!(
@@ -364,6 +459,26 @@ impl PublicReason {
             Self::Internal => Failure::lost(format!("party {party}: cannot take part now"))
                 .with_remedy("try again, or ask its operator"),
         }
+    }
+}
+
+/// Identifier of a query in a party's inbox, as that party tells it: hexadecimal digits.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub(crate) struct Approval([u8; 16]);
+
+impl Approval {
+    /// From its text.
+    pub(crate) fn new(id: &str) -> Self {
+        let mut bytes = [b'0'; 16];
+        bytes.iter_mut().zip(id.bytes()).for_each(|(byte, digit)| *byte = digit);
+        Self(bytes)
+    }
+}
+
+impl std::fmt::Display for Approval {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let shown = self.0.iter().filter(|byte| byte.is_ascii_hexdigit());
+        shown.map(|byte| char::from(*byte)).try_for_each(|digit| write!(f, "{digit}"))
     }
 }
 

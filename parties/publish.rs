@@ -2,8 +2,11 @@
 //! rounded up, nothing about single values unless asked for.
 
 pub(crate) mod entry;
+mod grant;
 mod observe;
 mod words;
+
+pub use grant::Grant;
 
 use crate::draft::{Column, Literal, Part};
 use crate::failure::{Failure, Outcome};

@@ -1,7 +1,7 @@
 //! What a query needs at a party before and around its joint part, the same in a daemon and when
 //! all parties run in one process.
 
-use crate::agreement::Agreement;
+use crate::agreement::{Agreement, owners};
 use crate::ahead::Ahead;
 use crate::config::{PartyConfig, Workspace};
 use crate::failure::{Failure, Outcome};
@@ -14,8 +14,9 @@ use datafusion::arrow::compute::cast;
 use datafusion::arrow::datatypes::{Field, Schema};
 use datafusion::arrow::record_batch::RecordBatch;
 use futures_util::future::join_all;
-use senate_circuit::{PartyId, PartySet};
+use senate_circuit::PartyId;
 use senate_planner::lower::Ordering;
+use senate_planner::policy::Policies;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::watch;
@@ -28,11 +29,43 @@ pub struct Answered {
     pub stats: Stats,
 }
 
-/// Plans off the async threads: circuits can be large.
+/// Plans off the async threads under the owners' policies: circuits can be large.
+///
+/// # Errors
+/// As [`Agreement::under`].
+pub async fn agree_under(
+    workspace: &Arc<Workspace>,
+    request: Request,
+    policies: Policies,
+) -> Outcome<Arc<Agreement>> {
+    let workspace = Arc::clone(workspace);
+    let planning = move || Agreement::under(&workspace, request, &policies).map(Arc::new);
+    tokio::task::spawn_blocking(planning)
+        .await
+        .map_err(|error| Failure::unexpected(format!("planning: {error}")))?
+}
+
+/// Plans off the async threads, whatever the policies say: to be explained, not to be run.
+///
+/// # Errors
+/// As [`Agreement::considered`].
+pub async fn consider(
+    workspace: &Arc<Workspace>,
+    request: Request,
+    policies: Policies,
+) -> Outcome<Arc<Agreement>> {
+    let workspace = Arc::clone(workspace);
+    let planning = move || Agreement::considered(&workspace, request, &policies).map(Arc::new);
+    tokio::task::spawn_blocking(planning)
+        .await
+        .map_err(|error| Failure::unexpected(format!("planning: {error}")))?
+}
+
+/// As [`agree_under`], for parties that all run in this process.
 ///
 /// # Errors
 /// As [`Agreement::reach`].
-pub async fn agree(workspace: &Arc<Workspace>, request: Request) -> Outcome<Arc<Agreement>> {
+async fn agree(workspace: &Arc<Workspace>, request: Request) -> Outcome<Arc<Agreement>> {
     let workspace = Arc::clone(workspace);
     tokio::task::spawn_blocking(move || Agreement::reach(&workspace, request).map(Arc::new))
         .await
@@ -134,6 +167,8 @@ fn gather(outcomes: Vec<Outcome<Played>>, started: Instant) -> Outcome<Answered>
         match (outcome, &mut answered) {
             (Ok(played), Some(answered)) => {
                 answered.stats.merge(&played.stats);
+                let suppressed = played.stats.suppressed_groups;
+                answered.stats.suppressed_groups = answered.stats.suppressed_groups.or(suppressed);
                 answered.rows = answered.rows.take().or(played.answer);
             }
             (Ok(played), none) => {
@@ -160,12 +195,7 @@ fn gather(outcomes: Vec<Outcome<Played>>, started: Instant) -> Outcome<Answered>
 /// # Errors
 /// As [`Agreement::reach`].
 pub fn first_contributor(workspace: &Workspace, request: &Request) -> Outcome<PartyId> {
-    let sql = &request.sql;
-    let options = senate_planner::sql::PlanOptions::default();
-    let query = senate_planner::sql::plan(sql, &workspace.federation, &options)
-        .map_err(|error| Failure::usage(error.to_string()))?;
-    let parties: PartySet = query.locals.iter().map(|local| local.party).collect();
-    parties.leader().ok_or_else(|| {
+    owners(workspace, &request.sql)?.leader().ok_or_else(|| {
         Failure::usage("the query reads no table").with_remedy("name a recipient: --recipients P")
     })
 }

@@ -81,6 +81,12 @@ impl From<BackendChoice> for Backends {
 pub struct Stats {
     /// Rows of the answer.
     pub rows: usize,
+    /// Groups that are not among the rows because they are too small for the owners' policies.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub suppressed_groups: Option<u64>,
+    /// What the asking party noticed about the others, for its operator.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
     /// From the request to the answer.
     pub seconds: f64,
     /// Of all stages.
@@ -145,8 +151,10 @@ impl Stats {
     /// The line at the end of stderr.
     pub fn summary(&self) -> String {
         let sent: u64 = self.bytes_sent.values().sum();
+        let suppressed = self.suppressed_groups;
+        let suppressed = suppressed.map_or_else(String::new, |n| format!(" suppressed_groups={n}"));
         format!(
-            "rows={} time={:.2}s sent={} gates={} stages={}{} plan={}",
+            "rows={}{suppressed} time={:.2}s sent={} gates={} stages={}{} plan={}",
             self.rows,
             self.seconds,
             sent,

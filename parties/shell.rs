@@ -14,11 +14,12 @@ use crate::agreement::Agreement;
 use crate::ahead::Ahead;
 use crate::cli::Where;
 use crate::client;
-use crate::commands::query::Question;
+use crate::commands::query::{Question, tell};
 use crate::config::Workspace;
 use crate::failure::{Cause, Failure, Outcome};
+use crate::policies;
 use crate::progress::Progress;
-use crate::query::{Answered, agree, embedded_with};
+use crate::query::{Answered, consider, embedded_with};
 use crate::request::Request;
 use command::Command;
 use futures_util::FutureExt;
@@ -167,9 +168,7 @@ impl Shell {
             None if !self.quiet => eprintln!("only the named recipients learn the answer"),
             None => {}
         }
-        if !self.quiet {
-            eprintln!("{}", stats.summary());
-        }
+        tell(&stats, self.quiet);
         if self.shows_time {
             eprintln!("Time: {:.3} s", started.elapsed().as_secs_f64());
         }
@@ -209,7 +208,12 @@ impl Shell {
     async fn plan(&self, sql: &str) -> Outcome<(Arc<Workspace>, Arc<Agreement>)> {
         let workspace = Arc::new(self.workspace()?);
         let request = self.request(&workspace, sql)?;
-        let agreement = agree(&workspace, request).await?;
+        let asker = match &self.place {
+            Where::Embedded(_) => None,
+            Where::AsParty(_, party) => Some(party.as_str()),
+        };
+        let policies = policies::known(&workspace, asker, sql).await?;
+        let agreement = consider(&workspace, request, policies).await?;
         Ok((workspace, agreement))
     }
 

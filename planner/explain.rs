@@ -3,6 +3,7 @@
 mod dot;
 mod json;
 mod placed;
+mod policy;
 mod reveal;
 mod text;
 

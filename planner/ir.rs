@@ -61,6 +61,14 @@ pub enum Node {
         /// A boolean; NULL counts as false.
         predicate: Expr,
     },
+    /// Groups for which the predicate is true, because an owner's policy shows no smaller ones. How
+    /// many others there were is revealed with the result.
+    Suppress {
+        /// Groups in.
+        input: Box<Node>,
+        /// A boolean; NULL counts as false.
+        predicate: Expr,
+    },
     /// Computed columns.
     Project {
         /// Rows in.
@@ -226,7 +234,9 @@ impl Node {
     pub fn columns(&self) -> &[Column] {
         match self {
             Self::Leaf(leaf) => &leaf.schema.columns,
-            Self::Filter { input, .. } | Self::Sort { input, .. } => input.columns(),
+            Self::Filter { input, .. }
+            | Self::Suppress { input, .. }
+            | Self::Sort { input, .. } => input.columns(),
             Self::Union { schema, .. }
             | Self::Project { schema, .. }
             | Self::Aggregate { schema, .. }
@@ -238,7 +248,7 @@ impl Node {
     pub fn capacity(&self) -> u32 {
         match self {
             Self::Leaf(leaf) => leaf.schema.capacity,
-            Self::Filter { input, .. } => input.capacity(),
+            Self::Filter { input, .. } | Self::Suppress { input, .. } => input.capacity(),
             Self::Sort { input, fetch, skip, .. } => {
                 let rest = input.capacity().saturating_sub(*skip);
                 fetch.map_or(rest, |fetch| rest.min(fetch))

@@ -11,6 +11,7 @@ pub mod ir;
 pub mod lower;
 pub mod memory;
 pub mod plan;
+pub mod policy;
 pub mod render;
 mod rules;
 pub mod sql;

@@ -66,6 +66,8 @@ pub struct Lowered {
     pub ordering: Ordering,
     /// The root stage's output bundle that says that some value did not fit its type.
     pub overflow: Option<usize>,
+    /// The root stage's output bundle with the number of suppressed groups.
+    pub suppressed: Option<usize>,
 }
 
 /// Lowers a joint plan.
@@ -82,8 +84,8 @@ pub fn lower(node: &Node, lowering: &Lowering<'_>) -> Result<Lowered, LowerError
             return Err(LowerError::malformed("one party's query was not left to that party"));
         }
         let (stages, operators, layouts) = (Vec::new(), Vec::new(), BTreeMap::new());
-        let (result, overflow) = (tree.shape, None);
-        return Ok(Lowered { stages, operators, layouts, result, ordering, overflow });
+        let (result, overflow, suppressed) = (tree.shape, None, None);
+        return Ok(Lowered { stages, operators, layouts, result, ordering, overflow, suppressed });
     }
     let mut emitter = emit::Emitter {
         decompose: lowering.decompose,
@@ -96,8 +98,8 @@ pub fn lower(node: &Node, lowering: &Lowering<'_>) -> Result<Lowered, LowerError
     let opened = emitter.root(&tree, parties, lowering.recipients)?;
     let result = Shape { rows: opened.rows, ..tree.shape };
     let emit::Emitter { stages, operators, layouts, .. } = emitter;
-    let overflow = opened.overflow;
-    Ok(Lowered { stages, operators, layouts, result, ordering, overflow })
+    let emit::Opened { overflow, suppressed, .. } = opened;
+    Ok(Lowered { stages, operators, layouts, result, ordering, overflow, suppressed })
 }
 
 /// Whether the joint part is one party's result as it is.

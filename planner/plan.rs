@@ -5,6 +5,7 @@ use crate::cost::{LinkSnapshot, StageCost, StageSizes, setup_cost, stage_cost};
 use crate::encode::ResultSchema;
 use crate::lower::{Backends, Decompose, LeafLayout, LowerError, Lowering, Ordering, lower};
 use crate::memory;
+use crate::policy::{Consent, Policies, SmallestGroup, Verdict};
 use crate::sql::{self, JointQuery, LocalTask, PlanOptions};
 use crate::traffic::{self, Batches, Traffic};
 use senate_circuit::{Backend, PartyId, PartySet, Program, Source, Stage, StageId};
@@ -28,6 +29,8 @@ pub struct Options {
     pub bounds: PlanOptions,
     /// Links and machines that decide between equivalent plans, by the federation's targets.
     pub links: LinkSnapshot,
+    /// What the owners allow.
+    pub policies: Policies,
 }
 
 /// Why a query has no plan; found before any data moves.
@@ -71,6 +74,15 @@ pub struct Plan {
     /// Reveal 1 of the root stage exists: one bit, 1 if some value did not fit its SQL type, which
     /// makes the result an error.
     pub reveals_overflow: bool,
+    /// This reveal of the root stage is the number of groups that are not in the result because
+    /// they are too small.
+    pub reveals_suppressed: Option<usize>,
+    /// Why they are.
+    pub smallest_groups: Vec<SmallestGroup>,
+    /// What the owners' policies say; a plan that they forbid may be explained, never run.
+    pub verdict: Verdict,
+    /// H(the owners' policies).
+    pub policies: [u8; 32],
     /// Who learns the result.
     pub recipients: PartySet,
     /// Who asks.
@@ -139,7 +151,8 @@ pub fn plan(federation: &Federation, sql: &str, options: &Options) -> Result<Pla
     if options.recipients.is_empty() || !options.recipients.is_subset(everybody) {
         return Err(PlanError::Recipients);
     }
-    let query = sql::plan(sql, federation, &options.bounds)?;
+    let consent = Consent { policies: &options.policies, recipients: options.recipients };
+    let query = sql::plan_under(sql, federation, &options.bounds, &consent)?;
     let targets = federation.targets.clone();
     let links = LinkSnapshot { targets, ..options.links.clone() };
     let options = Options { links, ..options.clone() };
@@ -150,7 +163,7 @@ pub fn plan(federation: &Federation, sql: &str, options: &Options) -> Result<Pla
 
 fn assemble(sql: &str, query: JointQuery, options: &Options) -> Result<Plan, PlanError> {
     let ordering = if query.ordered { Ordering::ByQuery } else { Ordering::Free };
-    let JointQuery { locals, root, output, .. } = query;
+    let JointQuery { locals, root, output, verdict, smallest_groups, .. } = query;
     let owners: PartySet = locals.iter().map(|local| local.party).collect();
     let columns = output.into_iter().map(|column| (column.name, column.arrow)).collect();
     let Options { recipients, decompose, backends, ref links, .. } = *options;
@@ -172,6 +185,10 @@ fn assemble(sql: &str, query: JointQuery, options: &Options) -> Result<Plan, Pla
         joint: root.to_string(),
         result: ResultSchema { columns, shape: lowered.result, ordering },
         reveals_overflow: lowered.overflow.is_some(),
+        reveals_suppressed: lowered.suppressed.map(|_| 1 + usize::from(lowered.overflow.is_some())),
+        smallest_groups,
+        verdict,
+        policies: options.policies.digest(owners),
         recipients,
         asker: options.asker,
         participants,
@@ -243,6 +260,8 @@ fn digest(plan: &Plan, federation: &Federation, options: &Options) -> [u8; 32] {
     part(plan.joint.as_bytes());
     part(format!("{:?}", plan.layouts).as_bytes());
     part(format!("{:?}", (&plan.result, plan.reveals_overflow)).as_bytes());
+    part(&plan.policies);
+    part(format!("{:?}", (&plan.verdict, &plan.smallest_groups)).as_bytes());
     part(&(plan.stages.len() as u64).to_le_bytes());
     for stage in &plan.stages {
         let Stage { id, parties, backend, evaluator, program, inputs, ver, reveals } = stage;

@@ -90,6 +90,7 @@ fn indented(node: &Node, depth: usize, f: &mut Formatter<'_>) -> fmt::Result {
         Node::Leaf(leaf) => return leaf_line(leaf, f),
         Node::Union { schema, .. } => writeln!(f, "union: {schema}")?,
         Node::Filter { predicate, .. } => writeln!(f, "filter {predicate}")?,
+        Node::Suppress { predicate, .. } => writeln!(f, "suppress unless {predicate}")?,
         Node::Project { exprs, schema, .. } => writeln!(f, "project {}: {schema}", list(exprs))?,
         Node::Aggregate { keys, aggregates, schema, .. } => {
             writeln!(f, "aggregate by {keys:?} [{}]: {schema}", list(aggregates))?;
@@ -116,6 +117,7 @@ fn inputs(node: &Node) -> &[Node] {
         Node::Leaf(_) => &[],
         Node::Union { inputs, .. } | Node::Join { inputs, .. } => inputs,
         Node::Filter { input, .. }
+        | Node::Suppress { input, .. }
         | Node::Project { input, .. }
         | Node::Aggregate { input, .. }
         | Node::Sort { input, .. } => std::slice::from_ref(input),

@@ -21,12 +21,14 @@ pub(crate) use scalar::literal_value;
 
 use crate::catalog::{Federation, Table};
 use crate::ir::{Column, Node};
+use crate::policy::threshold;
 use crate::sql::{JointQuery, LocalTask, PlanError, PlanOptions};
 use crate::types::ColumnType;
 use datafusion_common::TableReference;
 use datafusion_common::tree_node::{Transformed, TransformedResult, TreeNodeRecursion};
 use datafusion_expr::logical_plan::TableScanBuilder;
-use datafusion_expr::{LogicalPlan, SubqueryAlias, TableScan};
+use datafusion_expr::utils::split_conjunction;
+use datafusion_expr::{Expr, LogicalPlan, SubqueryAlias, TableScan};
 use senate_circuit::{PartyId, PartySet};
 use std::sync::Arc;
 
@@ -46,7 +48,8 @@ pub(crate) fn split(
     let relation = splitter.relation(plan)?;
     let joint = splitter.joint(relation)?;
     let (root, output) = output::finish(joint.node, plan.schema())?;
-    Ok(JointQuery { locals: splitter.locals, root, output, ordered })
+    let (verdict, smallest_groups) = Default::default();
+    Ok(JointQuery { locals: splitter.locals, root, output, ordered, verdict, smallest_groups })
 }
 
 /// Declared and requested bounds on rows.
@@ -106,7 +109,7 @@ impl Joint {
 impl Splitter<'_> {
     fn relation(&mut self, plan: &LogicalPlan) -> Result<Relation, PlanError> {
         let owners = self.owners(plan)?;
-        if owners.len() <= 1 {
+        if owners.len() <= 1 && !suppresses(plan)? {
             // A plan without tables gives the same rows everywhere; the first party computes it.
             let party = owners.leader().or(PartyId::new(0));
             let party = party.ok_or_else(|| PlanError::unsupported("no parties"))?;
@@ -127,6 +130,11 @@ impl Splitter<'_> {
                 Relation::Joint(joint) => project::project(node, joint).map(Relation::Joint),
             },
             LogicalPlan::Filter(node) => match self.relation(&node.input)? {
+                // The circuit looks at the sizes of groups, also at those of a single owner.
+                relation @ Relation::Parts(_) if has_threshold(&node.predicate) => {
+                    let joint = self.joint(relation)?;
+                    project::filter(node, joint).map(Relation::Joint)
+                }
                 Relation::Parts(parts) => distribute(plan, parts),
                 Relation::Joint(joint) => project::filter(node, joint).map(Relation::Joint),
             },
@@ -179,6 +187,20 @@ impl Splitter<'_> {
         });
         Ok(bound.data()?)
     }
+}
+
+/// Whether small groups are taken out somewhere in the plan.
+fn suppresses(plan: &LogicalPlan) -> Result<bool, PlanError> {
+    let mut found = false;
+    plan.apply_with_subqueries(|node| {
+        found |= matches!(node, LogicalPlan::Filter(node) if has_threshold(&node.predicate));
+        Ok(if found { TreeNodeRecursion::Stop } else { TreeNodeRecursion::Continue })
+    })?;
+    Ok(found)
+}
+
+fn has_threshold(predicate: &Expr) -> bool {
+    split_conjunction(predicate).into_iter().any(|conjunct| threshold(conjunct).is_some())
 }
 
 fn holders(federation: &Federation, name: &TableReference) -> PartySet {

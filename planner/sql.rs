@@ -8,20 +8,23 @@
 mod allow;
 mod average;
 mod context;
+mod form;
 mod optimize;
 mod parameters;
 mod shared;
 
+pub use form::Form;
 pub use parameters::Template;
 pub use shared::SharedPlan;
 
 use crate::catalog::Federation;
 use crate::ir::{Expr, Node, Schema};
+use crate::policy::{self, Consent, Guarded, Policies, SmallestGroup, Verdict};
 use crate::rules;
 use crate::types::ColumnType;
 use arrow_schema::DataType;
 use datafusion_common::DataFusionError;
-use senate_circuit::PartyId;
+use senate_circuit::{PartyId, PartySet};
 use std::collections::BTreeMap;
 
 /// A query split into what each party computes alone and what they compute together.
@@ -36,6 +39,10 @@ pub struct JointQuery {
     /// Whether the query has an ORDER BY. If not, rows are put in the order of all output columns
     /// ascending before they are shown.
     pub ordered: bool,
+    /// What the owners' policies say.
+    pub verdict: Verdict,
+    /// Groups below these sizes are not in the result.
+    pub smallest_groups: Vec<SmallestGroup>,
 }
 
 /// What one party computes alone, on plaintext.
@@ -137,19 +144,46 @@ impl PlanOptions {
     }
 }
 
-/// Plans a query.
+/// Plans a query over data that are all in one place, so that nobody's policy has a say.
 ///
 /// # Errors
-/// [`PlanError`]; nothing has been computed or sent.
+/// As [`plan_under`].
 pub fn plan(
     sql: &str,
     federation: &Federation,
     options: &PlanOptions,
 ) -> Result<JointQuery, PlanError> {
+    let policies = Policies::in_one_process();
+    let recipients = PartySet::first(federation.parties.len());
+    plan_under(sql, federation, options, &Consent { policies: &policies, recipients })
+}
+
+/// Plans a query under the owners' policies. A query that they forbid has a plan too, so that it
+/// can be explained; its verdict says that it may not run.
+///
+/// # Errors
+/// [`PlanError`]; nothing has been computed or sent.
+pub fn plan_under(
+    sql: &str,
+    federation: &Federation,
+    options: &PlanOptions,
+    consent: &Consent<'_>,
+) -> Result<JointQuery, PlanError> {
     let statement = allow::statement(sql)?;
     let context = context::Catalog::new(federation);
     let logical = optimize::logical(statement, &context)?;
-    rules::split(&logical.plan, logical.ordered, federation, options)
+    let plan = optimize::optimized(logical.plan.clone(), &context)?;
+    let mut verdict = policy::judge(&plan, federation, consent);
+    let rules = policy::group_rules(federation, consent);
+    let (guarded, findings) = policy::guard(logical.plan, &rules)?;
+    verdict.findings.extend(findings);
+    let (plan, smallest_groups) = match guarded {
+        Guarded::AsItWas => (plan, Vec::new()),
+        Guarded::Plan(guarded, groups) => (optimize::optimized(*guarded, &context)?, groups),
+    };
+    let mut query = rules::split(&plan, logical.ordered, federation, options)?;
+    (query.verdict, query.smallest_groups) = (verdict, smallest_groups);
+    Ok(query)
 }
 
 #[cfg(test)]

@@ -33,6 +33,8 @@ pub struct Packaged {
     pub parties: Vec<String>,
     /// What federation.toml says after the parties.
     pub tables: String,
+    /// What every party lets the others do with its table.
+    pub roles: String,
     /// The parties' rows.
     pub files: Vec<File>,
 }
@@ -93,9 +95,15 @@ impl Packaged {
         text + &self.tables
     }
 
-    /// What every party's party.toml says: the others' queries run without asking.
+    /// What every party's party.toml says: whose queries run without asking, and within which
+    /// limits.
     pub fn policy(&self) -> String {
-        format!("[accept]\nfrom = {:?}\n", self.parties)
+        let Self { parties, roles, .. } = self;
+        format!(
+            "# Whose queries run without asking.\n[accept]\nfrom = {parties:?}\n\n\
+             # What anybody may learn from this party's rows.\n[policy]\nrecipients = {parties:?}\n\n\
+             {roles}"
+        )
     }
 }
 
@@ -124,7 +132,10 @@ fn medical(parties: usize, rows: usize) -> Packaged {
     let files = parties.iter().enumerate().map(file).collect();
     let query = "SELECT diag, COUNT(*) AS patients\nFROM diagnoses\nWHERE has_cdiff = TRUE\n\
                  GROUP BY diag\nORDER BY patients DESC, diag\nLIMIT 10\n";
-    Packaged { query: query.to_owned(), parties, tables, files }
+    let roles = "[policy.table.diagnoses.columns]\n\
+                 patient_id = [\"join_key\", \"aggregate(count)\"]\n\
+                 diag = [\"group_by\", \"filter\"]\nhas_cdiff = [\"group_by\", \"filter\"]\n";
+    Packaged { query: query.to_owned(), parties, tables, roles: roles.to_owned(), files }
 }
 
 fn passwords(parties: usize, rows: usize) -> Packaged {
@@ -157,7 +168,9 @@ fn passwords(parties: usize, rows: usize) -> Packaged {
     };
     let files = parties.iter().enumerate().map(file).collect();
     let query = "SELECT user_id\nFROM credentials\nGROUP BY user_id, hash\nHAVING COUNT(*) > 1\n";
-    Packaged { query: query.to_owned(), parties, tables, files }
+    let roles = "[policy.table.credentials.columns]\n\
+                 user_id = [\"group_by\"]\nhash = [\"group_by\"]\n";
+    Packaged { query: query.to_owned(), parties, tables, roles: roles.to_owned(), files }
 }
 
 fn credit(parties: usize, rows: usize) -> Packaged {
@@ -182,7 +195,11 @@ fn credit(parties: usize, rows: usize) -> Packaged {
         File { path: format!("{party}/ratings.csv"), text }
     };
     let files = parties.iter().enumerate().map(file).collect();
-    Packaged { query: credit_query(&parties), parties, tables, files }
+    // Scores are compared between agencies: that is a join, of which the score is a key.
+    let roles = "[policy.table.ratings.columns]\ncustomer_id = [\"join_key\", \"output\"]\n\
+                 year = [\"filter\"]\nscore = [\"filter\", \"join_key\"]\n";
+    let query = credit_query(&parties);
+    Packaged { query, parties, tables, roles: roles.to_owned(), files }
 }
 
 fn credit_query(parties: &[String]) -> String {
@@ -264,6 +281,9 @@ mod tests {
                 (packaged.query.clone(), packaged.federation(question.name(), &seats));
             files.push(File { path: "query.sql".into(), text: query });
             files.push(File { path: "federation.toml".into(), text: federation });
+            for party in &packaged.parties {
+                files.push(File { path: format!("{party}/party.toml"), text: packaged.policy() });
+            }
             for file in files {
                 let path = folder.join(question.name()).join(&file.path);
                 if std::env::var_os("SENATE_WRITE_QUERIES").is_some() {

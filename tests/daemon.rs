@@ -1,13 +1,13 @@
 //! Parties as real processes with pinned mutual TLS: agreement, refusals, crashes, recovery.
 
-use crate::hosts::{GROUPS, Hosts, answer, few, many, refusal, send};
+use crate::hosts::{GROUPS, Hosts, answer, few, many, policy, refusal, send};
 use crate::support::party_name;
 use senate::config::{PartyConfig, Workspace};
 use senate::transport::Connection;
 use senate_circuit::PartyId;
 use std::fs;
 use std::io::Write as _;
-use std::net::TcpStream;
+use std::net::{TcpListener, TcpStream};
 use std::time::{Duration, Instant};
 
 #[test]
@@ -73,8 +73,7 @@ fn a_stranger_with_another_key_is_not_talked_to() {
 #[test]
 fn nobody_answers_a_party_it_does_not_accept() {
     let hosts = Hosts::new(2, 8, &few);
-    let policy = hosts.home(1).join(party_name(1)).join("party.toml");
-    fs::write(policy, "[accept]\nfrom = []\n").unwrap();
+    hosts.rewrite(1, &format!("[accept]\nfrom = []\n{}", policy("\"org_a\"")));
     let _daemons = hosts.serve_all();
     let stderr = refusal(&hosts.query(0, GROUPS, &[]), 3);
     assert!(stderr.contains("org_b"), "{stderr}");
@@ -112,10 +111,15 @@ fn a_tighter_bound_that_does_not_hold_is_refused() {
 #[test]
 fn a_port_in_use_is_an_error_of_its_own() {
     let hosts = Hosts::new(2, 8, &few);
+    let workspace = Workspace::open(&hosts.home(0)).unwrap();
+    let address = workspace.address(PartyId::new(0).unwrap()).unwrap().to_owned();
+    let taken = TcpListener::bind(&address).unwrap();
+    let stderr = refusal(&hosts.senate(0, &["serve"]).output().unwrap(), 2);
+    assert!(stderr.contains(&address), "{stderr}");
+    drop(taken);
     let _daemon = hosts.serve(0);
-    let second = hosts.senate(0, &["serve"]).output().unwrap();
-    let stderr = refusal(&second, 2);
-    assert!(stderr.contains("127.0.0.1"), "{stderr}");
+    let stderr = refusal(&hosts.senate(0, &["serve"]).output().unwrap(), 2);
+    assert!(stderr.contains("stop the other daemon of this party"), "{stderr}");
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Flight SQL over real daemons: who may ask, what a handle opens, how a query ends with its client.
 
-use crate::hosts::{Daemon, GROUPS, Hosts, answer, few, many};
+use crate::hosts::{Daemon, GROUPS, Hosts, answer, few, many, policy};
 use crate::support::party_name;
 use arrow_flight::decode::FlightRecordBatchStream;
 use arrow_flight::error::FlightError;
@@ -185,8 +185,15 @@ fn a_prepared_statement_has_one_schema_parameters_and_one_owner() {
 fn errors_have_the_codes_of_their_causes() {
     let hosts = Hosts::new(3, 8, &few);
     hosts.configure_all(FLIGHT);
-    let policy = hosts.home(1).join(party_name(1)).join("party.toml");
-    fs::write(policy, "[accept]\nfrom = []\n").unwrap();
+    hosts.rewrite(1, &format!("[accept]\nfrom = []\n{}", policy("\"org_a\"")));
+    let columns = "patient = [\"join_key\"]\ndiag = [\"group_by\", \"filter\"]\n";
+    hosts.rewrite(
+        2,
+        &format!(
+            "[accept]\nfrom = [\"org_a\"]\n[policy]\nrecipients = [\"*\"]\n\
+             [policy.table.visits.columns]\n{columns}"
+        ),
+    );
     let mut daemons = hosts.serve_all();
     run(async {
         let mut client = operator(&hosts, &daemons, 0).await;
@@ -197,6 +204,10 @@ fn errors_have_the_codes_of_their_causes() {
         let (code, text) = refused(&mut client, ONE).await;
         assert_eq!(code, Code::PermissionDenied, "{text}");
         assert!(text.contains("org_b"), "{text}");
+        let hidden = "SELECT patient FROM org_c.visits WHERE diag = 1";
+        let (code, text) = refused(&mut client, hidden).await;
+        assert_eq!(code, Code::PermissionDenied, "{text}");
+        assert!(text.contains("org_c") && text.contains("rule output"), "{text}");
         drop(daemons.pop());
         let pair = "SELECT COUNT(*) AS n FROM (SELECT diag FROM org_a.visits UNION ALL \
                     SELECT diag FROM org_c.visits) pairs";

@@ -1,6 +1,6 @@
 //! A federation whose parties are processes with a directory each, as on separate hosts.
 
-use crate::support::party_name;
+use crate::support::{EVERY_ROLE, party_name};
 use std::fmt::Write as _;
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write as _};
@@ -124,8 +124,9 @@ impl Hosts {
             holders.push(format!("{{ party = \"{name}\", capacity = {capacity} }}"));
             let everybody: Vec<_> =
                 (0..parties).map(|p| format!("\"{}\"", party_name(p))).collect();
-            let accept = format!("[accept]\nfrom = [{}]\n", everybody.join(", "));
-            fs::write(hosts.home(party).join(&name).join("party.toml"), accept).unwrap();
+            let everybody = everybody.join(", ");
+            let consent = format!("[accept]\nfrom = [{everybody}]\n{}", policy(&everybody));
+            hosts.rewrite(party, &consent);
             let lines = rows(party).iter().map(|(p, d)| format!("{p},{d}\n")).collect::<String>();
             let csv = format!("patient,diag\n{lines}");
             fs::write(hosts.home(party).join(&name).join("visits.csv"), csv).unwrap();
@@ -152,6 +153,11 @@ impl Hosts {
         let path = self.home(party).join(party_name(party)).join("party.toml");
         let text = fs::read_to_string(&path).unwrap();
         fs::write(path, text + toml).unwrap();
+    }
+
+    /// Writes a party's party.toml.
+    pub(crate) fn rewrite(&self, party: usize, toml: &str) {
+        fs::write(self.home(party).join(party_name(party)).join("party.toml"), toml).unwrap();
     }
 
     pub(crate) fn publish(&self, party: usize, federation: &str) {
@@ -225,6 +231,14 @@ impl Hosts {
 /// An address at which nobody listens.
 pub(crate) fn free_address() -> String {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string()
+}
+
+/// A policy that lets these parties, as in TOML, ask everything.
+pub(crate) fn policy(recipients: &str) -> String {
+    format!(
+        "[policy]\nrecipients = [{recipients}]\n[policy.table.visits.columns]\n\
+         patient = {EVERY_ROLE}\ndiag = {EVERY_ROLE}\n"
+    )
 }
 
 /// Rows that keep a query running for seconds.

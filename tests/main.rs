@@ -6,6 +6,7 @@ mod answers;
 mod daemon;
 mod flight;
 mod gossip;
+mod governance;
 mod hosts;
 mod jobs;
 mod leakage;

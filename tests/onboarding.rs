@@ -47,7 +47,9 @@ impl Host {
     fn with_visits(name: &'static str, rows: &str) -> Self {
         let host = Self::new(name);
         host.put("visits.csv", &format!("patient,diag\n{rows}"));
-        done(&host.senate(&["publish", "visits", "--yes"]).output().unwrap());
+        let allow = ["--allow", "patient=join_key", "--allow", "diag=group_by,filter"];
+        let publish = [&["publish", "visits", "--yes"][..], &allow].concat();
+        done(&host.senate(&publish).output().unwrap());
         host
     }
 

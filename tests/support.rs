@@ -13,6 +13,10 @@ use std::process::{Command, Output};
 use std::sync::Arc;
 use tempfile::TempDir;
 
+/// All that a policy can allow.
+pub(crate) const EVERY_ROLE: &str =
+    r#"["join_key", "group_by", "filter", "output", "aggregate", "aggregate(median, stddev)"]"#;
+
 /// A NULL among rows: in CSV an empty field without quotes.
 pub(crate) const NULL: &str = "NULL!";
 
@@ -82,6 +86,10 @@ impl Workspace {
             }
         }
         fs::write(workspace.path().join("federation.toml"), text).unwrap();
+        for party in 0..parties {
+            let file = workspace.path().join(party_name(party)).join("party.toml");
+            fs::write(file, policy_toml(&workspace.tables, party)).unwrap();
+        }
         workspace
     }
 
@@ -158,6 +166,18 @@ fn table_toml(table: &Table) -> String {
         columns.collect::<Vec<_>>().join(", "),
         holders.collect::<Vec<_>>().join(", ")
     )
+}
+
+/// A policy that allows everything to everybody, column by column.
+fn policy_toml(tables: &[Table], party: usize) -> String {
+    let mut text = "[accept]\nfrom = []\n[policy]\nrecipients = [\"*\"]\n".to_owned();
+    for table in tables.iter().filter(|table| table.parts.iter().any(|part| part.0 == party)) {
+        writeln!(text, "[policy.table.{}.columns]", table.name).unwrap();
+        for (column, ..) in &table.columns {
+            writeln!(text, "{column} = {EVERY_ROLE}").unwrap();
+        }
+    }
+    text
 }
 
 fn batch_of(table: &Table, rows: &[Vec<String>]) -> RecordBatch {

@@ -40,6 +40,7 @@ fn planned(
         backends,
         bounds: PlanOptions::default(),
         links: LinkSnapshot::default(),
+        policies: senate_planner::policy::Policies::in_one_process(),
     };
     plan(&federation, sql, &options).unwrap()
 }

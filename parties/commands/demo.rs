@@ -201,5 +201,8 @@ fn reveal(packaged: &Packaged, asker: &str) {
     let others: Vec<&str> =
         packaged.parties.iter().map(String::as_str).filter(|party| *party != asker).collect();
     println!("  to {}: nothing", others.join(", "));
-    println!("  to all: the query, the schemas, the declared capacities, that the query succeeded");
+    println!(
+        "  to all: the query, the schemas, the policies, the declared capacities, that the query \
+         succeeded"
+    );
 }

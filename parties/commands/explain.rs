@@ -6,6 +6,7 @@ use crate::cli::{Place, Where};
 use crate::client;
 use crate::config::Workspace;
 use crate::failure::Outcome;
+use crate::policies;
 use clap::{Args, ValueEnum};
 use senate_planner::explain::{dot, json, text};
 
@@ -56,7 +57,8 @@ pub async fn run(options: &Options) -> Outcome<()> {
             }
         }
     }
-    let agreement = Agreement::reach(&workspace, request)?;
+    let policies = policies::known(&workspace, asker.as_deref(), &request.sql).await?;
+    let agreement = Agreement::considered(&workspace, request, &policies)?;
     let (plan, federation) = (&agreement.plan, &workspace.federation);
     let text = match options.format {
         ExplainFormat::Text => text(plan, federation),

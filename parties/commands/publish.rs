@@ -4,7 +4,7 @@ use crate::config::{FEDERATION_FILE, PARTY_FILE, PartyConfig, Workspace};
 use crate::draft::{Draft, Part, replace};
 use crate::failure::{Failure, Outcome};
 use crate::prompt::confirmed;
-use crate::publish::{Wishes, entry, infer};
+use crate::publish::{Grant, Wishes, entry, infer};
 use crate::tables::postgres::Relation;
 use crate::tables::{self, FileFormat, Source};
 use clap::Args;
@@ -14,11 +14,14 @@ use std::path::{Path, PathBuf};
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:\n  \
     senate publish diagnoses --workspace study --as hospital_a --csv /data/diagnoses.csv \
-    --exclude name\n  \
+    --exclude name --allow diag=group_by,filter --allow 'cost=aggregate(sum, avg)' --min-group \
+    patient_id=5\n  \
     senate publish visits --as hospital_a --postgres postgresql://reader@localhost/ehr --range \
     age=0..120 --dry-run\n\n\
     Shows what others will know of the table, asks, and writes it into federation.toml; where \
-    the rows are is written into party.toml, which stays private.")]
+    the rows are and what others may ask of them is written into party.toml, which stays private. \
+    Without --allow, nobody else's query can use the table until [policy] in party.toml says \
+    so.")]
 pub struct Options {
     /// The table's name in SQL
     #[arg(value_name = "TABLE")]
@@ -35,6 +38,9 @@ pub struct Options {
     /// What others may know.
     #[command(flatten)]
     wanted: Wanted,
+    /// What others may ask.
+    #[command(flatten)]
+    consent: Consent,
     /// Show what would be written, and write nothing
     #[arg(long)]
     dry_run: bool,
@@ -92,6 +98,20 @@ struct Wanted {
     nullable: Vec<String>,
 }
 
+/// What others may do with the rows; written into [policy] of party.toml.
+#[derive(Args, Debug)]
+struct Consent {
+    /// Let others use a column as join_key, group_by, filter, output, aggregate or aggregate(FN, …)
+    #[arg(long = "allow", value_name = "COLUMN=ROLE,…")]
+    allowed: Vec<String>,
+    /// Leave groups of fewer distinct values of ENTITY out of answers
+    #[arg(long, value_name = "ENTITY=SIZE", requires = "allowed")]
+    min_group: Option<String>,
+    /// Who may learn answers made of this party's rows; by default every party
+    #[arg(long = "to", value_name = "PARTY,…", value_delimiter = ',', requires = "allowed")]
+    recipients: Vec<String>,
+}
+
 /// Infers, checks, shows, asks, writes.
 ///
 /// # Errors
@@ -105,6 +125,8 @@ pub async fn run(options: &Options) -> Outcome<()> {
     })?;
     draft.member(party)?;
     let wishes = options.wanted.wishes()?;
+    let Consent { allowed, min_group, recipients } = &options.consent;
+    let grant = Grant::read(allowed, min_group.as_deref(), recipients)?;
     let own = folder.join(party);
     let source = options.origin.source(&own, table, &wishes)?;
     let source = match source {
@@ -126,6 +148,14 @@ pub async fn run(options: &Options) -> Outcome<()> {
         part = merged;
     }
     show(&part, party, &others, &wishes);
+    if grant.is_empty() {
+        eprintln!(
+            "What others may ask is left as [policy] in party.toml has it: by default nothing."
+        );
+    } else {
+        eprintln!("Others may use: {grant}.");
+    }
+    let private = private(options, &own, &source, &draft, &grant)?;
     if options.dry_run {
         eprintln!("nothing was written");
         return Ok(());
@@ -133,21 +163,41 @@ pub async fn run(options: &Options) -> Outcome<()> {
     if !options.yes && !confirmed("publish this?").await? {
         return Err(Failure::refused("not published; nothing was written"));
     }
-    write(folder, &own, table, &source, &draft)
+    write(folder, &own, private.as_deref(), &draft)
 }
 
-/// The federation file last: it must not promise a table that has no source.
-fn write(folder: &Path, own: &Path, table: &str, source: &Source, draft: &Draft) -> Outcome<()> {
+/// The party file's text with the source and what others may ask; `None` when nothing changes.
+fn private(
+    options: &Options,
+    own: &Path,
+    source: &Source,
+    draft: &Draft,
+    grant: &Grant,
+) -> Outcome<Option<String>> {
+    let Options { workspace: folder, party, table, .. } = options;
     let path = own.join(PARTY_FILE);
     let text = match std::fs::read_to_string(&path) {
         Ok(text) => text,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
         Err(error) => return Err(Failure::usage(error.to_string()).at(path.display())),
     };
-    let entry = entry::with_source(&text, own, table, source);
-    if let Some(text) = entry.map_err(|failure| failure.at(path.display()))? {
-        replace(&path, &text)?;
-        eprintln!("wrote the source into {} (private)", path.display());
+    let at = |failure: Failure| failure.at(path.display());
+    let entry = entry::with_source(&text, own, table, source).map_err(at)?;
+    if grant.is_empty() {
+        return Ok(entry);
+    }
+    let workspace = Workspace { folder: folder.clone(), federation: draft.federation()? };
+    let me = workspace.party(party)?;
+    let text = entry.unwrap_or(text);
+    grant.put(&text, table, &workspace.federation, me).map(Some).map_err(at)
+}
+
+/// The federation file last: it must not promise a table that has no source.
+fn write(folder: &Path, own: &Path, private: Option<&str>, draft: &Draft) -> Outcome<()> {
+    if let Some(text) = private {
+        let path = own.join(PARTY_FILE);
+        replace(&path, text)?;
+        eprintln!("wrote {} (private)", path.display());
     }
     draft.write(folder)?;
     eprintln!("wrote the declaration into {}", folder.join(FEDERATION_FILE).display());

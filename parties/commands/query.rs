@@ -7,7 +7,7 @@ use crate::failure::{Failure, Outcome};
 use crate::format::{self, Format};
 use crate::progress::Progress;
 use crate::query::{Answered, embedded, first_contributor};
-use crate::request::{BackendChoice, Request, Stages};
+use crate::request::{BackendChoice, Request, Stages, Stats};
 use crate::snapshot::Snapshot;
 use clap::Args;
 use datafusion::arrow::record_batch::RecordBatch;
@@ -195,10 +195,21 @@ pub fn show(
     if let Some(path) = stats {
         answered.stats.write(path)?;
     }
-    if !verbosity.quiet {
-        eprintln!("{}", answered.stats.summary());
-    }
+    tell(&answered.stats, verbosity.quiet);
     Ok(())
+}
+
+/// What there is to say besides the rows: what is wrong with others' logs is said even to those who
+/// want results only.
+pub fn tell(stats: &Stats, is_quiet: bool) {
+    stats.warnings.iter().for_each(|warning| eprintln!("warning: {warning}"));
+    if is_quiet {
+        return;
+    }
+    if let Some(groups) = stats.suppressed_groups {
+        eprintln!("{groups} groups are left out: too small for the owners' policies");
+    }
+    eprintln!("{}", stats.summary());
 }
 
 /// Prints the id of a query that goes on without this process.

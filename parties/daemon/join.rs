@@ -2,19 +2,25 @@
 
 use super::Daemon;
 use super::admission::{Cost, Room};
+use super::consent::{Permission, Refused};
+use super::diary::Page;
 use super::jobs::{Asked, Job, Keep, User};
 use super::lanes::Registration;
 use super::work::Unfinished;
 use crate::agreement::Agreement;
+use crate::approvals::{Matter, Scope};
+use crate::audit::Head;
 use crate::catalog::Discord;
-use crate::failure::{Failure, Outcome};
+use crate::failure::{Cause, Failure, Outcome};
 use crate::format::{self, Format};
 use crate::inputs::{self, Inputs};
 use crate::messages::{Announcement, PublicReason, Report, SessionId, Step, Vacancy, Verdict};
-use crate::query::{Answered, agree, alone};
+use crate::query::{Answered, alone};
+use crate::request::Stats;
 use crate::session::{Bound, Play, Running, Seat};
 use crate::transport::Connection;
 use datafusion::arrow::record_batch::RecordBatch;
+use futures_channel::mpsc::{self, UnboundedSender};
 use futures_util::{StreamExt, stream};
 use senate_circuit::PartyId;
 use std::sync::Arc;
@@ -23,6 +29,14 @@ use tokio::sync::watch;
 
 /// Steps that an honest party takes between a proposal and its beginning.
 const STEPS_MAX: usize = 3;
+
+/// A query in which this party takes part.
+struct Accepted<'a> {
+    agreement: Arc<Agreement>,
+    inputs: Inputs,
+    registration: Registration,
+    page: Page<'a>,
+}
 
 impl Daemon {
     /// Takes part in a query that `from` proposes, or refuses; whatever happens, the daemon goes on.
@@ -57,45 +71,57 @@ impl Daemon {
         query: &Announcement,
         job: &Job,
     ) -> Outcome<Answered> {
-        if let Err(discord) = self.bulletin.compare(from, &query.standing) {
-            let failure = discord.failure(&self.name(from));
-            return refuse(connection, PublicReason::Catalog(discord), failure).await;
-        }
-        let considering = job.unless_cancelled(self.consider(from, query));
-        let considered = connection.alive_while(considering, stream::pending::<()>()).await;
-        let (agreement, inputs, registration) = match considered.and_then(|accepted| accepted) {
+        let (news, waits) = mpsc::unbounded();
+        let considering = async { Ok(self.consider(from, query, job, news).await) };
+        let considered = connection.alive_while(job.unless_cancelled(considering), waits).await;
+        let accepted = match considered.and_then(|considered| considered)? {
             Ok(accepted) => accepted,
-            Err(failure) => return refuse(connection, PublicReason::from(&failure), failure).await,
+            Err(Refused { failure, public }) => {
+                let logged = self.log_refusal(job, &query.request, &failure);
+                let _ = connection.send(&Verdict::Refused(public)).await;
+                return Err(logged.err().unwrap_or_else(|| failure.at("query refused")));
+            }
         };
-        if let Err(failure) =
-            self.bulletin.trust(agreement.plan.participants, &|party| self.name(party))
-        {
-            return refuse(connection, PublicReason::Catalog(Discord::Faulty), failure).await;
-        }
-        self.bulletin.approve(&self.identity, agreement.plan.digest);
-        let cost = Cost::of(&agreement.plan, self.me);
-        if let Err(failure) = self.admission.could_fit(cost) {
-            return refuse(connection, PublicReason::Limits, failure).await;
-        }
-        let patience = Duration::from_secs(agreement.request.timeout_s);
-        let _room = self.room(connection, cost, patience, job).await?;
-        let settled = job.unless_cancelled(self.be_settled(connection, &agreement)).await;
-        let bound = settled.map_err(|failure| failure.at("the asking side went away"))?;
-        let (started, progress) = (job.started(), job.progress());
-        let sitting = self.sit(&agreement, inputs, registration, bound, started, progress);
-        let outcome = connection
-            .alive_while(job.unless_cancelled(sitting), stream::pending::<()>())
-            .await
-            .and_then(|outcome| outcome);
+        let Accepted { agreement, inputs, registration, page } = accepted;
+        let sitting = self.take_seat(connection, &agreement, inputs, registration, page.head, job);
+        let outcome = sitting.await;
+        // Without its ending in the log there is no answer.
+        let logged = page.end(outcome.as_ref().map(|_| "answered"));
+        let outcome = logged.and(outcome);
         let report = match &outcome {
             Ok(answered) => {
                 self.keep(job.session(), answered.rows.as_ref());
-                Report::Done(Box::new(answered.stats.clone()))
+                // The number of suppressed groups is for recipients only.
+                let stats = Stats { suppressed_groups: None, ..answered.stats.clone() };
+                Report::Done(Box::new(stats))
             }
             Err(failure) => Report::Failed(failure.cause, failure.lost.clone()),
         };
         let _ = connection.send(&report).await;
         outcome
+    }
+
+    /// Accepts, waits until all have, and runs this party's part.
+    async fn take_seat(
+        &self,
+        connection: &mut Connection,
+        agreement: &Arc<Agreement>,
+        inputs: Inputs,
+        registration: Registration,
+        head: Head,
+        job: &Job,
+    ) -> Outcome<Answered> {
+        let cost = Cost::of(&agreement.plan, self.me);
+        let patience = Duration::from_secs(agreement.request.timeout_s);
+        let _room = self.room(connection, cost, (patience, head), job).await?;
+        let settled = job.unless_cancelled(self.be_settled(connection, agreement)).await;
+        let bound = settled.map_err(|failure| failure.at("the asking side went away"))?;
+        let (started, progress) = (job.started(), job.progress());
+        let sitting = self.sit(agreement, inputs, registration, bound, started, progress);
+        connection
+            .alive_while(job.unless_cancelled(sitting), stream::pending::<()>())
+            .await
+            .and_then(|outcome| outcome)
     }
 
     /// Accepts, and takes room as the asking party says (see [`super::admission`]) until it says to
@@ -104,13 +130,13 @@ impl Daemon {
         &self,
         connection: &mut Connection,
         cost: Cost,
-        patience: Duration,
+        (patience, head): (Duration, Head),
         job: &Job,
     ) -> Outcome<Room> {
         let mut room = self.admission.try_enter(cost);
         let vacancy = if room.is_some() { Vacancy::Taken } else { Vacancy::None };
         let gone = |failure: Failure| failure.at("the asking side went away");
-        let accepted = Verdict::Accepted(vacancy, self.bulletin.standing());
+        let accepted = Verdict::Accepted(vacancy, self.bulletin.standing(), head);
         connection.send(&accepted).await.map_err(gone)?;
         job.enter("waiting for the other parties");
         let strange = |what: &str| {
@@ -159,24 +185,45 @@ impl Daemon {
         &self,
         from: PartyId,
         query: &Announcement,
-    ) -> Outcome<(Arc<Agreement>, Inputs, Registration)> {
-        if !self.config.accept.contains(&from) {
-            return Err(Failure::refused(format!("{} is not in [accept] from", self.name(from)))
-                .with_remedy("add it to party.toml to let its queries run"));
-        }
-        let agreement = agree(&self.workspace, query.request.clone()).await?;
+        job: &Job,
+        news: UnboundedSender<Verdict>,
+    ) -> Result<Accepted<'_>, Refused> {
+        self.bulletin.compare(from, &query.standing).map_err(|discord| {
+            let failure = discord.failure(&self.name(from));
+            Refused { failure, public: PublicReason::Catalog(discord) }
+        })?;
+        let (agreement, permission) = self.permitted(from, query, job, &news).await?;
         if agreement.plan.digest != query.digest {
             return Err(Failure::usage("this party plans the query differently")
-                .with_remedy("compare federation.toml and versions"));
+                .with_remedy("compare federation.toml and versions")
+                .into());
         }
         if agreement.plan.asker != from || !agreement.plan.participants.contains(self.me) {
-            return Err(Failure::usage("the query names another asker, or not this party"));
+            let why = "the query names another asker, or not this party";
+            return Err(Failure::usage(why).into());
         }
+        self.bulletin.trust(agreement.plan.participants, &|party| self.name(party)).map_err(
+            |failure| Refused { failure, public: PublicReason::Catalog(Discord::Faulty) },
+        )?;
+        self.admission
+            .could_fit(Cost::of(&agreement.plan, self.me))
+            .map_err(|failure| Refused { failure, public: PublicReason::Limits })?;
         let inputs = inputs::compute(&self.workspace, &self.config, self.me, &agreement).await?;
         let registration = self.rendezvous.register(query.session);
         let registration =
             registration.ok_or_else(|| Failure::usage("a session is announced once"))?;
-        Ok((agreement, inputs, registration))
+        let Permission { approval } = permission;
+        let page =
+            self.begin_other(job, &agreement, approval, (from, query.head)).map_err(|failure| {
+                match failure.cause {
+                    Cause::Refused => Refused { failure, public: PublicReason::Budget },
+                    _ => failure.into(),
+                }
+            })?;
+        let id = Matter::of(&query.request, Scope::Query, &self.workspace)?.id();
+        self.approvals.settle(&id);
+        self.bulletin.approve(&self.identity, agreement.plan.digest);
+        Ok(Accepted { agreement, inputs, registration, page })
     }
 
     /// This party's part of an agreed query.
@@ -230,14 +277,4 @@ impl Daemon {
             Err(failure) => tracing::warn!(%session, %failure, "answer not kept"),
         }
     }
-}
-
-/// Tells the asking party no more than a public class.
-async fn refuse<T>(
-    connection: &mut Connection,
-    reason: PublicReason,
-    failure: Failure,
-) -> Outcome<T> {
-    let _ = connection.send(&Verdict::Refused(reason)).await;
-    Err(failure.at("query refused"))
 }

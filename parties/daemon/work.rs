@@ -3,13 +3,18 @@
 
 use super::Daemon;
 use super::admission::{Cost, Room};
+use super::diary::Page;
 use super::jobs::{Asked, Job, Keep, User};
 use super::reports::Reports;
 use crate::agreement::Agreement;
+use crate::audit::Head;
 use crate::failure::{Failure, Outcome};
 use crate::inputs;
-use crate::messages::{Announcement, Purpose, SessionId, Step, Vacancy, Verdict};
-use crate::query::{Answered, agree};
+use crate::messages::{
+    Announcement, Approval, PublicReason, Purpose, SessionId, Step, Vacancy, Verdict,
+};
+use crate::policies::Bundle;
+use crate::query::Answered;
 use crate::request::{Request, Stopwatch};
 use crate::session::Bound;
 use crate::transport::Connection;
@@ -29,6 +34,14 @@ struct Invited {
     party: PartyId,
     connection: Connection,
     vacancy: Vacancy,
+    head: Head,
+}
+
+/// A query as the others are invited to it.
+struct Invitation<'a> {
+    agreement: &'a Arc<Agreement>,
+    policies: Bundle,
+    head: Head,
 }
 
 /// Closes a query even if the work on it breaks off.
@@ -109,87 +122,112 @@ impl Daemon {
         request.snapshot = self.measured.snapshot(self.me, &self.federation);
         let _working = self.shelf.work.begin();
         let mut watch = Stopwatch::default();
-        let started = job.started();
-        let mut enter = |phase: &str| {
-            watch.enter(phase);
-            job.enter(phase);
-        };
-        enter("planning");
-        let agreement = agree(&self.workspace, request).await?;
+        watch.enter("planning");
+        job.enter("asking the owners what they allow");
+        let (policies, agreement) = self.agreed(job, &request).await?;
         if agreement.plan.asker != self.me {
             return Err(Failure::usage("a query is asked by the party whose daemon is asked"));
         }
-        let cost = Cost::of(&agreement.plan, self.me);
-        self.admission.could_fit(cost)?;
-        enter("reading tables");
-        let inputs = inputs::compute(&self.workspace, &self.config, self.me, &agreement).await?;
+        self.admission.could_fit(Cost::of(&agreement.plan, self.me))?;
         self.bulletin.trust(agreement.plan.participants, &|party| self.name(party))?;
+        let mut page = self.begin_own(job, &agreement)?;
         self.bulletin.approve(&self.identity, agreement.plan.digest);
-        let session = job.session();
-        let registration = self.rendezvous.register(session);
-        let registration = registration.ok_or_else(|| Failure::unexpected("a session id twice"))?;
-        enter("asking the other parties");
-        let deadline = started + Duration::from_secs(agreement.request.timeout_s);
-        let mut invited = self.invite_all(job, &agreement).await?;
-        enter("waiting for room");
-        let room = timeout_at(deadline.into(), self.room_everywhere(&mut invited, cost, job));
-        let _room = room.await.unwrap_or_else(|_| {
-            Err(Failure::lost(format!("timed out while {}", job.phase()))
-                .with_remedy("allow more with --timeout, or ask when fewer queries run"))
-        })?;
-        let (reports, bound) = self.go(invited, &agreement).await?;
-        enter("joint part");
-        let mut answered = if agreement.plan.participants.contains(self.me) {
-            let progress = job.progress();
-            let sitting = self.sit(&agreement, inputs, registration, bound, started, progress);
-            reports.beside(sitting, || job.phase()).await?
-        } else {
-            Answered { rows: None, stats: reports.alone().await? }
-        };
-        answered.stats.seconds = started.elapsed().as_secs_f64();
+        let invitation = Invitation { agreement: &agreement, policies, head: page.head };
+        let outcome = self.perform(job, &invitation, &mut page, &mut watch).await;
+        let warnings = page.suspicions().to_vec();
+        // Without its ending in the log there is no answer.
+        page.end(outcome.as_ref().map(|_| "answered"))?;
+        let mut answered = outcome?;
+        answered.stats.warnings = warnings;
+        answered.stats.seconds = job.started().elapsed().as_secs_f64();
         answered.stats.add_phases(watch, "joint part");
         self.shelf.remember(self.me, &agreement);
         Ok(answered)
     }
 
+    /// Everything after the query is in the log.
+    async fn perform(
+        &self,
+        job: &Job,
+        invitation: &Invitation<'_>,
+        page: &mut Page<'_>,
+        watch: &mut Stopwatch,
+    ) -> Outcome<Answered> {
+        let (agreement, started) = (invitation.agreement, job.started());
+        let cost = Cost::of(&agreement.plan, self.me);
+        enter(watch, job, "reading tables");
+        let inputs = inputs::compute(&self.workspace, &self.config, self.me, agreement).await?;
+        let registration = self.rendezvous.register(job.session());
+        let registration = registration.ok_or_else(|| Failure::unexpected("a session id twice"))?;
+        enter(watch, job, "asking the other parties");
+        let deadline = started + Duration::from_secs(agreement.request.timeout_s);
+        let mut invited = self.invite_all(job, invitation).await?;
+        for other in &invited {
+            page.note_head(other.party, other.head);
+        }
+        enter(watch, job, "waiting for room");
+        let room = timeout_at(deadline.into(), self.room_everywhere(&mut invited, cost, job));
+        let _room = room.await.unwrap_or_else(|_| {
+            Err(Failure::lost(format!("timed out while {}", job.phase()))
+                .with_remedy("allow more with --timeout, or ask when fewer queries run"))
+        })?;
+        let (reports, bound) = self.go(invited, agreement).await?;
+        enter(watch, job, "joint part");
+        if !agreement.plan.participants.contains(self.me) {
+            return Ok(Answered { rows: None, stats: reports.alone().await? });
+        }
+        let sitting = self.sit(agreement, inputs, registration, bound, started, job.progress());
+        reports.beside(sitting, || job.phase()).await
+    }
+
     /// Every other participant accepts.
-    async fn invite_all(&self, job: &Job, agreement: &Agreement) -> Outcome<Vec<Invited>> {
-        let deadline = job.started() + Duration::from_secs(agreement.request.timeout_s);
-        let others = agreement.plan.participants.without(self.me);
-        let invitations = others.iter().map(|party| {
-            let invited = timeout_at(deadline.into(), self.invite(party, job.session(), agreement));
-            async move {
-                invited.await.unwrap_or_else(|_| {
-                    let name = self.name(party);
-                    let why = format!("party {name} did not answer in time");
-                    Err(Failure::lost_party(&name, why))
-                })
-            }
-            .boxed()
-        });
+    async fn invite_all(&self, job: &Job, invitation: &Invitation<'_>) -> Outcome<Vec<Invited>> {
+        let others = invitation.agreement.plan.participants.without(self.me);
+        let invitations = others.iter().map(|party| self.invite(party, job, invitation).boxed());
         try_join_all(invitations).await
     }
 
-    /// Proposes the query to `party`, which accepts.
+    /// Proposes the query to `party`, which accepts, perhaps once its operator has approved it.
     async fn invite(
         &self,
         party: PartyId,
-        session: SessionId,
-        agreement: &Agreement,
+        job: &Job,
+        invitation: &Invitation<'_>,
     ) -> Outcome<Invited> {
-        let (request, digest) = (agreement.request.clone(), agreement.plan.digest);
-        let standing = self.bulletin.standing();
-        let announcement = Announcement { session, request, digest, standing };
-        let mut connection = self.dial_patiently(party, Purpose::Announce(announcement)).await?;
-        let name = self.name(party);
-        match connection.receive().await.map_err(|failure| failure.at(format!("party {name}")))? {
-            Verdict::Accepted(Vacancy::Never(reason), _) | Verdict::Refused(reason) => {
-                Err(reason.failure(&name))
-            }
-            Verdict::Accepted(vacancy, standing) => {
-                let compared = self.bulletin.compare(party, &standing);
-                compared.map_err(|discord| discord.failure(&name))?;
-                Ok(Invited { party, connection, vacancy })
+        let (name, request) = (self.name(party), &invitation.agreement.request);
+        let deadline = job.started() + Duration::from_secs(request.timeout_s);
+        let late = |waits: Option<Approval>| match waits {
+            Some(id) => PublicReason::Unapproved(id).failure(&name),
+            None => Failure::lost_party(&name, format!("party {name} did not answer in time")),
+        };
+        let announcement = Announcement {
+            session: job.session(),
+            request: request.clone(),
+            digest: invitation.agreement.plan.digest,
+            policies: invitation.policies.clone(),
+            standing: self.bulletin.standing(),
+            head: invitation.head,
+        };
+        let dialled = self.dial_patiently(party, Purpose::Announce(announcement));
+        let dialled = timeout_at(deadline.into(), dialled).await;
+        let mut connection = dialled.map_err(|_| late(None))??;
+        let mut waits = None;
+        loop {
+            let verdict = timeout_at(deadline.into(), connection.receive()).await;
+            let verdict = verdict.map_err(|_| late(waits))?;
+            match verdict.map_err(|failure| failure.at(format!("party {name}")))? {
+                Verdict::Accepted(Vacancy::Never(reason), ..) | Verdict::Refused(reason) => {
+                    return Err(reason.failure(&name));
+                }
+                Verdict::Accepted(vacancy, standing, head) => {
+                    let compared = self.bulletin.compare(party, &standing);
+                    compared.map_err(|discord| discord.failure(&name))?;
+                    return Ok(Invited { party, connection, vacancy, head });
+                }
+                Verdict::Waiting(id) => {
+                    waits = Some(id);
+                    job.enter(format!("waiting for approval of {name} (query {id})"));
+                }
             }
         }
     }
@@ -265,6 +303,12 @@ impl Daemon {
             Failure { lost: Some(name), ..failure }
         })
     }
+}
+
+/// The next phase begins.
+fn enter(watch: &mut Stopwatch, job: &Job, phase: &str) {
+    watch.enter(phase);
+    job.enter(phase);
 }
 
 /// What a user sees while a query waits.

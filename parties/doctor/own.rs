@@ -52,6 +52,18 @@ pub async fn examine(workspace: &Workspace, me: PartyId) -> (Report, Option<Iden
         Ok(Standing::ByHand) => report.good("federation", "kept by hand, without signatures"),
         Err(failure) => note_failure(&mut report, "federation", failure),
     }
+    match &config.policy {
+        Some(policy) => {
+            let tables: Vec<&str> = policy.tables.keys().map(String::as_str).collect();
+            let recipients: Vec<&str> = policy.recipients.iter().map(String::as_str).collect();
+            let (tables, recipients) = (tables.join(", "), recipients.join(", "));
+            report.good("policy", format!("answers made of {tables} may go to {recipients}"));
+        }
+        None => report.good(
+            "policy",
+            "none: nobody else's question can use this party's rows (senate publish --allow)",
+        ),
+    }
     for table in workspace.tables_of(me) {
         let rows = match config.source(&table.name) {
             Ok(source) => tables::load(&table, &source).await.map(|_| source),

@@ -114,11 +114,16 @@ pub(super) fn answer(
         rows.map(pieces)
     });
     let rows = rows.map_ok(|pieces| stream::iter(pieces).map(Ok::<_, Status>)).try_flatten();
-    let kept_until_the_end = move |data| {
-        let _ = &fetching;
-        data
+    // With the rows comes how many groups are not among them; the client stays known to the end.
+    let told = move |data: Result<FlightData, Status>| {
+        let left_out = fetching.job.ended().and_then(|end| end.outcome().ok()?.suppressed_groups);
+        let note = left_out.map(|groups| format!("{{\"suppressed_groups\":{groups}}}"));
+        data.map(|data| match note {
+            Some(note) => data.with_app_metadata(note),
+            None => data,
+        })
     };
-    encoded(rows.boxed(), schema).map(kept_until_the_end).boxed()
+    encoded(rows.boxed(), schema).map(told).boxed()
 }
 
 /// Rows that are there already, as a stream.
@@ -137,6 +142,9 @@ fn encoded(
 }
 
 fn pieces(rows: RecordBatch) -> Vec<RecordBatch> {
+    if rows.num_rows() == 0 {
+        return vec![rows];
+    }
     let starts = (0..rows.num_rows()).step_by(BATCH_ROWS);
     starts.map(|start| rows.slice(start, BATCH_ROWS.min(rows.num_rows() - start))).collect()
 }

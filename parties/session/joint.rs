@@ -56,6 +56,12 @@ struct Measured {
     watch: Stopwatch,
     seconds: BTreeMap<StageId, f64>,
     bytes_sent: BTreeMap<StageId, u64>,
+    suppressed_groups: Option<u64>,
+}
+
+/// An unsigned number, least significant bit first.
+fn number(bits: &Bits) -> u64 {
+    (0..bits.len().min(64)).fold(0, |number, bit| number | (u64::from(bits.bit(bit)) << bit))
 }
 
 impl Joint {
@@ -260,6 +266,9 @@ impl Joint {
                 .with_remedy("cast to a wider type in the query");
             return Err(Ended { class: AbortClass::Internal, failure });
         }
+        if let Some(reveal) = plan.reveals_suppressed {
+            self.measured.borrow_mut().suppressed_groups = Some(number(opened(reveal)?));
+        }
         batch_of(&plan.result, opened(0)?).map(Some).map_err(|error| {
             let failure = Failure::aborted(format!("decoding the answer: {error}"));
             Ended { class: AbortClass::CheckFailed, failure }
@@ -308,6 +317,8 @@ impl Joint {
         let stages: Vec<StageStats> = self.agreement.plan.stages.iter().map(stage).collect();
         Stats {
             rows: 0,
+            suppressed_groups: measured.suppressed_groups,
+            warnings: Vec::new(),
             seconds: self.started.elapsed().as_secs_f64(),
             and_gates: stages.iter().map(|stage| stage.and_gates).sum(),
             stages,

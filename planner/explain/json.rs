@@ -1,6 +1,6 @@
 //! `--format json`.
 
-use super::{hex, names, revelations};
+use super::{hex, names, policy, revelations};
 use crate::catalog::Federation;
 use crate::plan::{Plan, StageSummary};
 use senate_circuit::Stage;
@@ -48,6 +48,8 @@ pub fn json(plan: &Plan, federation: &Federation) -> Value {
         "bytes_sent": plan.total_bytes(),
         "seconds": plan.nanos() as f64 / 1e9,
         "memory_bytes": plan.memory_bytes(),
+        "allowed": plan.verdict.refused().is_none(),
+        "policy": policy::findings(plan, federation),
         "revealed": revealed.collect::<Vec<_>>(),
     })
 }

@@ -3,6 +3,7 @@
 use super::names;
 use crate::catalog::Federation;
 use crate::plan::Plan;
+use crate::policy::MinGroup;
 
 /// One thing that becomes known.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -35,8 +36,20 @@ pub fn revelations(plan: &Plan, federation: &Federation) -> Vec<Revelation> {
     if plan.reveals_overflow {
         list.push(Revelation {
             what: "one bit: whether some value did not fit its SQL type".to_owned(),
-            to: recipients,
+            to: recipients.clone(),
             why: "such a result would be wrong, so it is an error".to_owned(),
+        });
+    }
+    if plan.reveals_suppressed.is_some() {
+        let groups = plan.smallest_groups.iter().map(|group| {
+            let MinGroup { entity, size } = &group.rule;
+            format!("fewer than {size} distinct {entity} of {}", group.table)
+        });
+        let groups: Vec<String> = groups.collect();
+        list.push(Revelation {
+            what: format!("how many groups are left out, those of {}", groups.join(" or ")),
+            to: recipients,
+            why: "policies show no smaller groups, and nothing is left out silently".to_owned(),
         });
     }
     for layout in plan.layouts.values() {

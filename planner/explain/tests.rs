@@ -2,6 +2,7 @@ use super::*;
 use crate::cost::LinkSnapshot;
 use crate::lower::{Backends, Decompose};
 use crate::plan::{Options, Plan, plan};
+use crate::policy::Policies;
 use crate::sql::PlanOptions;
 use senate_circuit::{Backend, PartyId};
 
@@ -35,6 +36,7 @@ held_by = [ { party = "north", capacity = 10 }, { party = "south", capacity = 10
         backends,
         bounds: PlanOptions::default(),
         links: LinkSnapshot::default(),
+        policies: Policies::in_one_process(),
     };
     let sql = "SELECT ward, COUNT(*) AS n FROM visits GROUP BY ward";
     let plan = plan(&federation, sql, &options).unwrap();

@@ -1,6 +1,6 @@
 //! `--format text`.
 
-use super::{hex, names, placed, revelations};
+use super::{hex, names, placed, policy, revelations};
 use crate::catalog::Federation;
 use crate::plan::{Plan, StageSummary};
 use senate_circuit::{Backend, PartyId, StageId};
@@ -60,6 +60,8 @@ fn write(out: &mut String, plan: &Plan, federation: &Federation) -> std::fmt::Re
     } else {
         writeln!(out, "\nno joint stage: one party answers from its own data")?;
     }
+    writeln!(out, "\npolicy")?;
+    policy::lines(plan, federation).iter().try_for_each(|line| writeln!(out, "  {line}"))?;
     writeln!(out, "\nrevealed")?;
     for item in revelations(plan, federation) {
         writeln!(out, "  {}\n    to {} because {}", item.what, item.to.join(", "), item.why)?;

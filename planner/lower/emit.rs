@@ -11,10 +11,11 @@ use super::shape::Shape;
 use super::table::Table;
 use super::{join, sort, ver};
 use crate::cost::LinkSnapshot;
+use crate::ir::Expr;
 use crate::lower::layout::LeafLayout;
 use senate_circuit::{
     Backend, Builder, Goal, PartyId, PartySet, PlaneId, Program, Reveal, Source, Stage, StageId,
-    VerBit,
+    VerBit, Word,
 };
 use std::collections::BTreeMap;
 
@@ -49,6 +50,7 @@ struct Writer {
     sources: Vec<Source>,
     ver: Vec<PlaneId>,
     overflow: Vec<PlaneId>,
+    suppressed: Vec<Word>,
     operators: Vec<String>,
 }
 
@@ -76,6 +78,8 @@ pub(super) struct Opened {
     pub rows: u32,
     /// Output bundle of the root stage with the overflow flag.
     pub overflow: Option<usize>,
+    /// Output bundle of the root stage with the number of suppressed groups.
+    pub suppressed: Option<usize>,
 }
 
 impl Emitter<'_> {
@@ -104,7 +108,11 @@ impl Emitter<'_> {
         if let Some(bundle) = overflow {
             reveals.push(Reveal { bundle, recipients });
         }
-        Ok((Opened { rows: table.rows(), overflow }, reveals))
+        let suppressed = writer.suppressed_groups();
+        if let Some(bundle) = suppressed {
+            reveals.push(Reveal { bundle, recipients });
+        }
+        Ok((Opened { rows: table.rows(), overflow, suppressed }, reveals))
     }
 
     /// A child stage; its one relation is output bundle 0.
@@ -117,7 +125,8 @@ impl Emitter<'_> {
 
     fn write_child(&mut self, tree: &Physical, writer: &mut Writer) -> Result<(), LowerError> {
         let table = self.operator(tree, writer)?.canonical(&mut writer.builder);
-        if !writer.overflow.is_empty() || table.rows() != tree.shape.rows {
+        let opens = !writer.overflow.is_empty() || !writer.suppressed.is_empty();
+        if opens || table.rows() != tree.shape.rows {
             return Err(LowerError::malformed("a stage whose range is not exact"));
         }
         writer.builder.output(&table.relation.planes());
@@ -233,6 +242,7 @@ impl Writer {
             sources: Vec::new(),
             ver: Vec::new(),
             overflow: Vec::new(),
+            suppressed: Vec::new(),
             operators: Vec::new(),
         }
     }
@@ -266,6 +276,14 @@ impl Writer {
         if !matches!(operator, Operator::Arrange { one_row: false, .. }) {
             self.operators.push(operator.name().to_owned());
         }
+    }
+
+    /// One lane: how many groups were suppressed in all.
+    fn suppressed_groups(&mut self) -> Option<usize> {
+        let b = &mut self.builder;
+        let numbers = std::mem::take(&mut self.suppressed);
+        let total = numbers.into_iter().reduce(|sum, number| b.add_wide(&sum, &number))?;
+        Some(b.output(&total.bits))
     }
 
     /// One lane: whether some counting value did not fit.
@@ -335,6 +353,7 @@ fn apply(tree: &Physical, inputs: Vec<Table>, writer: &mut Writer) -> Result<Tab
             let relation = first.relation.filter(&mut writer.builder, holds);
             Table { relation, prefix: false, zero: false, ..first }
         }
+        Operator::Suppress(predicate) => suppress(first, predicate, writer)?,
         Operator::Project(exprs) => {
             let (table, overflow) = arrange::project(b, &first, exprs, &tree.shape.fields)?;
             writer.overflow.extend(overflow);
@@ -344,6 +363,22 @@ fn apply(tree: &Physical, inputs: Vec<Table>, writer: &mut Writer) -> Result<Tab
         Operator::First(rows) => sort::first(b, first, *rows),
         Operator::Skip(rows) => sort::skip(b, first, *rows),
     })
+}
+
+/// The rows for which the predicate is true; the others are counted.
+fn suppress(table: Table, predicate: &Expr, writer: &mut Writer) -> Result<Table, LowerError> {
+    let mut evaluator = Evaluator::over(&mut writer.builder, &table);
+    let holds = evaluator.evaluate(predicate)?;
+    let holds = holds.is_true(evaluator.builder);
+    let overflow = std::mem::take(&mut evaluator.overflow);
+    writer.overflow.extend(overflow);
+    let b = &mut writer.builder;
+    let fails = b.not(holds);
+    let suppressed = b.and(table.relation.valid, fails);
+    let number = b.sum_lanes(&Word::bit(suppressed, table.rows()));
+    let relation = table.relation.filter(b, holds);
+    writer.suppressed.push(number);
+    Ok(Table { relation, prefix: false, zero: false, ..table })
 }
 
 /// Most rows of an input that agree on its first `keys` columns.

@@ -20,7 +20,7 @@ pub(super) fn and_gates(relation: &Physical) -> u64 {
             merge + rows_in * (keys + planes) + compact_gates(rows_in / 2, planes)
         }
         Operator::Sort { .. } => merge * log2(rows_in).div_ceil(2),
-        Operator::Filter(_) | Operator::Project(_) => rows_in * planes,
+        Operator::Filter(_) | Operator::Suppress(_) | Operator::Project(_) => rows_in * planes,
         _ => 0,
     }
 }

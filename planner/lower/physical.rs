@@ -69,6 +69,8 @@ pub enum Operator {
     },
     /// Rows for which the predicate is true.
     Filter(Expr),
+    /// Rows for which the predicate is true, and the number of the others for the root stage.
+    Suppress(Expr),
     /// Computed columns.
     Project(Vec<Expr>),
     /// Sorts; keeps the first `keep` rows.
@@ -118,6 +120,7 @@ impl Operator {
             Self::Lookup { .. } => "key join",
             Self::Arrange { .. } => "arrange",
             Self::Filter(_) => "filter",
+            Self::Suppress(_) => "suppress small groups",
             Self::Project(_) => "project",
             Self::Sort { keep: None, .. } => "sort",
             Self::Sort { keep: Some(_), .. } => "top",

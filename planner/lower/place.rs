@@ -78,6 +78,13 @@ fn place(node: &Node, costing: &Costing) -> Result<Physical, LowerError> {
             shape.claims.push(predicate.clone());
             Ok(unary(Operator::Filter(predicate.clone()), input, shape))
         }
+        // Never a stage of its own: what it counts is opened by the root stage only.
+        Node::Suppress { input, predicate } => {
+            let input = place(input, costing)?;
+            let mut shape = input.shape.clone();
+            shape.claims.push(predicate.clone());
+            Ok(unary(Operator::Suppress(predicate.clone()), input, shape))
+        }
         Node::Project { input, exprs, schema } => {
             let input = place(input, costing)?;
             let shape = projected(&input.shape, exprs, &schema.columns);

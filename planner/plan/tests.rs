@@ -28,6 +28,7 @@ fn options(m: usize) -> Options {
         backends: Backends::Cheapest,
         bounds: PlanOptions::default(),
         links: LinkSnapshot::default(),
+        policies: Policies::in_one_process(),
     }
 }
 

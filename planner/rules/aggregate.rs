@@ -8,6 +8,7 @@
 //! Over secret rows the same combining functions apply to the rows themselves, with 1 for a count.
 
 mod call;
+mod distinct;
 
 use super::border::OneRow;
 use super::facts::{Facts, expr_kind, facts, key_count, sum_range};
@@ -17,7 +18,7 @@ use super::{Joint, Part, Relation, Splitter};
 use crate::ir::{self, AggregateFunction, Column, Expr, Node, Schema};
 use crate::sql::PlanError;
 use crate::types::{ColumnType, SqlType};
-use call::{Call, Combined, Partial, calls};
+use call::{Call, Calls, Combined, Partial, calls};
 use datafusion_common::ScalarValue;
 use datafusion_expr::{Aggregate, Expr as Logical, Filter, LogicalPlan, Projection, lit};
 use std::sync::Arc;
@@ -31,8 +32,10 @@ impl Splitter<'_> {
         if node.group_expr.iter().any(|key| matches!(key, Logical::GroupingSet(_))) {
             return Err(PlanError::unsupported("GROUPING SETS over several parties' rows"));
         }
-        let (partials, calls) = calls(node)?;
+        let Calls { partials, calls, distinct } = calls(node)?;
         let keys = node.group_expr.len();
+        let inner = distinct.as_ref().map(|d| distinct::by_value(node, d)).transpose()?;
+        let node = inner.as_ref().unwrap_or(node);
         let (combined, values) = match self.relation(&node.input)? {
             Relation::Parts(parts) => {
                 let known: Vec<Facts> =
@@ -44,6 +47,10 @@ impl Splitter<'_> {
                 let values = values(node, &partials, [input.kinds().as_slice()].into_iter());
                 (over_rows(node, input, &partials)?, values)
             }
+        };
+        let combined = match distinct {
+            Some(_) => distinct::counted(combined, keys, &partials)?,
+            None => combined,
         };
         finished(combined, keys, &calls, &values, plan)
     }

@@ -6,16 +6,32 @@ use super::Joint;
 use super::facts::plain_column;
 use super::scalar::Scope;
 use crate::ir::{Column, Expr, Node, Schema};
+use crate::policy::threshold;
 use crate::sql::PlanError;
+use datafusion_expr::utils::{conjunction, split_conjunction};
 use datafusion_expr::{Filter, Projection};
 
-/// The rows for which the predicate is true.
+/// The rows for which the predicate is true. Groups that are too small go first, so that their
+/// number depends on nothing else that is asked of groups.
 pub(super) fn filter(node: &Filter, input: Joint) -> Result<Joint, PlanError> {
     let kinds = input.kinds();
     let scope = Scope { schema: node.input.schema(), columns: &kinds };
-    let predicate = scope.translate(&node.predicate)?;
-    let Joint { node, distinct } = input;
-    Ok(Joint { node: Node::Filter { input: Box::new(node), predicate }, distinct })
+    let Joint { node: mut rows, distinct } = input;
+    let mut others = Vec::new();
+    for conjunct in split_conjunction(&node.predicate) {
+        match threshold(conjunct) {
+            Some((number, size)) => {
+                let predicate = scope.translate(&number.clone().gt_eq(size.clone()))?;
+                rows = Node::Suppress { input: Box::new(rows), predicate };
+            }
+            None => others.push(conjunct.clone()),
+        }
+    }
+    if let Some(others) = conjunction(others) {
+        let predicate = scope.translate(&others)?;
+        rows = Node::Filter { input: Box::new(rows), predicate };
+    }
+    Ok(Joint { node: rows, distinct })
 }
 
 /// Computed columns.

@@ -115,8 +115,8 @@ fn the_joint_part_refuses_by_name() {
         ),
         ("SELECT sum(cost) / count(*) FROM visits", "operator / in the joint part"),
         (
-            "SELECT count(DISTINCT patient), count(*) FROM visits",
-            "count(DISTINCT …) over several parties' rows",
+            "SELECT count(DISTINCT patient), count(DISTINCT diag) FROM visits",
+            "COUNT(DISTINCT …) of several expressions over several parties' rows",
         ),
         ("SELECT median(cost) FROM visits", "aggregate median over several parties' rows"),
         (

@@ -21,14 +21,14 @@ use datafusion_sql::sqlparser::ast::Statement;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-/// An optimized plan.
+/// A plan as the text says it, with total orders.
 pub(super) struct Logical {
     pub(super) plan: LogicalPlan,
     /// The text has an ORDER BY at its top.
     pub(super) ordered: bool,
 }
 
-/// Plans and optimizes a statement.
+/// Plans a statement.
 ///
 /// # Errors
 /// [`PlanError::Sql`] for unknown names and types, [`PlanError::Unsupported`] for the rest.
@@ -36,13 +36,20 @@ pub(super) fn logical(statement: Statement, context: &Catalog) -> Result<Logical
     let raw = SqlToRel::new(context).sql_statement_to_plan(statement)?;
     refuse_volatile(&raw)?;
     let ordered = is_ordered(&raw);
-    let raw = raw.transform_down_with_subqueries(total_order).data()?;
+    let plan = raw.transform_down_with_subqueries(total_order).data()?;
+    Ok(Logical { plan, ordered })
+}
+
+/// The plan with types resolved, optimized.
+///
+/// # Errors
+/// As [`logical`].
+pub(super) fn optimized(raw: LogicalPlan, context: &Catalog) -> Result<LogicalPlan, PlanError> {
     let config = Arc::new(context.options().clone());
     let plan = Analyzer::new().execute_and_check(raw, &config, |_, _| {})?;
     refuse_overflow(&plan)?;
     let rules = OptimizerContext::new_with_config_options(config);
-    let plan = Optimizer::new().optimize(plan, &rules, |_, _| {})?;
-    Ok(Logical { plan, ordered })
+    Ok(Optimizer::new().optimize(plan, &rules, |_, _| {})?)
 }
 
 /// Types of the parameters of a statement by name (`$1`), as far as they are known.

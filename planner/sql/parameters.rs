@@ -151,8 +151,9 @@ mod tests {
 
     #[test]
     fn types_come_from_the_surroundings() {
-        let text = "name = \"s\"\n[[party]]\nname = \"a\"\naddress = \"h:1\"\n[[table]]\n\
-                    name = \"t\"\ncolumns = [{ name = \"n\", type = \"INT\" }, \
+        let text = "name = \"s\"\n[[party]]\nname = \"a\"\naddress = \"h:1\"\n\
+                    [[party]]\nname = \"b\"\naddress = \"h:2\"\n\
+                    [[table]]\nname = \"t\"\ncolumns = [{ name = \"n\", type = \"INT\" }, \
                     { name = \"s\", type = \"VARCHAR(4)\" }]\n\
                     held_by = [{ party = \"a\", capacity = 4 }]\n";
         let federation = Federation::parse(text.as_bytes()).unwrap();

@@ -54,6 +54,29 @@ fn a_source_elsewhere_is_written_into_the_private_file() {
 }
 
 #[test]
+fn what_others_may_ask_is_said_and_written_or_nothing_is() {
+    let host = Host::new("org_a");
+    host.put("people.csv", PEOPLE);
+    let publish = ["publish", "people", "--yes"];
+    let said = host.senate(&publish).output().unwrap();
+    assert!(String::from_utf8_lossy(&said.stderr).contains("by default nothing"));
+    let allow = ["--allow", "income=aggregate(sum, avg),filter", "--allow", "born=group_by"];
+    let more = ["--min-group", "id=5", "--to", "org_a"];
+    let said = host.senate(&[&publish[..], &allow, &more].concat()).output().unwrap();
+    let said = String::from_utf8_lossy(&said.stderr).into_owned();
+    assert!(said.contains("born: group_by; income: aggregate(sum, avg), filter"), "{said}");
+    let private = fs::read_to_string(host.home().join("party.toml")).unwrap();
+    for line in ["recipients = [\"org_a\"]", "min_group = { entity = \"id\", size = 5 }"] {
+        assert!(private.contains(line), "{private}");
+    }
+    for wrong in ["born=everything", "nothing=filter", "born"] {
+        let wrong = [&publish[..], &["--allow", wrong]].concat();
+        refused(&host.senate(&wrong).output().unwrap(), 2);
+    }
+    assert_eq!(fs::read_to_string(host.home().join("party.toml")).unwrap(), private);
+}
+
+#[test]
 fn rows_that_break_what_would_be_declared_are_refused() {
     let host = Host::new("org_a");
     host.put("people.csv", PEOPLE);

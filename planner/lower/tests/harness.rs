@@ -129,6 +129,7 @@ pub(super) fn collect<'a>(node: &'a Node, into: &mut Vec<&'a Leaf>) {
             inputs.iter().for_each(|input| collect(input, into));
         }
         Node::Filter { input, .. }
+        | Node::Suppress { input, .. }
         | Node::Project { input, .. }
         | Node::Aggregate { input, .. }
         | Node::Sort { input, .. } => collect(input, into),

@@ -92,7 +92,9 @@ fn plausible(node: &Node, locals: &Locals) -> bool {
             };
             plausible(input, locals) && reference::execute(node, locals).iter().all(fits)
         }
-        Node::Filter { input, .. } | Node::Sort { input, .. } => plausible(input, locals),
+        Node::Filter { input, .. } | Node::Suppress { input, .. } | Node::Sort { input, .. } => {
+            plausible(input, locals)
+        }
     }
 }
 

@@ -11,7 +11,7 @@ pub(super) fn execute(node: &Node, locals: &Locals) -> Vec<Row> {
     match node {
         Node::Leaf(leaf) => locals[leaf.slot].clone(),
         Node::Union { inputs, .. } => inputs.iter().flat_map(|i| execute(i, locals)).collect(),
-        Node::Filter { input, predicate } => {
+        Node::Filter { input, predicate } | Node::Suppress { input, predicate } => {
             let keep = |row: &Row| value(predicate, row) == Some(Value::Boolean(true));
             execute(input, locals).into_iter().filter(keep).collect()
         }

@@ -37,8 +37,18 @@ pub(super) enum Call {
     Average { sum: usize, count: usize },
 }
 
-/// The partials a query's aggregates need, each once, and the aggregates in terms of them.
-pub(super) fn calls(node: &Aggregate) -> Result<(Vec<Partial>, Vec<Call>), PlanError> {
+/// A query's aggregates.
+pub(super) struct Calls {
+    /// The partials they need, each once.
+    pub(super) partials: Vec<Partial>,
+    /// The aggregates in terms of the partials; a COUNT(DISTINCT …) comes after all of these.
+    pub(super) calls: Vec<Call>,
+    /// The expression whose distinct values are counted.
+    pub(super) distinct: Option<Logical>,
+}
+
+/// The aggregates of a node.
+pub(super) fn calls(node: &Aggregate) -> Result<Calls, PlanError> {
     let mut partials: Vec<Partial> = Vec::new();
     let mut position = |partial: Partial| {
         let known = partials.iter().position(|other| *other == partial);
@@ -47,8 +57,17 @@ pub(super) fn calls(node: &Aggregate) -> Result<(Vec<Partial>, Vec<Call>), PlanE
             partials.len() - 1
         })
     };
-    let mut calls = Vec::with_capacity(node.aggr_expr.len());
-    for expr in &node.aggr_expr {
+    let (mut calls, mut distinct, mut counted) = (Vec::new(), None, Vec::new());
+    for (index, expr) in node.aggr_expr.iter().enumerate() {
+        if let Some(argument) = count_distinct(expr) {
+            if distinct.replace(argument).is_some_and(|other| other != argument) {
+                let what = "COUNT(DISTINCT …) of several expressions over several parties' rows";
+                return Err(PlanError::unsupported(what));
+            }
+            counted.push(index);
+            calls.push(Call::Partial(0));
+            continue;
+        }
         let call = aggregate_call(expr).ok_or_else(|| {
             PlanError::unsupported(format!("aggregate {expr} over several parties' rows"))
         })?;
@@ -83,7 +102,24 @@ pub(super) fn calls(node: &Aggregate) -> Result<(Vec<Partial>, Vec<Call>), PlanE
             }
         });
     }
-    Ok((partials, calls))
+    // Its column follows those of the partials.
+    for index in counted {
+        if let Some(call) = calls.get_mut(index) {
+            *call = Call::Partial(partials.len());
+        }
+    }
+    Ok(Calls { partials, calls, distinct: distinct.cloned() })
+}
+
+/// What a COUNT(DISTINCT …) without further modifiers counts.
+fn count_distinct(expr: &Logical) -> Option<&Logical> {
+    let call = aggregate_call(expr)?;
+    let params = &call.params;
+    let plain = params.filter.is_none() && params.order_by.is_empty();
+    match params.args.as_slice() {
+        [argument] if params.distinct && plain && call.func.name() == "count" => Some(argument),
+        _ => None,
+    }
 }
 
 /// Name and argument of a call without modifiers. COUNT of a value that is never NULL counts rows.
@@ -110,8 +146,7 @@ fn checked<'a>(
 
 /// COUNT(*).
 pub(super) fn count_rows() -> Result<Logical, PlanError> {
-    let partial = Partial { function: Combined::Count, argument: None, filter: None };
-    Ok(partial.plain(count_udaf(), one()))
+    Ok(Partial::rows().plain(count_udaf(), one()))
 }
 
 fn one() -> Logical {
@@ -119,6 +154,11 @@ fn one() -> Logical {
 }
 
 impl Partial {
+    /// COUNT(*).
+    pub(super) fn rows() -> Self {
+        Self { function: Combined::Count, argument: None, filter: None }
+    }
+
     /// Header of the partial's column.
     pub(super) fn name(&self) -> String {
         let function = match self.function {

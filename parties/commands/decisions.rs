@@ -1,0 +1,237 @@
+//! `senate inbox`, `approve` and `deny`: what this party's operator lets other parties ask.
+
+use crate::approvals::{Approvals, Decision, Matter, Ruling, Scope, Waiting, now, until};
+use crate::config::{PartyConfig, Workspace};
+use crate::failure::{Failure, Outcome};
+use crate::identity::Identity;
+use clap::{Args, ValueEnum};
+use serde_json::json;
+use std::path::PathBuf;
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+
+/// Whose decisions.
+#[derive(Args, Clone, Debug)]
+pub struct Operator {
+    /// The workspace directory
+    #[arg(long, value_name = "DIR", default_value = ".")]
+    workspace: PathBuf,
+    /// The party
+    #[arg(long = "as", value_name = "PARTY")]
+    party: String,
+}
+
+/// Arguments of `senate inbox`.
+#[derive(Args, Debug)]
+#[command(after_help = "Example:\n  senate inbox --workspace study --as hospital_a")]
+pub struct InboxOptions {
+    /// Whose.
+    #[command(flatten)]
+    operator: Operator,
+    /// How to write it
+    #[arg(long, value_enum, default_value_t)]
+    format: InboxFormat,
+}
+
+/// How the inbox is written.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, ValueEnum)]
+pub enum InboxFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// For programs.
+    Json,
+}
+
+/// Arguments of `senate approve`.
+#[derive(Args, Debug)]
+#[command(after_help = "Examples:\n  \
+    senate approve 3f2a90c417d86b5e --workspace study --as hospital_a\n  \
+    senate approve 3f2a --template --until 30d --times 100 --workspace study --as hospital_a")]
+pub struct ApproveOptions {
+    /// Identifier in the inbox, or its beginning
+    #[arg(value_name = "ID")]
+    id: String,
+    /// Also let queries run that differ from it in constants only
+    #[arg(long)]
+    template: bool,
+    /// Until when: 12h, 7d, 2w, 2027-01-31, or a time; by default for good
+    #[arg(long, value_name = "WHEN")]
+    until: Option<String>,
+    /// How often; by default once, with --template as often as asked
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    times: Option<u32>,
+    /// Whose.
+    #[command(flatten)]
+    operator: Operator,
+}
+
+/// Arguments of `senate deny`.
+#[derive(Args, Debug)]
+#[command(after_help = "Example:\n  \
+    senate deny 3f2a90c417d86b5e --workspace study --as hospital_a")]
+pub struct DenyOptions {
+    /// Identifier in the inbox, or its beginning; of a decision, to withdraw it
+    #[arg(value_name = "ID")]
+    id: String,
+    /// Also deny queries that differ from it in constants only
+    #[arg(long)]
+    template: bool,
+    /// Until when: 12h, 7d, 2w, 2027-01-31, or a time; by default for good
+    #[arg(long, value_name = "WHEN")]
+    until: Option<String>,
+    /// Whose.
+    #[command(flatten)]
+    operator: Operator,
+}
+
+/// The operator at work.
+struct Desk {
+    workspace: Workspace,
+    identity: Identity,
+    approvals: Approvals,
+}
+
+impl Operator {
+    fn desk(&self) -> Outcome<Desk> {
+        let workspace = Workspace::open(&self.workspace)?;
+        let party = workspace.party(&self.party)?;
+        let config = PartyConfig::read(&workspace, party)?;
+        let identity = config.identity(&workspace, party)?;
+        let approvals = Approvals::of(&config.folder);
+        Ok(Desk { workspace, identity, approvals })
+    }
+}
+
+/// Lists what waits and what has been decided.
+///
+/// # Errors
+/// Usage when files cannot be read; aborted when a decision is not this party's.
+pub fn inbox(options: &InboxOptions) -> Outcome<()> {
+    let desk = options.operator.desk()?;
+    let waiting = desk.approvals.waiting()?;
+    let decided = desk.approvals.all(desk.identity.fingerprint())?;
+    if options.format == InboxFormat::Json {
+        let waiting = waiting.iter().map(|(id, waiting)| {
+            json!({
+                "id": id, "asker": waiting.request.asker, "recipients": waiting.request.recipients,
+                "sql": waiting.request.sql, "bounds": waiting.request.bounds,
+                "asked": moment(waiting.asked),
+            })
+        });
+        let decided = decided.iter().map(|(id, decision)| {
+            json!({
+                "id": id, "ruling": decision.ruling, "scope": decision.matter.scope,
+                "asker": decision.matter.asker, "recipients": decision.matter.recipients,
+                "sql": decision.matter.sql, "until": decision.until.map(moment),
+                "times": decision.times, "made": moment(decision.made),
+            })
+        });
+        let (waiting, decided): (Vec<_>, Vec<_>) = (waiting.collect(), decided.collect());
+        println!("{:#}", json!({ "waiting": waiting, "decided": decided }));
+        return Ok(());
+    }
+    println!("waiting: {}", waiting.len());
+    waiting.iter().for_each(|(id, waiting)| show_waiting(id, waiting));
+    println!("decided: {}", decided.len());
+    decided.iter().for_each(|(id, decision)| show_decision(id, decision));
+    Ok(())
+}
+
+fn show_waiting(id: &str, waiting: &Waiting) {
+    let request = &waiting.request;
+    println!("  {id}  asked by {} at {}", request.asker, moment(waiting.asked));
+    println!("    answer to {}", printable(&request.recipients.join(", ")));
+    if !request.bounds.is_empty() {
+        println!("    bounds {}", printable(&request.bounds.join(", ")));
+    }
+    request.sql.trim().lines().for_each(|line| println!("    {}", printable(line)));
+}
+
+fn show_decision(id: &str, decision: &Decision) {
+    let Decision { matter, ruling, until, times, made } = decision;
+    let ruling = match ruling {
+        Ruling::Approved => "approved",
+        Ruling::Denied => "denied",
+    };
+    let scope = match matter.scope {
+        Scope::Query => "query",
+        Scope::Template => "template",
+    };
+    let until = until.map_or_else(String::new, |until| format!(", until {}", moment(until)));
+    let times = times.map_or_else(String::new, |times| format!(", {times} times"));
+    println!("  {id}  {scope} {ruling} at {}{until}{times}", moment(*made));
+    println!("    asked by {}, answer to {}", matter.asker, matter.recipients.join(", "));
+    println!("    {}", printable(&matter.sql));
+}
+
+/// A peer's text without what a terminal would obey.
+fn printable(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+}
+
+fn moment(seconds: i64) -> String {
+    let time = OffsetDateTime::from_unix_timestamp(seconds).ok();
+    time.and_then(|time| time.format(&Rfc3339).ok()).unwrap_or_else(|| seconds.to_string())
+}
+
+/// Lets a query run.
+///
+/// # Errors
+/// Usage for an unknown identifier or a wrong time.
+pub fn approve(options: &ApproveOptions) -> Outcome<()> {
+    let scope = if options.template { Scope::Template } else { Scope::Query };
+    let times = match scope {
+        Scope::Query => options.times.or(Some(1)),
+        Scope::Template => options.times,
+    };
+    let until = options.until.as_deref().map(until).transpose()?;
+    decide(&options.operator.desk()?, &options.id, scope, (Ruling::Approved, until, times))
+}
+
+/// Forbids a query, or withdraws its approval.
+///
+/// # Errors
+/// As [`approve`].
+pub fn deny(options: &DenyOptions) -> Outcome<()> {
+    let scope = if options.template { Scope::Template } else { Scope::Query };
+    let until = options.until.as_deref().map(until).transpose()?;
+    decide(&options.operator.desk()?, &options.id, scope, (Ruling::Denied, until, None))
+}
+
+fn decide(
+    desk: &Desk,
+    id: &str,
+    scope: Scope,
+    (ruling, until, times): (Ruling, Option<i64>, Option<u32>),
+) -> Outcome<()> {
+    let waiting = desk.approvals.waiting()?;
+    let decided = desk.approvals.all(desk.identity.fingerprint())?;
+    let named = |known: &str| !id.is_empty() && known.starts_with(id);
+    let waits: Vec<_> = waiting.into_iter().filter(|(known, _)| named(known)).collect();
+    let was: Vec<_> = decided.into_iter().filter(|(known, _)| named(known)).collect();
+    let (matter, settled) = match (waits.as_slice(), was.as_slice()) {
+        ([(known, waiting)], []) => {
+            (Matter::of(&waiting.request, scope, &desk.workspace)?, Some(known.clone()))
+        }
+        ([], [(_, decision)]) => (decision.matter.clone(), None),
+        ([(known, waiting)], [(other, _)]) if known == other => {
+            (Matter::of(&waiting.request, scope, &desk.workspace)?, Some(known.clone()))
+        }
+        ([], []) => {
+            return Err(Failure::usage(format!("no query {id} in the inbox"))
+                .with_remedy("`senate inbox` lists those that wait"));
+        }
+        _ => {
+            return Err(Failure::usage(format!("several queries begin with {id}"))
+                .with_remedy("write more of the identifier"));
+        }
+    };
+    let decision = Decision { matter, ruling, until, times, made: now() };
+    let id = desk.approvals.decide(&desk.identity, &decision)?;
+    if let Some(settled) = settled {
+        desk.approvals.settle(&settled);
+    }
+    show_decision(&id, &decision);
+    Ok(())
+}

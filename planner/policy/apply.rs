@@ -1,0 +1,171 @@
+//! The owners' policies applied to what a plan does with their tables.
+
+use super::flow::{Demand, Traced, trace};
+use super::verdict::{Finding, Refusal, Ruling, Verdict};
+use super::{Consent, Policy, TablePolicy, Undeclared, rules};
+use super::{GroupRule, Roles, Usage};
+use crate::catalog::Federation;
+use datafusion_expr::LogicalPlan;
+use senate_circuit::{PartyId, PartySet};
+
+/// What every concerned owner says about an optimized plan.
+pub(crate) fn judge(plan: &LogicalPlan, federation: &Federation, consent: &Consent<'_>) -> Verdict {
+    let traced = trace(plan);
+    let mut verdict = Verdict::default();
+    for owner in owners(&traced, federation).iter() {
+        Owner { owner, traced: &traced, federation, consent }.judge(&mut verdict.findings);
+    }
+    verdict
+}
+
+/// The smallest groups that the concerned owners allow to be shown.
+pub(crate) fn group_rules(federation: &Federation, consent: &Consent<'_>) -> Vec<GroupRule> {
+    let mut found = Vec::new();
+    for owner in PartySet::first(federation.parties.len()).iter() {
+        let Some(policy) = consent.policies.of(owner).filter(|_| consent.concerns(owner)) else {
+            continue;
+        };
+        for (table, rules) in &policy.tables {
+            if let Some(rule) = &rules.min_group {
+                let holder = federation.party_name(owner);
+                found.push(GroupRule { owner, holder, table: table.clone(), rule: rule.clone() });
+            }
+        }
+    }
+    found
+}
+
+/// The holders of everything that is scanned.
+fn owners(traced: &Traced, federation: &Federation) -> PartySet {
+    let tables = traced.tables.iter();
+    tables.fold(PartySet::EMPTY, |all, (holder, table)| {
+        all.union(holders(federation, holder.as_deref(), table))
+    })
+}
+
+fn holders(federation: &Federation, holder: Option<&str>, table: &str) -> PartySet {
+    match holder {
+        Some(party) => federation.party(party).map_or(PartySet::EMPTY, PartySet::only),
+        None => federation
+            .table(table)
+            .map(|table| table.holders.iter().map(|holder| holder.party).collect())
+            .unwrap_or_default(),
+    }
+}
+
+/// One owner looks at the query.
+struct Owner<'a> {
+    owner: PartyId,
+    traced: &'a Traced,
+    federation: &'a Federation,
+    consent: &'a Consent<'a>,
+}
+
+impl Owner<'_> {
+    fn judge(&self, findings: &mut Vec<Finding>) {
+        let name = self.federation.party_name(self.owner);
+        if !self.consent.concerns(self.owner) {
+            let why = format!("only {name} itself learns the answer");
+            findings.push(self.finding("its rows", "takes part", Ruling::Allowed(why)));
+            return;
+        }
+        let policies = self.consent.policies;
+        let Some(policy) = policies.of(self.owner) else {
+            let ruling = match policies.undeclared {
+                Undeclared::InOneProcess => Ruling::Allowed(
+                    "no policy declared; whoever runs all parties in one process holds the data"
+                        .to_owned(),
+                ),
+                Undeclared::Denied => Ruling::Refused(Refusal {
+                    rule: "policy",
+                    why: format!("{name} declares no policy, so its tables are not for others"),
+                    remedy: format!("ask {name} to declare [policy] in its party.toml"),
+                }),
+            };
+            findings.push(self.finding("its rows", "takes part", ruling));
+            return;
+        };
+        self.recipients(policy, &name, findings);
+        for (holder, table) in &self.traced.tables {
+            let own = holders(self.federation, holder.as_deref(), table).contains(self.owner);
+            match policy.tables.get(table) {
+                _ if !own => {}
+                Some(rules) => self.columns(holder.as_deref(), table, rules, findings),
+                None => findings.push(self.finding(
+                    table,
+                    "takes part",
+                    Ruling::Refused(Refusal {
+                        rule: "table",
+                        why: format!("the policy of {name} does not list table {table}"),
+                        remedy: format!("ask {name} to list it under [policy.table.{table}]"),
+                    }),
+                )),
+            }
+        }
+        for what in &self.traced.unknown {
+            let refusal = Refusal {
+                rule: "provenance",
+                why: "what flows through this construct cannot be traced".to_owned(),
+                remedy: "write the query without it".to_owned(),
+            };
+            findings.push(self.finding(what, "is used", Ruling::Refused(refusal)));
+        }
+    }
+
+    fn recipients(&self, policy: &Policy, name: &str, findings: &mut Vec<Finding>) {
+        for recipient in self.consent.recipients.without(self.owner).iter() {
+            let recipient = self.federation.party_name(recipient);
+            let ruling = if policy.allows_recipient(&recipient) {
+                Ruling::Allowed("recipients".to_owned())
+            } else {
+                let allowed: Vec<&str> = policy.recipients.iter().map(String::as_str).collect();
+                let allowed =
+                    if allowed.is_empty() { "nobody".to_owned() } else { allowed.join(", ") };
+                Ruling::Refused(Refusal {
+                    rule: "recipients",
+                    why: format!("the policy of {name} lets {allowed} learn answers"),
+                    remedy: format!("name other --recipients, or ask {name} to add {recipient}"),
+                })
+            };
+            findings.push(self.finding("the answer", &format!("goes to {recipient}"), ruling));
+        }
+    }
+
+    fn columns(
+        &self,
+        holder: Option<&str>,
+        table: &str,
+        rules: &TablePolicy,
+        findings: &mut Vec<Finding>,
+    ) {
+        let name = self.federation.party_name(self.owner);
+        let of_table = |demand: &&Demand| {
+            demand.origin.table == table && demand.origin.holder.as_deref() == holder
+        };
+        for demand in self.traced.demands.iter().filter(of_table) {
+            let none = Roles::default();
+            let column = &demand.origin.column;
+            let roles = rules.columns.get(column).unwrap_or(&none);
+            let forbidden = rules::forbidden(&demand.usage, roles);
+            if demand.usage == Usage::Read && forbidden.is_none() {
+                continue;
+            }
+            let subject = format!("{table}.{column}");
+            let ruling = match forbidden {
+                None => Ruling::Allowed(roles.to_string()),
+                Some(forbidden) => Ruling::Refused(Refusal {
+                    rule: forbidden.rule,
+                    why: format!("the policy of {name} gives {subject}: {roles}"),
+                    remedy: format!("this needs {} from {name}", forbidden.needs),
+                }),
+            };
+            let usage = format!("{} in {}", demand.usage, demand.through);
+            findings.push(self.finding(&subject, &usage, ruling));
+        }
+    }
+
+    fn finding(&self, subject: &str, usage: &str, ruling: Ruling) -> Finding {
+        let (subject, usage) = (subject.to_owned(), usage.to_owned());
+        Finding { owner: self.owner, subject, usage, ruling }
+    }
+}

@@ -1,0 +1,150 @@
+//! The form of a query's text that an approval is about: without spelling, or without constants.
+
+use super::PlanError;
+use datafusion_sql::sqlparser::dialect::GenericDialect;
+use datafusion_sql::sqlparser::keywords::Keyword;
+use datafusion_sql::sqlparser::tokenizer::{Token, Tokenizer};
+
+/// What stands for a constant.
+const PARAMETER: &str = "?";
+
+/// A query's text in two normal forms.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Form {
+    /// Without comments, spacing and the case of what is not quoted.
+    pub exact: String,
+    /// The same with every constant a parameter: what queries that differ in constants only have in
+    /// common.
+    pub general: String,
+}
+
+impl Form {
+    /// Of this text. Texts with the same form are the same query, but for constants in the general
+    /// form; nothing is claimed of texts with different forms.
+    ///
+    /// # Errors
+    /// [`PlanError::Sql`] for a text that has no tokens.
+    pub fn of(sql: &str) -> Result<Self, PlanError> {
+        let tokens = Tokenizer::new(&GenericDialect {}, sql)
+            .tokenize()
+            .map_err(|error| PlanError::Sql(error.to_string()))?;
+        let (mut exact, mut general) = (Vec::new(), Vec::new());
+        let mut list = ByList::default();
+        for token in &tokens {
+            let (text, is_constant) = match token {
+                Token::Whitespace(_) | Token::SemiColon | Token::EOF => continue,
+                Token::Word(word) if word.quote_style.is_some() => (token.to_string(), false),
+                Token::Word(word) => {
+                    let is_constant = matches!(word.keyword, Keyword::TRUE | Keyword::FALSE);
+                    (word.value.to_lowercase(), is_constant)
+                }
+                other => (other.to_string(), is_literal(other) && !list.is_position()),
+            };
+            list.pass(token);
+            general.push(if is_constant { PARAMETER.to_owned() } else { text.clone() });
+            exact.push(text);
+        }
+        Ok(Self { exact: exact.join(" "), general: general.join(" ") })
+    }
+}
+
+/// Whether a number is a position in the list of GROUP BY or ORDER BY, where it says what the query
+/// does, not with which values.
+#[derive(Default)]
+struct ByList {
+    inside: bool,
+    begins: bool,
+}
+
+impl ByList {
+    fn is_position(&self) -> bool {
+        self.inside && self.begins
+    }
+
+    fn pass(&mut self, token: &Token) {
+        match token {
+            Token::Word(word) if word.keyword == Keyword::BY => {
+                (self.inside, self.begins) = (true, true);
+            }
+            Token::Word(word) => {
+                let ends = [
+                    Keyword::HAVING,
+                    Keyword::ORDER,
+                    Keyword::LIMIT,
+                    Keyword::OFFSET,
+                    Keyword::UNION,
+                    Keyword::EXCEPT,
+                    Keyword::INTERSECT,
+                ];
+                self.inside &= !ends.contains(&word.keyword);
+                self.begins = false;
+            }
+            Token::Comma | Token::LParen => self.begins = true,
+            _ => self.begins = false,
+        }
+    }
+}
+
+fn is_literal(token: &Token) -> bool {
+    matches!(
+        token,
+        Token::Number(..)
+            | Token::SingleQuotedString(_)
+            | Token::DollarQuotedString(_)
+            | Token::NationalStringLiteral(_)
+            | Token::EscapedStringLiteral(_)
+            | Token::UnicodeStringLiteral(_)
+            | Token::HexStringLiteral(_)
+            | Token::SingleQuotedByteStringLiteral(_)
+            | Token::SingleQuotedRawStringLiteral(_)
+            | Token::TripleSingleQuotedString(_)
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(sql: &str) -> Form {
+        Form::of(sql).unwrap()
+    }
+
+    #[test]
+    fn spelling_does_not_matter_and_constants_only_in_the_exact_form() {
+        let one =
+            of("SELECT Diag, COUNT(*) FROM t -- all\nWHERE ward = 'x' AND n > 3 AND acute = TRUE");
+        let other =
+            of("select diag,count( * )from T where WARD='Y' and n>17 /* more */ and acute=false;");
+        assert_eq!(one.general, other.general);
+        assert_ne!(one.exact, other.exact);
+        assert_eq!(
+            one.general,
+            "select diag , count ( * ) from t where ward = ? and n > ? and acute = ?"
+        );
+        assert_eq!(
+            one.exact,
+            of("select diag, count(*) from t where ward='x' and n>3 and acute=true").exact
+        );
+    }
+
+    #[test]
+    fn a_constant_never_stands_for_anything_else() {
+        let base = of("SELECT x FROM t WHERE x = 1").general;
+        for other in [
+            "SELECT x FROM t WHERE x = y",
+            "SELECT x FROM t WHERE x = NULL",
+            "SELECT x FROM t WHERE x = 1 OR 1 = 1",
+            "SELECT x FROM t WHERE x = (SELECT 1)",
+            "SELECT x FROM t WHERE x = -1",
+            "SELECT x FROM t WHERE x = \"1\"",
+            "SELECT y FROM t WHERE x = 1",
+        ] {
+            assert_ne!(of(other).general, base, "{other}");
+        }
+        let by = |list: &str| of(&format!("SELECT x, y FROM t GROUP BY {list} LIMIT 3")).general;
+        assert_ne!(by("1"), by("2"));
+        assert_ne!(by("x, (1)"), by("x, (2)"));
+        assert!(by("1, 2").ends_with("group by 1 , 2 limit ?"));
+        assert!(Form::of("SELECT 'open").is_err());
+    }
+}

@@ -279,8 +279,12 @@ fn groups_of_too_few_entities_are_left_out_and_counted() {
 fn what_is_left_is_what_plain_datafusion_leaves_under_the_same_limit() {
     let mut random = Random::new(7);
     let mut part = |party: usize| {
-        let mut row = |_| [6, 8, 90].map(|bound| random.below(bound).to_string()).to_vec();
-        (party, 20, (0..18).map(&mut row).collect())
+        // Some diagnoses are common, some rare.
+        let mut row = |_| {
+            let diag = random.below(8).min(random.below(8));
+            [random.below(6), diag, random.below(90)].map(|value| value.to_string()).to_vec()
+        };
+        (party, 26, (0..26).map(&mut row).collect())
     };
     let workspace = limited(vec![part(0), part(1)], 4);
     let limit = "COUNT(DISTINCT patient) >= 4";

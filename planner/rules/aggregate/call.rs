@@ -8,7 +8,9 @@ use crate::types::{ColumnType, SqlType};
 use arrow_schema::DataType;
 use datafusion_common::{DFSchema, ScalarValue};
 use datafusion_expr::expr::AggregateFunction;
-use datafusion_expr::{Aggregate, AggregateUDF, Expr as Logical, ExprSchemable, cast, lit};
+use datafusion_expr::{
+    Aggregate, AggregateUDF, Expr as Logical, ExprSchemable, LogicalPlan, cast, lit,
+};
 use datafusion_functions_aggregate::count::count_udaf;
 use datafusion_functions_aggregate::min_max::{max_udaf, min_udaf};
 use datafusion_functions_aggregate::sum::sum_udaf;
@@ -60,7 +62,9 @@ pub(super) fn calls(node: &Aggregate) -> Result<Calls, PlanError> {
     let (mut calls, mut distinct, mut counted) = (Vec::new(), None, Vec::new());
     for (index, expr) in node.aggr_expr.iter().enumerate() {
         if let Some(argument) = count_distinct(expr) {
-            if distinct.replace(argument).is_some_and(|other| other != argument) {
+            let is_other =
+                |other: &Logical| origin(other, &node.input) != origin(argument, &node.input);
+            if distinct.replace(argument).is_some_and(is_other) {
                 let what = "COUNT(DISTINCT …) of several expressions over several parties' rows";
                 return Err(PlanError::unsupported(what));
             }
@@ -120,6 +124,28 @@ fn count_distinct(expr: &Logical) -> Option<&Logical> {
         [argument] if params.distinct && plain && call.func.name() == "count" => Some(argument),
         _ => None,
     }
+}
+
+/// The expression as the nodes below name it, so that one column under two names is recognised.
+fn origin(expr: &Logical, input: &LogicalPlan) -> Logical {
+    let below = match (expr, input) {
+        (Logical::Alias(alias), _) => Some((alias.expr.as_ref().clone(), input)),
+        (Logical::Column(name), LogicalPlan::Projection(node)) => {
+            let index = node.schema.index_of_column(name).ok();
+            let expr = index.and_then(|index| node.expr.get(index));
+            expr.map(|expr| (expr.clone(), node.input.as_ref()))
+        }
+        (Logical::Column(name), LogicalPlan::SubqueryAlias(node)) => {
+            let index = node.schema.index_of_column(name).ok();
+            let column = index.and_then(|index| node.input.schema().columns().get(index).cloned());
+            column.map(|column| (Logical::Column(column), node.input.as_ref()))
+        }
+        (Logical::Column(_), LogicalPlan::Filter(node)) => {
+            Some((expr.clone(), node.input.as_ref()))
+        }
+        _ => None,
+    };
+    below.map_or_else(|| expr.clone(), |(expr, input)| origin(&expr, input))
 }
 
 /// Name and argument of a call without modifiers. COUNT of a value that is never NULL counts rows.

@@ -1,6 +1,6 @@
 //! What daemons publish to each other, and that queries are held against it.
 
-use crate::hosts::{Daemon, GROUPS, Hosts, answer, few, refusal};
+use crate::hosts::{Daemon, GROUPS, Hosts, answer, few, policy, refusal};
 use crate::support::party_name;
 use std::fs;
 use std::time::{Duration, Instant};
@@ -35,9 +35,13 @@ fn catalog(hosts: &Hosts, party: usize, words: &[&str]) -> String {
 }
 
 fn accept(hosts: &Hosts, party: usize, from: &[usize]) {
-    let from: Vec<_> = from.iter().map(|party| format!("\"{}\"", party_name(*party))).collect();
-    let policy = hosts.home(party).join(party_name(party)).join("party.toml");
-    fs::write(policy, format!("[accept]\nfrom = [{}]\n", from.join(", "))).unwrap();
+    let names = |parties: &mut dyn Iterator<Item = usize>| {
+        let names: Vec<_> = parties.map(|party| format!("\"{}\"", party_name(party))).collect();
+        names.join(", ")
+    };
+    let from = names(&mut from.iter().copied());
+    let everybody = policy(&names(&mut (0..hosts.parties)));
+    hosts.rewrite(party, &format!("[accept]\nfrom = [{from}]\n{everybody}"));
 }
 
 fn restarted(hosts: &Hosts, daemons: &mut [Daemon], party: usize) {

@@ -14,7 +14,7 @@ use tempfile::TempDir;
 /// A federation whose parties have a directory each, as on separate hosts.
 pub(crate) struct Hosts {
     folder: TempDir,
-    parties: usize,
+    pub(crate) parties: usize,
     pub(crate) federation: String,
 }
 

@@ -35,7 +35,7 @@ pub(crate) fn own_facts(
     me: PartyId,
 ) -> Outcome<OwnFacts> {
     let federation = &workspace.federation;
-    let policy_digest = policy_digest(workspace, config);
+    let policy_digest = policy_digest(workspace, config)?;
     let policy = policy_version(&config.folder, &policy_digest)?;
     let standing = Standing { epoch: federation.epoch, policy, policy_digest };
     let fact = |topic, digest| Fact { party: me, epoch: federation.epoch, topic, digest };
@@ -60,14 +60,17 @@ pub(super) fn table_name(name: &str) -> Digest {
     Digest(*blake3::hash(name.as_bytes()).as_bytes())
 }
 
-/// Whose queries run without asking.
-fn policy_digest(workspace: &Workspace, config: &PartyConfig) -> [u8; 32] {
+/// Whose queries run without asking, and what is allowed with which columns.
+fn policy_digest(workspace: &Workspace, config: &PartyConfig) -> Outcome<[u8; 32]> {
     let mut accepted: Vec<String> =
         config.accept.iter().map(|party| workspace.federation.party_name(*party)).collect();
     accepted.sort();
     accepted.dedup();
-    let parts: Vec<&[u8]> = accepted.iter().map(String::as_bytes).collect();
-    hash(POLICY_CONTEXT, &parts)
+    let policy = serde_json::to_vec(&config.policy)
+        .map_err(|error| Failure::unexpected(format!("encoding the policy: {error}")))?;
+    let mut parts = vec![policy.as_slice()];
+    parts.extend(accepted.iter().map(String::as_bytes));
+    Ok(hash(POLICY_CONTEXT, &parts))
 }
 
 fn hash(context: &str, parts: &[&[u8]]) -> [u8; 32] {

@@ -112,7 +112,7 @@ fn parties(entries: Vec<PartyEntry>) -> Result<Vec<Party>, CatalogError> {
             return Err(invalid(&place, "declared twice"));
         }
     }
-    for entry in entries.iter().filter(|entry| entry.replicas.len() > REPLICAS_MAX) {
+    if let Some(entry) = entries.iter().find(|entry| entry.replicas.len() > REPLICAS_MAX) {
         let problem = format!("more than {REPLICAS_MAX} replicas");
         return Err(invalid(&format!("party {:?}", entry.name), &problem));
     }

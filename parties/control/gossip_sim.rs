@@ -61,29 +61,22 @@ fn agreement(digest: u8) -> Observation {
 }
 
 #[test]
-fn two_parties_agree_in_every_order() {
+fn two_parties_agree_in_every_order_and_in_every_order_find_two_digests_of_one() {
     let mut flow = FlowBuilder::new();
     let parties = flow.cluster::<Party>();
     let (notices, news) = gossiping(&parties, 2, reliable);
-    let explored = flow.sim().with_cluster_size(&parties, 2).exhaustive(async || {
+    let simulation = flow.sim().with_cluster_size(&parties, 2).compiled();
+    let explored = simulation.exhaustive(async || {
         notices.send_many([states(0, 7), states(1, 7), meets(0, 1)]);
         let seen = observed(&news, 2).await;
         assert_eq!(seen[0], seen[1]);
         assert!(seen[0].contains(&agreement(7)) && seen[0].len() == 3, "{seen:?}");
     });
     assert!(explored > 10, "only {explored} executions");
-}
-
-#[test]
-fn two_digests_of_one_party_are_a_fault_at_both_in_every_order() {
-    let mut flow = FlowBuilder::new();
-    let parties = flow.cluster::<Party>();
-    let (notices, news) = gossiping(&parties, 2, reliable);
-    flow.sim().with_cluster_size(&parties, 2).exhaustive(async || {
+    simulation.exhaustive(async || {
         notices.send_many([states(0, 7), states(0, 8), states(1, 7)]);
-        let one = worlds::statement(0, Topic::Roster, 7);
-        let fault =
-            Observation::Fault(Fault::Equivocation(one, worlds::statement(0, Topic::Roster, 8)));
+        let [one, other] = [7, 8].map(|digest| worlds::statement(0, Topic::Roster, digest));
+        let fault = Observation::Fault(Fault::Equivocation(one, other));
         for seen in observed(&news, 2).await {
             assert!(seen.contains(&fault), "{seen:?}");
         }
@@ -91,38 +84,37 @@ fn two_digests_of_one_party_are_a_fault_at_both_in_every_order() {
 }
 
 #[test]
-fn three_to_five_parties_agree_whatever_is_repeated() {
-    for size in 3..=5 {
-        let mut flow = FlowBuilder::new();
-        let parties = flow.cluster::<Party>();
-        let (notices, news) = gossiping(&parties, size, |specs, notices| {
-            let network = TCP.fail_stop().bincode();
-            gossip_looped(specs, notices, network, q!(|g, h| Some(worlds::repeating(g, h))))
-        });
-        let simulation = flow.sim().with_cluster_size(&parties, size);
-        simulation.unit_test_fuzz_iterations(20).fuzz(async || {
-            notices.send_many((0..size).map(|member| states(member, 7)));
-            notices.send_many([meets(0, 1), meets(1, 2), meets(0, 1)]);
-            let seen = observed(&news, size).await;
-            for own in &seen {
-                assert_eq!(own, &seen[0]);
-                assert!(own.contains(&agreement(7)) && own.len() == size + 1, "{own:?}");
-            }
-        });
-    }
+fn five_parties_agree_whatever_is_repeated() {
+    let mut flow = FlowBuilder::new();
+    let parties = flow.cluster::<Party>();
+    let (notices, news) = gossiping(&parties, 5, |specs, notices| {
+        let network = TCP.fail_stop().bincode();
+        gossip_looped(specs, notices, network, q!(|g, h| Some(worlds::repeating(g, h))))
+    });
+    let simulation = flow.sim().with_cluster_size(&parties, 5);
+    simulation.unit_test_fuzz_iterations(20).fuzz(async || {
+        notices.send_many((0..5).map(|member| states(member, 7)));
+        notices.send_many([meets(0, 1), meets(1, 2), meets(0, 1)]);
+        let seen = observed(&news, 5).await;
+        for own in &seen {
+            assert_eq!(own, &seen[0]);
+            assert!(own.contains(&agreement(7)) && own.len() == 6, "{own:?}");
+        }
+    });
 }
 
 #[test]
-fn meetings_make_up_for_everything_that_a_network_loses() {
+fn meetings_make_up_for_losses_and_a_third_party_finds_who_is_two_faced() {
     let mut flow = FlowBuilder::new();
     let parties = flow.cluster::<Party>();
     let (notices, news) = gossiping(&parties, 3, |specs, notices| {
         let network = TCP.lossy_delayed_forever().bincode();
-        gossip_looped(specs, notices, network, q!(|g, h| Some(worlds::losing(g, h))))
+        gossip_looped(specs, notices, network, q!(|g, h| Some(worlds::hostile(g, h))))
     });
     let simulation = flow.sim().with_cluster_size(&parties, 3).test_safety_only();
+    let simulation = simulation.unit_test_fuzz_iterations(30).compiled();
     let (agreed, behind) = (AtomicUsize::new(0), AtomicUsize::new(0));
-    simulation.unit_test_fuzz_iterations(30).fuzz(async || {
+    simulation.fuzz(async || {
         let mut seen = vec![BTreeSet::new(); 3];
         let rounds = [
             vec![states(0, 7), states(1, 7), states(2, 7)],
@@ -143,19 +135,8 @@ fn meetings_make_up_for_everything_that_a_network_loses() {
     });
     let [agreed, behind] = [agreed, behind].map(AtomicUsize::into_inner);
     assert!(agreed > 0 && behind > 0, "{agreed} agreed, {behind} behind");
-}
-
-#[test]
-fn a_party_that_equivocates_between_two_is_found_by_a_third() {
-    let mut flow = FlowBuilder::new();
-    let parties = flow.cluster::<Party>();
-    let (notices, news) = gossiping(&parties, 3, |specs, notices| {
-        let network = TCP.fail_stop().bincode();
-        gossip_looped(specs, notices, network, q!(|g, h| Some(worlds::two_faced(g, h))))
-    });
-    let simulation = flow.sim().with_cluster_size(&parties, 3);
-    simulation.unit_test_fuzz_iterations(20).fuzz(async || {
-        notices.send_many([states(0, 7), states(1, 7), states(2, 7)]);
+    simulation.fuzz(async || {
+        notices.send(0, Notice::State(worlds::statement(0, Topic::Release, 7)));
         let seen = observed(&news, 3).await;
         for honest in [&seen[1], &seen[2]] {
             let faults = honest.iter().filter_map(|observation| match observation {
@@ -195,26 +176,26 @@ mod worlds {
         hear(gossip, heard).into_iter().flat_map(twice).collect()
     }
 
-    /// Every statement is lost that is told outside a meeting.
-    pub(crate) fn losing(gossip: &mut Option<Gossip>, heard: Heard) -> Vec<Telling> {
-        let is_meeting = matches!(heard, Heard::Local(Notice::Meet(_)));
-        let kept = |telling: &Telling| is_meeting || matches!(telling, Telling::Observe(_));
-        hear(gossip, heard).into_iter().filter(kept).collect()
-    }
-
-    /// The first party tells the last one another digest than it tells the others.
-    pub(crate) fn two_faced(gossip: &mut Option<Gossip>, heard: Heard) -> Vec<Telling> {
+    /// Whatever is told outside a meeting about the federation file is lost. About its release the
+    /// first party tells the last one another digest than the others.
+    pub(crate) fn hostile(gossip: &mut Option<Gossip>, heard: Heard) -> Vec<Telling> {
         let (liar, victim) = (PartyId::new(0).unwrap(), PartyId::new(2).unwrap());
-        let faced = |telling: Telling| match telling {
-            Telling::Send { to, word: Word::Statement(said) }
-                if said.fact.party == liar && to == victim && said.fact.digest.0 == [7; 32] =>
+        let is_meeting = matches!(heard, Heard::Local(Notice::Meet(_)));
+        let is_own = matches!(heard, Heard::Local(Notice::State(_)));
+        let arrives = |telling: Telling| match telling {
+            Telling::Send { word: Word::Statement(said), .. }
+                if said.fact.topic == Topic::Roster && !is_meeting =>
             {
-                let own = matches!(heard, Heard::Local(_));
-                let word = if own { statement(0, said.fact.topic, 9) } else { said };
-                Telling::Send { to, word: Word::Statement(word) }
+                None
             }
-            other => other,
+            Telling::Send { to, word: Word::Statement(said) }
+                if said.fact.party == liar && to == victim && is_own =>
+            {
+                let word = Word::Statement(statement(0, said.fact.topic, 9));
+                Some(Telling::Send { to, word })
+            }
+            other => Some(other),
         };
-        hear(gossip, heard.clone()).into_iter().map(faced).collect()
+        hear(gossip, heard).into_iter().filter_map(arrives).collect()
     }
 }

@@ -52,6 +52,7 @@ impl Agreement {
         request: Request,
         policies: &Policies,
     ) -> Outcome<Self> {
+        request.check()?;
         let federation = &workspace.federation;
         let recipients: PartySet =
             request.recipients.iter().map(|name| workspace.party(name)).collect::<Outcome<_>>()?;
@@ -59,6 +60,7 @@ impl Agreement {
         for bound in &request.bounds {
             bounds.bound(bound, federation).map_err(|error| Failure::usage(error.to_string()))?;
         }
+        bounds_allowed(&bounds, recipients, policies, workspace)?;
         let options = Options {
             recipients,
             asker: workspace.party(&request.asker)?,
@@ -81,7 +83,7 @@ impl Agreement {
         let names = request.recipients.iter();
         let recipients: PartySet =
             names.map(|name| workspace.party(name)).collect::<Outcome<_>>()?;
-        let consent = Consent { policies, recipients };
+        let consent = Consent { policies, recipients, asker: workspace.party(&request.asker)? };
         let options = PlanOptions::default();
         let query = senate_planner::sql::plan_under(&request.sql, federation, &options, &consent)
             .map_err(|error| Failure::usage(error.to_string()))?;
@@ -100,6 +102,28 @@ impl Agreement {
     pub fn stages_of(&self, party: PartyId) -> impl Iterator<Item = &Stage> {
         self.plan.stages.iter().filter(move |stage| stage.parties.contains(party))
     }
+}
+
+/// Whether a bound holds tells how many rows pass: not of a table whose small groups are hidden.
+fn bounds_allowed(
+    bounds: &PlanOptions,
+    recipients: PartySet,
+    policies: &Policies,
+    workspace: &Workspace,
+) -> Outcome<()> {
+    for (owner, table) in bounds.bounds.keys() {
+        let rules = policies.of(*owner).and_then(|policy| policy.tables.get(table));
+        let hides_groups = rules.is_some_and(|rules| rules.min_group.is_some());
+        if hides_groups && recipients != PartySet::only(*owner) {
+            let owner = workspace.federation.party_name(*owner);
+            return Err(Failure::refused(format!(
+                "refused by the policy of party {owner}, rule min_group: {table}: whether a tighter \
+                 --bound holds tells how many rows pass"
+            ))
+            .with_remedy("ask without --bound on this table"));
+        }
+    }
+    Ok(())
 }
 
 /// The parties whose rows a query takes.

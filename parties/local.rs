@@ -134,16 +134,21 @@ fn bind(scan: &TableScan, tables: &Tables) -> Result<LogicalPlan, DataFusionErro
     builder.limit(0, scan.fetch)?.build()
 }
 
+/// The texts of such errors have values in them, which belong in no log.
 fn failed(error: DataFusionError) -> Failure {
     match error.find_root() {
-        DataFusionError::ArrowError(arrow, _) if is_overflow(arrow) => Failure::input(format!(
-            "local computation: numeric overflow: {}",
-            error.strip_backtrace()
-        ))
-        .with_remedy("cast to a wider type in the query"),
-        DataFusionError::ArrowError(..) | DataFusionError::Execution(_) => {
-            Failure::input(format!("local computation: {}", error.strip_backtrace()))
+        DataFusionError::ArrowError(arrow, _) if is_overflow(arrow) => {
+            Failure::input("local computation: numeric overflow")
+                .with_remedy("cast to a wider type in the query")
         }
+        DataFusionError::ArrowError(arrow, _) if matches!(**arrow, ArrowError::DivideByZero) => {
+            Failure::input("local computation: division by zero")
+                .with_remedy("filter such rows out, or divide by NULLIF(…, 0)")
+        }
+        DataFusionError::ArrowError(..) | DataFusionError::Execution(_) => Failure::input(
+            "local computation: an expression fails for a value of this party's rows",
+        )
+        .with_remedy("see which of the query's casts and functions some rows do not allow"),
         _ => Failure::unexpected(format!("local computation: {}", error.strip_backtrace())),
     }
 }

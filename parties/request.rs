@@ -9,6 +9,9 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::time::Instant;
 
+/// Longest time of a query, seven days.
+const TIMEOUT_S_MAX: u64 = 7 * 86_400;
+
 /// A query as its user asks it. Everything in it is told to all participants.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -31,6 +34,23 @@ pub struct Request {
     /// The links and machines that it is placed by; a daemon puts in what it knows of them.
     #[serde(default)]
     pub snapshot: Snapshot,
+}
+
+impl Request {
+    /// Bounds of what a request may ask for, before anything is done with it.
+    ///
+    /// # Errors
+    /// Usage for a time that no query may take.
+    pub fn check(&self) -> Outcome<()> {
+        if (1..=TIMEOUT_S_MAX).contains(&self.timeout_s) {
+            return Ok(());
+        }
+        Err(Failure::usage(format!(
+            "a query may take between 1 and {TIMEOUT_S_MAX} seconds, not {}",
+            self.timeout_s
+        ))
+        .with_remedy("give another --timeout"))
+    }
 }
 
 /// How a plan is divided.

@@ -151,7 +151,11 @@ pub fn plan(federation: &Federation, sql: &str, options: &Options) -> Result<Pla
     if options.recipients.is_empty() || !options.recipients.is_subset(everybody) {
         return Err(PlanError::Recipients);
     }
-    let consent = Consent { policies: &options.policies, recipients: options.recipients };
+    let consent = Consent {
+        policies: &options.policies,
+        recipients: options.recipients,
+        asker: options.asker,
+    };
     let query = sql::plan_under(sql, federation, &options.bounds, &consent)?;
     let targets = federation.targets.clone();
     let links = LinkSnapshot { targets, ..options.links.clone() };

@@ -180,12 +180,15 @@ pub struct Consent<'a> {
     pub policies: &'a Policies,
     /// Who learns the answer.
     pub recipients: PartySet,
+    /// Who asks, and learns whether there is one.
+    pub asker: PartyId,
 }
 
 impl Consent<'_> {
-    /// Whether `owner`'s rules have a say: an answer that only the owner learns is its own affair.
+    /// Whether `owner`'s rules have a say: a question that only the owner asks and only the owner
+    /// learns the answer to is its own affair.
     fn concerns(&self, owner: PartyId) -> bool {
-        self.recipients != PartySet::only(owner)
+        self.recipients.union(PartySet::only(self.asker)) != PartySet::only(owner)
     }
 }
 

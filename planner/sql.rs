@@ -155,7 +155,10 @@ pub fn plan(
 ) -> Result<JointQuery, PlanError> {
     let policies = Policies::in_one_process();
     let recipients = PartySet::first(federation.parties.len());
-    plan_under(sql, federation, options, &Consent { policies: &policies, recipients })
+    let Some(asker) = recipients.leader() else {
+        return Err(PlanError::Sql("a federation has parties".to_owned()));
+    };
+    plan_under(sql, federation, options, &Consent { policies: &policies, recipients, asker })
 }
 
 /// Plans a query under the owners' policies. A query that they forbid has a plan too, so that it

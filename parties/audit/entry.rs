@@ -8,6 +8,8 @@ use time::format_description::well_known::Rfc3339;
 
 /// Longest text of a query that did not run, in bytes: peers must not fill the disk with it.
 const REFUSED_SQL_BYTES_MAX: usize = 4 << 10;
+/// Most recipients of the same that are written down.
+const REFUSED_NAMES_MAX: usize = 64;
 
 /// One line of the log.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -85,14 +87,21 @@ pub struct Subject {
     pub suspicions: Vec<String>,
 }
 
+fn shorten(text: &mut String) {
+    if text.len() > REFUSED_SQL_BYTES_MAX {
+        let end = (0..=REFUSED_SQL_BYTES_MAX).rev().find(|end| text.is_char_boundary(*end));
+        text.truncate(end.unwrap_or(0));
+        text.push('…');
+    }
+}
+
 impl Entry {
     /// An event of now.
     pub(super) fn now(seq: u64, event: Event, mut subject: Subject) -> Self {
-        if event == Event::Refused && subject.sql.len() > REFUSED_SQL_BYTES_MAX {
-            let end =
-                (0..=REFUSED_SQL_BYTES_MAX).rev().find(|end| subject.sql.is_char_boundary(*end));
-            subject.sql.truncate(end.unwrap_or(0));
-            subject.sql.push('…');
+        if event == Event::Refused {
+            subject.recipients.truncate(REFUSED_NAMES_MAX);
+            let texts = [&mut subject.sql, &mut subject.asker, &mut subject.outcome];
+            texts.into_iter().chain(&mut subject.recipients).for_each(shorten);
         }
         let now = OffsetDateTime::now_utc();
         // Milliseconds are enough.

@@ -29,12 +29,14 @@ const LOOK_EVERY: Duration = Duration::from_millis(400);
 pub(super) struct Refused {
     pub(super) failure: Failure,
     pub(super) public: PublicReason,
+    /// The log has it already: the party's rows were used.
+    pub(super) is_logged: bool,
 }
 
 impl From<Failure> for Refused {
     fn from(failure: Failure) -> Self {
         let public = PublicReason::from(&failure);
-        Self { failure, public }
+        Self { failure, public, is_logged: false }
     }
 }
 
@@ -154,8 +156,9 @@ impl Daemon {
                     .with_remedy(
                         "nothing to do: the asking party sees the new one when it asks again",
                     );
-            return Err(Refused { failure, public: PublicReason::Policies });
+            return Err(Refused { failure, public: PublicReason::Policies, is_logged: false });
         }
+        query.request.check()?;
         let policies = opened(&self.workspace, &query.policies)?;
         if query.request.asker != self.name(from) {
             return Err(Failure::usage("the query names another asker").into());
@@ -165,6 +168,10 @@ impl Daemon {
             job.enter("waiting for this party's approval");
             approval = Some(self.decision(from, &query.request, &policies, news).await?);
             job.enter("planning");
+        } else {
+            // A denial binds those too whose queries run without asking.
+            let matter = |scope| Matter::of(&query.request, scope, &self.workspace);
+            self.decided(&[matter(Scope::Query)?, matter(Scope::Template)?])?;
         }
         let agreement = agree_under(&self.workspace, query.request.clone(), policies).await?;
         Ok((agreement, Permission { approval }))
@@ -201,6 +208,7 @@ impl Daemon {
             ))
             .with_remedy(format!("see `senate inbox`; `senate approve {id}` lets it run")),
             public: PublicReason::Unapproved(Approval::new(&id)),
+            is_logged: false,
         };
         if self.config.otherwise == Otherwise::Refuse {
             return Err(unapproved());
@@ -230,7 +238,11 @@ impl Daemon {
             match decision {
                 Some(decision) if decision.ruling == Ruling::Denied => {
                     let failure = Failure::refused(format!("query {} was denied", matter.id()));
-                    return Err(Refused { failure, public: PublicReason::Denied });
+                    return Err(Refused {
+                        failure,
+                        public: PublicReason::Denied,
+                        is_logged: false,
+                    });
                 }
                 Some(decision) => {
                     let id = format!("{}@{}", matter.id(), decision.made);

@@ -76,8 +76,11 @@ impl Daemon {
         let considered = connection.alive_while(job.unless_cancelled(considering), waits).await;
         let accepted = match considered.and_then(|considered| considered)? {
             Ok(accepted) => accepted,
-            Err(Refused { failure, public }) => {
-                let logged = self.log_refusal(job, &query.request, &failure);
+            Err(Refused { failure, public, is_logged }) => {
+                let logged = match is_logged {
+                    true => Ok(()),
+                    false => self.log_refusal(job, &query.request, &failure),
+                };
                 let _ = connection.send(&Verdict::Refused(public)).await;
                 return Err(logged.err().unwrap_or_else(|| failure.at("query refused")));
             }
@@ -91,8 +94,8 @@ impl Daemon {
         let report = match &outcome {
             Ok(answered) => {
                 self.keep(job.session(), answered.rows.as_ref());
-                // The number of suppressed groups is for recipients only.
-                let stats = Stats { suppressed_groups: None, ..answered.stats.clone() };
+                // How many rows there are, and groups that are not, is for recipients only.
+                let stats = Stats { rows: 0, suppressed_groups: None, ..answered.stats.clone() };
                 Report::Done(Box::new(stats))
             }
             Err(failure) => Report::Failed(failure.cause, failure.lost.clone()),
@@ -190,7 +193,7 @@ impl Daemon {
     ) -> Result<Accepted<'_>, Refused> {
         self.bulletin.compare(from, &query.standing).map_err(|discord| {
             let failure = discord.failure(&self.name(from));
-            Refused { failure, public: PublicReason::Catalog(discord) }
+            Refused { failure, public: PublicReason::Catalog(discord), is_logged: false }
         })?;
         let (agreement, permission) = self.permitted(from, query, job, &news).await?;
         if agreement.plan.digest != query.digest {
@@ -203,12 +206,15 @@ impl Daemon {
             return Err(Failure::usage(why).into());
         }
         self.bulletin.trust(agreement.plan.participants, &|party| self.name(party)).map_err(
-            |failure| Refused { failure, public: PublicReason::Catalog(Discord::Faulty) },
+            |failure| Refused {
+                failure,
+                public: PublicReason::Catalog(Discord::Faulty),
+                is_logged: false,
+            },
         )?;
-        self.admission
-            .could_fit(Cost::of(&agreement.plan, self.me))
-            .map_err(|failure| Refused { failure, public: PublicReason::Limits })?;
-        let inputs = inputs::compute(&self.workspace, &self.config, self.me, &agreement).await?;
+        self.admission.could_fit(Cost::of(&agreement.plan, self.me)).map_err(|failure| {
+            Refused { failure, public: PublicReason::Limits, is_logged: false }
+        })?;
         let registration = self.rendezvous.register(query.session);
         let registration =
             registration.ok_or_else(|| Failure::usage("a session is announced once"))?;
@@ -216,12 +222,23 @@ impl Daemon {
         let page =
             self.begin_other(job, &agreement, approval, (from, query.head)).map_err(|failure| {
                 match failure.cause {
-                    Cause::Refused => Refused { failure, public: PublicReason::Budget },
+                    Cause::Refused => {
+                        Refused { failure, public: PublicReason::Budget, is_logged: false }
+                    }
                     _ => failure.into(),
                 }
             })?;
         let id = Matter::of(&query.request, Scope::Query, &self.workspace)?.id();
         self.approvals.settle(&id);
+        // Its rows are used from here on, and that is in the log and counted.
+        let inputs = inputs::compute(&self.workspace, &self.config, self.me, &agreement).await;
+        let inputs = match inputs {
+            Ok(inputs) => inputs,
+            Err(failure) => {
+                page.end(Err(&failure))?;
+                return Err(Refused { is_logged: true, ..failure.into() });
+            }
+        };
         self.bulletin.approve(&self.identity, agreement.plan.digest);
         Ok(Accepted { agreement, inputs, registration, page })
     }

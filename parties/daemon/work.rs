@@ -72,6 +72,7 @@ impl Daemon {
         if self.draining() {
             return Err(self.shutting_down());
         }
+        request.check()?;
         let (session, party) = (fresh_session()?, self.name(self.me));
         let sql = request.sql.clone();
         tracing::info!(%session, %user, %sql, "query asked");

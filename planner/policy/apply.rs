@@ -90,7 +90,10 @@ impl Owner<'_> {
             let own = holders(self.federation, holder.as_deref(), table).contains(self.owner);
             match policy.tables.get(table) {
                 _ if !own => {}
-                Some(rules) => self.columns(holder.as_deref(), table, rules, findings),
+                Some(rules) => {
+                    self.columns(holder.as_deref(), table, rules, findings);
+                    self.group_sizes(table, rules, findings);
+                }
                 None => findings.push(self.finding(
                     table,
                     "takes part",
@@ -128,6 +131,26 @@ impl Owner<'_> {
                 })
             };
             findings.push(self.finding("the answer", &format!("goes to {recipient}"), ruling));
+        }
+    }
+
+    /// Groups are as large as the rule wants before an aggregate chooses among their rows: what it
+    /// has chosen may be a single one's.
+    fn group_sizes(&self, table: &str, rules: &TablePolicy, findings: &mut Vec<Finding>) {
+        if rules.min_group.is_none() {
+            return;
+        }
+        let name = self.federation.party_name(self.owner);
+        for aggregate in &self.traced.choosing {
+            let refusal = Refusal {
+                rule: "min_group",
+                why: format!(
+                    "{name} counts the groups of {table} before this aggregate chooses their rows"
+                ),
+                remedy: "choose rows in WHERE, where groups are counted afterwards".to_owned(),
+            };
+            let usage = format!("chooses rows inside {aggregate}");
+            findings.push(self.finding(table, &usage, Ruling::Refused(refusal)));
         }
     }
 

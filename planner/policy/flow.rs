@@ -38,6 +38,8 @@ pub(super) struct Traced {
     pub(super) demands: Vec<Demand>,
     /// Tables that are scanned, by holder if the text names one.
     pub(super) tables: BTreeSet<(Option<String>, String)>,
+    /// Aggregates that choose among the rows of their groups.
+    pub(super) choosing: BTreeSet<String>,
     /// Constructs whose flow is not known.
     pub(super) unknown: Vec<String>,
 }
@@ -191,8 +193,13 @@ impl Tracer {
             let through = format!("{own} = {other}");
             let own = self.value(own, join.left.schema(), &left);
             let other = self.value(other, join.right.schema(), &right);
+            // A key that meets what no table holds is chosen by the text of the query.
+            let is_constant = own.scans.is_empty() || other.scans.is_empty();
             for key in [own, other] {
                 self.demand(&key, &Usage::JoinKey, &through);
+                if is_constant {
+                    self.demand(&key, &Usage::Filter, &through);
+                }
                 mark.merge(&key);
             }
         }
@@ -226,14 +233,17 @@ impl Tracer {
         columns
     }
 
-    /// A window function gives away what it sees.
+    /// A window function gives away what it sees, and a place among rows tells about all of them.
     fn window(&mut self, node: &Window) -> Vec<Column> {
         let mut columns = self.relation(&node.input);
-        let values: Vec<Column> = node
-            .window_expr
-            .iter()
-            .map(|expr| self.value(expr, node.input.schema(), &columns))
-            .collect();
+        let mut rows = Column::default();
+        columns.iter().for_each(|column| rows.merge(&column.tested()));
+        let value = |expr| {
+            let mut value = self.value(expr, node.input.schema(), &columns);
+            value.merge(&rows);
+            value
+        };
+        let values: Vec<Column> = node.window_expr.iter().map(value).collect();
         columns.extend(values);
         columns
     }

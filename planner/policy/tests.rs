@@ -64,7 +64,7 @@ fn verdict_under(text: &str, sql: &str, recipients: PartySet) -> Verdict {
     let [a, b] = [0, 1].map(|party| PartyId::new(party).unwrap());
     let declared = BTreeMap::from([(a, policy(OPEN, 0)), (b, policy(&tables(text), 1))]);
     let policies = Policies::new(declared, Undeclared::Denied);
-    let consent = Consent { policies: &policies, recipients };
+    let consent = Consent { policies: &policies, recipients, asker: recipients.leader().unwrap() };
     let query = plan_under(sql, &federation(), &PlanOptions::default(), &consent);
     query.unwrap_or_else(|error| panic!("{sql}: {error}")).verdict
 }
@@ -153,6 +153,20 @@ fn no_spelling_gets_around_a_rule() {
         ),
         ("SELECT SUM(cost % 2) FROM b.visits", "cost", "filter"),
         ("SELECT COUNT(NULLIF(ward, 3)) FROM b.visits", "ward", "filter"),
+        // A cast that loses something decides something.
+        ("SELECT SUM(CAST(CAST(cost - 500 AS BOOLEAN) AS INT)) FROM b.visits", "cost", "filter"),
+        ("SELECT SUM(CAST(cost * 0.001 AS BIGINT)) FROM b.visits", "cost", "filter"),
+        // Picking rows by their place, or by a constant in a table's clothes.
+        (
+            "SELECT SUM(cost) FROM (SELECT cost, row_number() OVER () AS rn FROM b.visits) WHERE rn = 3",
+            "cost",
+            "filter",
+        ),
+        (
+            "SELECT SUM(cost) FROM b.visits v JOIN (VALUES (17)) x(id) ON v.patient = x.id",
+            "patient",
+            "filter",
+        ),
         ("SELECT COUNT(DISTINCT CASE WHEN ward > 3 THEN 1 END) FROM b.visits", "ward", "filter"),
         // Other functions than the listed ones.
         ("SELECT MIN(ward) FROM b.visits", "ward", "aggregate"),
@@ -222,6 +236,48 @@ fn no_spelling_gets_around_a_rule() {
 }
 
 #[test]
+fn a_comparison_across_tables_is_a_join_wherever_it_stands() {
+    let open = OPEN.replace("age = [\"filter\"]", "age = [\"filter\", \"aggregate\"]");
+    let joined = "FROM b.visits v JOIN people p ON v.patient = p.id";
+    for sum in ["SUM(CASE WHEN v.age = p.zip THEN 1 ELSE 0 END)", "SUM(GREATEST(v.age, p.zip))"] {
+        let verdict = verdict_under(&open, &format!("SELECT {sum} {joined}"), PartySet::first(1));
+        let is_refused = verdict.findings.iter().any(|finding| {
+            let rule = finding.refusal().map(|refusal| refusal.rule);
+            finding.subject == "visits.age" && rule == Some("join_key")
+        });
+        assert!(is_refused, "{sum}");
+    }
+}
+
+#[test]
+fn rows_of_counted_groups_are_not_chosen_inside_an_aggregate() {
+    let refusal = Some(("visits".to_owned(), "min_group"));
+    for sql in [
+        "SELECT SUM(CASE WHEN age = 93 THEN cost ELSE 0 END) FROM b.visits",
+        "SELECT COUNT(*) FILTER (WHERE age = 93) FROM b.visits",
+        "SELECT SUM(c) FROM (SELECT CASE age WHEN 93 THEN cost ELSE 0 END AS c FROM b.visits)",
+    ] {
+        let open = STRICT.replace("age = [\"filter\"]", "age = [\"filter\", \"aggregate\"]");
+        assert_eq!(refused_under(&open, sql), refusal, "{sql}");
+    }
+    assert_eq!(refused_under(STRICT, "SELECT SUM(cost) FROM b.visits WHERE age = 93"), None);
+}
+
+#[test]
+fn an_owner_s_own_answer_is_judged_when_another_asks_for_it() {
+    let [a, b] = [0, 1].map(|party| PartyId::new(party).unwrap());
+    let declared = BTreeMap::from([(b, policy(STRICT, 1))]);
+    let policies = Policies::new(declared, Undeclared::Denied);
+    let refused = |asker| {
+        let consent = Consent { policies: &policies, recipients: PartySet::only(b), asker };
+        let sql = "SELECT 1 AS one FROM b.visits WHERE secret > 5 AND patient = 7";
+        let query = plan_under(sql, &federation(), &PlanOptions::default(), &consent).unwrap();
+        query.verdict.refused().is_some()
+    };
+    assert!(refused(a) && !refused(b), "that there are rows tells the asker something");
+}
+
+#[test]
 fn who_is_not_named_learns_nothing_and_an_owner_may_look_at_its_own() {
     let sql = "SELECT diag, COUNT(*) FROM b.visits GROUP BY diag";
     let to_a = verdict_under(STRICT, sql, PartySet::first(1));
@@ -243,7 +299,7 @@ fn without_a_policy_nothing_is_allowed_except_in_one_process() {
     let sql = "SELECT COUNT(*) FROM b.visits";
     let recipients = PartySet::first(1);
     let judged = |policies: &Policies| {
-        let consent = Consent { policies, recipients };
+        let consent = Consent { policies, recipients, asker: recipients.leader().unwrap() };
         plan_under(sql, &federation(), &PlanOptions::default(), &consent).unwrap().verdict
     };
     let denied = judged(&Policies::default());
@@ -266,7 +322,9 @@ fn small_groups_are_suppressed_wherever_the_text_groups() {
         let mut declared = BTreeMap::from([(b, policy(STRICT, 1))]);
         declared.insert(PartyId::new(0).unwrap(), policy(OPEN, 0));
         let policies = Policies::new(declared, Undeclared::Denied);
-        let consent = Consent { policies: &policies, recipients: PartySet::first(1) };
+        let recipients = PartySet::first(1);
+        let consent =
+            Consent { policies: &policies, recipients, asker: recipients.leader().unwrap() };
         let query = plan_under(sql, &federation, &PlanOptions::default(), &consent).unwrap();
         assert_eq!(query.verdict.refused(), None, "{sql}");
         assert!(query.root.to_string().contains("suppress unless"), "{sql}\n{}", query.root);
@@ -295,7 +353,8 @@ fn the_strictest_holder_of_a_table_decides_about_its_groups() {
         (PartyId::new(holder).unwrap(), policy(&text, holder))
     };
     let policies = Policies::new([size(0, 2), size(1, 5)].into(), Undeclared::Denied);
-    let consent = Consent { policies: &policies, recipients: PartySet::first(2) };
+    let recipients = PartySet::first(2);
+    let consent = Consent { policies: &policies, recipients, asker: recipients.leader().unwrap() };
     let smallest = |sql: &str| {
         let query = plan_under(sql, &federation(), &PlanOptions::default(), &consent).unwrap();
         query.smallest_groups.iter().map(|group| group.rule.size).collect::<Vec<_>>()

@@ -38,8 +38,10 @@ impl Tracer {
         let schema = node.input.schema();
         let through = Expr::AggregateFunction(call.clone()).to_string();
         let usage = Usage::Aggregate(call.func.name().to_ascii_lowercase());
+        let mut chosen = false;
         for argument in &call.params.args {
             let value = self.value(argument, schema, columns);
+            chosen |= value.flows.iter().any(|flow| flow.tested && !flow.grouped);
             self.demand(&value, &usage, &through);
         }
         for key in &call.params.order_by {
@@ -47,7 +49,11 @@ impl Tracer {
             self.demand(&value, &Usage::Order, &through);
         }
         if let Some(filter) = &call.params.filter {
-            self.condition(filter, schema, columns);
+            let value = self.condition(filter, schema, columns);
+            chosen |= value.flows.iter().any(|flow| !flow.grouped);
+        }
+        if chosen {
+            self.traced.choosing.insert(through);
         }
     }
 }

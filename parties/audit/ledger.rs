@@ -105,13 +105,17 @@ impl Ledger {
     /// What is wrong with the head that a peer shows, compared with those it has shown before.
     pub fn compare(&self, peer: &str, head: Head) -> Option<String> {
         let known = self.book().heads.get(peer).copied()?;
-        let back = head.seq < known.seq;
-        let other = head.seq == known.seq && head.link != known.link;
-        (back || other).then(|| {
+        let (now, before) = (head.seq, known.seq);
+        if now == before && head.link != known.link {
+            return Some(format!(
+                "the audit log of party {peer} has changed its past: entry {now} is another one now"
+            ));
+        }
+        // Ends that were told while queries ran side by side may arrive in another order.
+        (now < before).then(|| {
             format!(
-                "the audit log of party {peer} has changed its past: it ended at entry {} and now \
-                 ends at {}",
-                known.seq, head.seq
+                "the audit log of party {peer} has changed its past, or was told of in another \
+                 order by queries at the same time: it ended at entry {before} and now ends at {now}"
             )
         })
     }

@@ -30,7 +30,7 @@ const MEETING_MAX: Duration = Duration::from_secs(20);
 /// How long measuring a link may take.
 const MEASURING_MAX: Duration = Duration::from_secs(60);
 /// Plans whose approval is published in one epoch; of later ones only their participants know.
-const APPROVALS_MAX: usize = 512;
+const APPROVALS_MAX: usize = 256;
 /// Version tag of the digest of what is known.
 const KNOWLEDGE_CONTEXT: &str = "senate catalog knowledge 1";
 
@@ -119,8 +119,15 @@ impl Bulletin {
     /// Publishes that this party approves a plan.
     pub(super) fn approve(&self, identity: &Identity, plan: [u8; 32]) {
         {
+            // Also what was published before a restart, as far as others have told it back.
+            let known = self.board.known();
+            let is_own = |statement: &Statement| {
+                statement.fact.party == self.me
+                    && matches!(statement.fact.topic, Topic::Approval(_))
+            };
+            let before = known.statements().filter(is_own).count();
             let mut approved = lock(&self.approved);
-            if approved.len() >= APPROVALS_MAX || !approved.insert(plan) {
+            if before.max(approved.len()) >= APPROVALS_MAX || !approved.insert(plan) {
                 return;
             }
         }

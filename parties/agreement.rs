@@ -4,8 +4,9 @@
 use crate::config::Workspace;
 use crate::failure::{Cause, Failure, Outcome};
 use crate::policies;
-use crate::request::Request;
+use crate::request::{Request, StageStats, Stats};
 use senate_circuit::{PartyId, PartySet, Stage};
+use senate_planner::catalog::Federation;
 use senate_planner::lower::LowerError;
 use senate_planner::plan::{Options, Plan, PlanError, plan};
 use senate_planner::policy::{Consent, Policies};
@@ -96,6 +97,26 @@ impl Agreement {
             let _ = write!(text, "{byte:02x}");
             text
         })
+    }
+
+    /// What is known of the query's figures before it runs.
+    pub fn stats(&self, federation: &Federation) -> Stats {
+        let name = |party: PartyId| federation.party_name(party);
+        let stage = |stage: &Stage| {
+            let statistics = stage.program.stats();
+            StageStats {
+                id: stage.id.0,
+                parties: stage.parties.iter().map(name).collect(),
+                backend: stage.backend.name().to_owned(),
+                evaluator: name(stage.evaluator),
+                and_gates: statistics.ands,
+                depth: u64::from(statistics.and_depth),
+                ..StageStats::default()
+            }
+        };
+        let stages: Vec<StageStats> = self.plan.stages.iter().map(stage).collect();
+        let and_gates = stages.iter().map(|stage| stage.and_gates).sum();
+        Stats { and_gates, stages, plan_digest: self.digest_text(), ..Stats::default() }
     }
 
     /// The stages in which `party` takes part.

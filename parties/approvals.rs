@@ -18,6 +18,10 @@ use time::OffsetDateTime;
 const CONTEXT: &str = "approval";
 /// Queries that wait for a decision; further ones are refused without being kept.
 const WAITING_MAX: usize = 1_000;
+/// Of one asking party.
+const WAITING_OF_ONE_MAX: usize = 100;
+/// Longest of them, in bytes.
+const WAITING_BYTES_MAX: usize = 64 << 10;
 /// Digits of an identifier.
 const ID_DIGITS: usize = 16;
 
@@ -203,9 +207,17 @@ impl Approvals {
     /// Usage when it cannot be written; refused when too many wait.
     pub fn wait(&self, id: &str, request: &Request) -> Outcome<()> {
         let path = self.waiting_folder().join(format!("{id}.json"));
-        if !path.exists() && files(&self.waiting_folder())?.len() >= WAITING_MAX {
-            return Err(Failure::refused("too many queries wait for a decision")
-                .with_remedy("look at `senate inbox`"));
+        let bytes = serde_json::to_vec(request).map_or(usize::MAX, |text| text.len());
+        if bytes > WAITING_BYTES_MAX {
+            return Err(Failure::refused("a query that is too long to be decided on"));
+        }
+        if !path.exists() {
+            let waiting = self.waiting()?;
+            let theirs = waiting.iter().filter(|(_, other)| other.request.asker == request.asker);
+            if waiting.len() >= WAITING_MAX || theirs.count() >= WAITING_OF_ONE_MAX {
+                return Err(Failure::refused("too many queries wait for a decision")
+                    .with_remedy("look at `senate inbox`"));
+            }
         }
         write(&path, &Waiting { request: request.clone(), asked: now() })
     }

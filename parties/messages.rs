@@ -10,7 +10,7 @@ use crate::daemon::JobLine;
 use crate::failure::{Cause, Failure};
 use crate::identity::Fingerprint;
 use crate::policies::Bundle;
-use crate::request::{Request, Stats};
+use crate::request::{Figures, Request, Stats};
 use serde::{Deserialize, Serialize};
 
 /// Version of these messages and of the plans: parties of different versions refuse each other.
@@ -341,7 +341,7 @@ pub(crate) enum Promise {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) enum Report {
     /// It worked.
-    Done(Box<Stats>),
+    Done(Figures),
     /// It did not; the cause, and the party whose loss it was.
     Failed(Cause, Option<String>),
 }

@@ -149,17 +149,44 @@ pub struct StageStats {
     pub seconds: f64,
 }
 
+/// What one party measured in a query: numbers, and nothing else that others would have to believe.
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Figures {
+    /// Payload bytes that it sent.
+    pub bytes_sent: u64,
+    /// Those of before the query, if its session had been opened ahead.
+    pub bytes_sent_ahead: Option<u64>,
+    /// Bytes and seconds of each stage, in the plan's order.
+    pub stages: Vec<(u64, f64)>,
+}
+
 impl Stats {
-    /// Adds what another participant measured in the same query.
-    pub fn merge(&mut self, other: &Self) {
-        self.bytes_sent
-            .extend(other.bytes_sent.iter().map(|(party, bytes)| (party.clone(), *bytes)));
-        let ahead = other.bytes_sent_ahead.iter().map(|(party, bytes)| (party.clone(), *bytes));
-        self.bytes_sent_ahead.extend(ahead);
-        for (mine, theirs) in self.stages.iter_mut().zip(&other.stages) {
-            mine.bytes_sent += theirs.bytes_sent;
-            mine.seconds = mine.seconds.max(theirs.seconds);
+    /// What `party` measured.
+    pub fn figures(&self, party: &str) -> Figures {
+        Figures {
+            bytes_sent: self.bytes_sent.get(party).copied().unwrap_or_default(),
+            bytes_sent_ahead: self.bytes_sent_ahead.get(party).copied(),
+            stages: self.stages.iter().map(|stage| (stage.bytes_sent, stage.seconds)).collect(),
         }
+    }
+
+    /// Adds what another participant, `party`, measured in the same query.
+    pub fn add(&mut self, party: &str, figures: &Figures) {
+        self.bytes_sent.insert(party.to_owned(), figures.bytes_sent);
+        if let Some(bytes) = figures.bytes_sent_ahead {
+            self.opened_ahead = true;
+            self.bytes_sent_ahead.insert(party.to_owned(), bytes);
+        }
+        for (mine, (bytes, seconds)) in self.stages.iter_mut().zip(&figures.stages) {
+            mine.bytes_sent = mine.bytes_sent.saturating_add(*bytes);
+            mine.seconds = mine.seconds.max(*seconds);
+        }
+    }
+
+    /// Adds what other parties of this process measured.
+    pub fn merge(&mut self, other: &Self) {
+        other.bytes_sent.keys().for_each(|party| self.add(party, &other.figures(party)));
     }
 
     /// Puts the phases of `watch` beside those that are there, which were parts of its phase
@@ -170,7 +197,7 @@ impl Stats {
 
     /// The line at the end of stderr.
     pub fn summary(&self) -> String {
-        let sent: u64 = self.bytes_sent.values().sum();
+        let sent = self.bytes_sent.values().fold(0, |all: u64, bytes| all.saturating_add(*bytes));
         let suppressed = self.suppressed_groups;
         let suppressed = suppressed.map_or_else(String::new, |n| format!(" suppressed_groups={n}"));
         format!(
@@ -230,4 +257,45 @@ pub fn peak_rss_bytes() -> u64 {
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
     let kilobytes = line.and_then(|line| line.trim().trim_end_matches("kB").trim().parse().ok());
     kilobytes.map_or(0, |kilobytes: u64| kilobytes * 1024)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_others_report_is_theirs_and_does_not_overflow() {
+        let stages = vec![StageStats { bytes_sent: 7, ..StageStats::default() }];
+        let bytes_sent = BTreeMap::from([("me".to_owned(), 7)]);
+        let mut stats = Stats { rows: 3, stages, bytes_sent, ..Stats::default() };
+        let figures = Figures {
+            bytes_sent: u64::MAX,
+            bytes_sent_ahead: Some(u64::MAX),
+            stages: vec![(u64::MAX, f64::MAX), (1, 1.0), (1, 1.0)],
+        };
+        stats.add("a", &figures);
+        stats.add("b", &figures);
+        assert_eq!((stats.stages.len(), stats.stages[0].bytes_sent), (1, u64::MAX));
+        assert_eq!((stats.rows, stats.bytes_sent["me"]), (3, 7));
+        assert!(stats.summary().contains("rows=3 "), "{}", stats.summary());
+        assert!(stats.summary().contains(&format!("sent={}", u64::MAX)));
+    }
+
+    #[test]
+    fn a_time_that_no_query_may_take_is_refused_before_it_is_added_to_anything() {
+        let request = |timeout_s| Request {
+            sql: "SELECT 1".to_owned(),
+            asker: "a".to_owned(),
+            recipients: Vec::new(),
+            bounds: Vec::new(),
+            stages: Stages::default(),
+            backend: BackendChoice::default(),
+            timeout_s,
+            snapshot: Snapshot::default(),
+        };
+        assert!(request(1).check().is_ok() && request(TIMEOUT_S_MAX).check().is_ok());
+        for wrong in [0, TIMEOUT_S_MAX + 1, u64::MAX] {
+            assert_eq!(request(wrong).check().unwrap_err().cause.exit_code(), 2);
+        }
+    }
 }

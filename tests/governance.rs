@@ -165,6 +165,61 @@ fn a_budget_is_used_up_by_others_only_and_survives_a_restart() {
 }
 
 #[test]
+fn a_query_that_fails_on_the_rows_has_used_its_budget_and_the_log_has_no_value() {
+    let hosts = Hosts::new(2, 8, &few);
+    let budget = "budget = { queries = 2, per = \"day\" }\n";
+    let limited = policy("\"org_a\"").replacen("[policy]\n", &format!("[policy]\n{budget}"), 1);
+    hosts.rewrite(1, &accepting("\"org_a\"", &limited));
+    let _daemons = hosts.serve_all();
+    // Whether it fails tells something of a row: as often as others may ask, and no oftener.
+    let oracle = "SELECT COUNT(*) AS n FROM org_b.visits WHERE 100 / (diag - 2) > -900";
+    for _ in 0..2 {
+        let output = hosts.query(0, oracle, &[]);
+        assert!(!output.status.success() && output.stdout.is_empty());
+    }
+    refusal(&hosts.query(0, oracle, &[]), 3);
+    let log = log(&hosts, 1);
+    let events: Vec<_> = log.iter().map(|entry| entry["event"].as_str().unwrap()).collect();
+    assert_eq!(events, ["admitted", "failed", "admitted", "failed", "refused"]);
+    assert_eq!(log[1]["outcome"], "party org_b: local computation: division by zero");
+}
+
+#[test]
+fn a_denial_binds_a_party_whose_queries_run_without_asking() {
+    let hosts = Hosts::new(2, 8, &few);
+    hosts.rewrite(1, &accepting("", &policy("\"org_a\"")));
+    let mut daemons = hosts.serve_all();
+    refusal(&hosts.query(0, COUNT, &[]), 3);
+    assert!(run(&hosts, 1, &["deny", &waiting(&hosts, 1)]).status.success());
+    hosts.rewrite(1, &accepting("\"org_a\"", &policy("\"org_a\"")));
+    drop(daemons.pop());
+    daemons.push(hosts.serve(1));
+    let stderr = refusal(&hosts.query(0, COUNT, &[]), 3);
+    assert!(stderr.contains("denied"), "{stderr}");
+    answer(&hosts.query(0, &COUNT.replace("= 1", "= 2"), &[]));
+}
+
+#[test]
+fn a_bound_does_not_count_the_rows_of_a_table_with_a_smallest_group() {
+    let hosts = Hosts::new(2, 8, &few);
+    let small = "min_group = { entity = \"patient\", size = 2 }\n[policy.table.visits.columns]";
+    let guarded = policy("\"org_a\"").replacen(
+        "[policy.table.visits.columns]",
+        &format!("[policy.table.visits]\n{small}"),
+        1,
+    );
+    hosts.rewrite(1, &accepting("\"org_a\"", &guarded));
+    let _daemons = hosts.serve_all();
+    let count = "SELECT COUNT(*) AS n FROM org_b.visits WHERE diag = 1";
+    let stderr = refusal(&hosts.query(0, count, &["--bound", "org_b.visits=1"]), 3);
+    assert!(stderr.contains("rule min_group") && stderr.contains("--bound"), "{stderr}");
+    answer(&hosts.query(0, "SELECT COUNT(*) AS n FROM org_b.visits", &[]));
+    for seconds in ["0", "18446744073709551615"] {
+        refusal(&hosts.query(0, count, &["--timeout", seconds]), 2);
+    }
+}
+
+#[test]
 fn every_party_logs_a_query_before_and_after_and_knows_a_log_that_was_changed() {
     let hosts = Hosts::new(2, 8, &few);
     let mut daemons = hosts.serve_all();

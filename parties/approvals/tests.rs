@@ -102,3 +102,24 @@ fn queries_wait_until_they_are_settled() {
     approvals.settle(&id);
     assert!(approvals.waiting().unwrap().is_empty());
 }
+
+#[test]
+fn nobody_fills_another_s_inbox() {
+    let (_folder, _workspace, approvals, _identity) = desk();
+    let from = |asker: &str| Request { asker: asker.to_owned(), ..request("SELECT 1") };
+    for at in 0..WAITING_OF_ONE_MAX {
+        approvals.wait(&format!("b{at}"), &from("b")).unwrap();
+    }
+    assert_eq!(approvals.wait("more", &from("b")).unwrap_err().cause.exit_code(), 3);
+    approvals.wait("b0", &from("b")).unwrap();
+    approvals.wait("c0", &from("c")).unwrap();
+    let long = request(&format!("SELECT {}", "1 + ".repeat(WAITING_BYTES_MAX)));
+    assert_eq!(
+        approvals
+            .wait("long", &Request { asker: "d".to_owned(), ..long })
+            .unwrap_err()
+            .cause
+            .exit_code(),
+        3
+    );
+}

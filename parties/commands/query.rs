@@ -145,6 +145,7 @@ impl Question {
         request.recipients.sort();
         request.recipients.dedup();
         request.bounds.sort();
+        request.check()?;
         Ok(request)
     }
 }

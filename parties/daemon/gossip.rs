@@ -331,10 +331,17 @@ impl Daemon {
     }
 }
 
-/// Every fact of the catalog, whatever its seal.
+/// Every fact of the catalog, whatever its seal. Of a party with a fault only that it has one: which
+/// of its contradictions came here first differs, and is not told again.
 fn knowledge(known: &Catalog) -> [u8; 32] {
     let mut hash = blake3::Hasher::new_derive_key(KNOWLEDGE_CONTEXT);
-    known.statements().for_each(|statement| {
+    let faulty: PartySet = known.faults().map(|fault| fault.party()).collect();
+    faulty.iter().for_each(|party| {
+        hash.update(&(party.index() as u64).to_le_bytes());
+    });
+    hash.update(&(faulty.len() as u64).to_le_bytes());
+    let sound = known.statements().filter(|statement| !faulty.contains(statement.fact.party));
+    sound.for_each(|statement| {
         hash.update(&statement.fact.to_bytes());
     });
     *hash.finalize().as_bytes()
@@ -358,4 +365,26 @@ fn tell(observation: &Observation, name: &dyn Fn(PartyId) -> String) {
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use senate_control::Seal;
+
+    #[test]
+    fn parties_that_saw_different_contradictions_know_the_same() {
+        let stated = |digests: &[u8], other: u8| {
+            let mut known = Catalog::new(PartySet::first(2), 1);
+            for (party, digest) in digests.iter().map(|digest| (0, *digest)).chain([(1, other)]) {
+                let (party, topic) = (PartyId::new(party).unwrap(), Topic::Roster);
+                let fact = Fact { party, epoch: 1, topic, digest: Digest([digest; 32]) };
+                known.insert(Statement { fact, seal: Seal::new(&[digest]).unwrap() });
+            }
+            knowledge(&known)
+        };
+        assert_eq!(stated(&[1, 2], 5), stated(&[2, 3], 5));
+        assert_ne!(stated(&[1, 2], 5), stated(&[2, 3], 6));
+        assert_ne!(stated(&[1], 5), stated(&[1, 2], 5));
+    }
 }

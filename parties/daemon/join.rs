@@ -16,7 +16,6 @@ use crate::format::{self, Format};
 use crate::inputs::{self, Inputs};
 use crate::messages::{Announcement, PublicReason, Report, SessionId, Step, Vacancy, Verdict};
 use crate::query::{Answered, alone};
-use crate::request::Stats;
 use crate::session::{Bound, Play, Running, Seat};
 use crate::transport::Connection;
 use datafusion::arrow::record_batch::RecordBatch;
@@ -95,8 +94,7 @@ impl Daemon {
             Ok(answered) => {
                 self.keep(job.session(), answered.rows.as_ref());
                 // How many rows there are, and groups that are not, is for recipients only.
-                let stats = Stats { rows: 0, suppressed_groups: None, ..answered.stats.clone() };
-                Report::Done(Box::new(stats))
+                Report::Done(answered.stats.figures(&self.name(self.me)))
             }
             Err(failure) => Report::Failed(failure.cause, failure.lost.clone()),
         };

@@ -5,12 +5,11 @@ use super::Daemon;
 use crate::failure::Outcome;
 use crate::messages::{Check, Condition, Echo, LinkTold, Links, PROBE_BYTES, Purpose, Taken};
 use crate::snapshot::{LinkEntry, Snapshot, SpeedEntry, quantised_speed};
-use senate_block::{Block, FixedKey};
+use senate_block::Tile;
 use senate_circuit::{PartyId, PartySet};
 use senate_planner::catalog::Federation;
 use senate_planner::cost::{Link, SPEED};
 use std::collections::BTreeMap;
-use std::hint::black_box;
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -22,8 +21,7 @@ const AGE_MAX: Duration = Duration::from_secs(900);
 const ECHOES: usize = 3;
 /// AES blocks per second of all cores of the machine that predictions are calibrated on.
 const REFERENCE_BLOCKS: f64 = 2.0 * 568e6;
-/// Blocks per pass, and how long is measured.
-const TILE: usize = 1 << 13;
+/// How long is measured.
 const WINDOW: Duration = Duration::from_millis(20);
 
 /// Measured and told figures.
@@ -107,15 +105,14 @@ impl Measured {
 
 /// AES blocks per second of this core.
 fn aes_rate() -> f64 {
-    let mut blocks: Vec<Block> = (0..TILE as u128).map(Block).collect();
-    let key = FixedKey::new(Block(1));
-    key.permute(black_box(&mut blocks));
+    let mut tile = Tile::default();
+    tile.permute();
     let (start, mut passes) = (Instant::now(), 0u32);
     while start.elapsed() < WINDOW {
-        key.permute(black_box(&mut blocks));
+        tile.permute();
         passes += 1;
     }
-    f64::from(passes) * TILE as f64 / start.elapsed().as_secs_f64()
+    f64::from(passes) * Tile::BLOCKS as f64 / start.elapsed().as_secs_f64()
 }
 
 impl Daemon {

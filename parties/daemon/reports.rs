@@ -2,10 +2,11 @@
 //! a participant that goes away is noticed at once, whatever this party waits for.
 
 use super::Daemon;
+use crate::agreement::Agreement;
 use crate::failure::{Cause, Failure, Outcome};
 use crate::messages::Report;
 use crate::query::Answered;
-use crate::request::Stats;
+use crate::request::{Figures, Stats};
 use crate::transport::Connection;
 use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
@@ -25,7 +26,7 @@ pub(super) struct Reports<'a> {
     daemon: &'a Daemon,
     coming: FuturesUnordered<BoxFuture<'a, (PartyId, Outcome<Report>)>>,
     heard: BTreeSet<PartyId>,
-    done: Vec<Stats>,
+    done: Vec<(PartyId, Figures)>,
     trouble: Option<Trouble>,
 }
 
@@ -73,7 +74,7 @@ impl<'a> Reports<'a> {
         match ended {
             Some(Ok(mut answered)) => {
                 let _ = timeout(FIGURES_MAX, self.all()).await;
-                self.done.iter().for_each(|stats| answered.stats.merge(stats));
+                self.add_to(&mut answered.stats);
                 Ok(answered)
             }
             Some(Err(failure)) if failure.cause != Cause::Lost => Err(failure),
@@ -106,16 +107,19 @@ impl<'a> Reports<'a> {
     ///
     /// # Errors
     /// The first reason for no answer.
-    pub(super) async fn alone(mut self) -> Outcome<Stats> {
+    pub(super) async fn alone(mut self, agreement: &Agreement) -> Outcome<Stats> {
         self.all().await;
         if let Some(failure) = self.failure("waiting for the participants") {
             return Err(failure);
         }
-        let all = self.done.into_iter().reduce(|mut all, stats| {
-            all.merge(&stats);
-            all
-        });
-        Ok(all.unwrap_or_default())
+        let mut stats = agreement.stats(&self.daemon.federation);
+        self.add_to(&mut stats);
+        Ok(stats)
+    }
+
+    /// Puts down what each has told of itself, under its own name.
+    fn add_to(&self, stats: &mut Stats) {
+        self.done.iter().for_each(|(party, told)| stats.add(&self.daemon.name(*party), told));
     }
 
     /// Listens until everybody has reported, or somebody has failed.
@@ -140,7 +144,7 @@ impl<'a> Reports<'a> {
             self.heard.insert(by);
         }
         let trouble = match report {
-            Ok(Report::Done(stats)) => return self.done.push(*stats),
+            Ok(Report::Done(figures)) => return self.done.push((by, figures)),
             Ok(Report::Failed(Cause::Lost, Some(party))) => {
                 match self.daemon.federation.party(&party) {
                     Some(party) => Trouble::Lost { by, party },

@@ -175,7 +175,7 @@ impl Daemon {
         let (reports, bound) = self.go(invited, agreement).await?;
         enter(watch, job, "joint part");
         if !agreement.plan.participants.contains(self.me) {
-            return Ok(Answered { rows: None, stats: reports.alone().await? });
+            return Ok(Answered { rows: None, stats: reports.alone(agreement).await? });
         }
         let sitting = self.sit(agreement, inputs, registration, bound, started, job.progress());
         reports.beside(sitting, || job.phase()).await

@@ -4,12 +4,12 @@
 use super::{Ended, Played, verdict};
 use crate::agreement::Agreement;
 use crate::failure::Failure;
-use crate::request::{StageStats, Stats, Stopwatch, peak_rss_bytes};
+use crate::request::{Stats, Stopwatch, peak_rss_bytes};
 use datafusion::arrow::record_batch::RecordBatch;
 use futures_channel::mpsc;
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
-use senate_circuit::{Bits, PartyId, PartySet, Stage, StageId};
+use senate_circuit::{Bits, PartyId, PartySet, StageId};
 use senate_control::{AbortClass, Action, Command, Digest};
 use senate_mpc::pre::stock::Stock;
 use senate_mpc::release::Outputs;
@@ -301,33 +301,21 @@ impl Joint {
         let all: u64 = mesh.bytes_sent().values().iter().sum();
         let sent = all.saturating_sub(bytes_ahead.unwrap_or(0));
         let measured = self.measured.borrow();
-        let stage = |stage: &Stage| {
-            let statistics = stage.program.stats();
-            StageStats {
-                id: stage.id.0,
-                parties: self.names(stage.parties),
-                backend: stage.backend.name().to_owned(),
-                evaluator: self.federation.party_name(stage.evaluator),
-                and_gates: statistics.ands,
-                depth: u64::from(statistics.and_depth),
-                bytes_sent: measured.bytes_sent.get(&stage.id).copied().unwrap_or(0),
-                seconds: measured.seconds.get(&stage.id).copied().unwrap_or(0.0),
-            }
-        };
-        let stages: Vec<StageStats> = self.agreement.plan.stages.iter().map(stage).collect();
+        let mut planned = self.agreement.stats(&self.federation);
+        for stage in &mut planned.stages {
+            let id = StageId(stage.id);
+            stage.bytes_sent = measured.bytes_sent.get(&id).copied().unwrap_or(0);
+            stage.seconds = measured.seconds.get(&id).copied().unwrap_or(0.0);
+        }
         Stats {
-            rows: 0,
             suppressed_groups: measured.suppressed_groups,
-            warnings: Vec::new(),
             seconds: self.started.elapsed().as_secs_f64(),
-            and_gates: stages.iter().map(|stage| stage.and_gates).sum(),
-            stages,
             bytes_sent: BTreeMap::from([(me.clone(), sent)]),
             opened_ahead: bytes_ahead.is_some(),
             bytes_sent_ahead: bytes_ahead.map(|bytes| (me, bytes)).into_iter().collect(),
             peak_rss_bytes: peak_rss_bytes(),
             phases: measured.watch.clone().stop(),
-            plan_digest: self.agreement.digest_text(),
+            ..planned
         }
     }
 }

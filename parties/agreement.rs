@@ -3,7 +3,7 @@
 
 use crate::config::Workspace;
 use crate::failure::{Cause, Failure, Outcome};
-use crate::policies;
+use crate::policies::{self, Bundle};
 use crate::request::{Request, StageStats, Stats};
 use senate_circuit::{PartyId, PartySet, Stage};
 use senate_planner::catalog::Federation;
@@ -22,6 +22,8 @@ pub struct Agreement {
     pub bounds: PlanOptions,
     /// What every party does.
     pub plan: Plan,
+    /// The signed policies that it was planned under; none when all parties run in this process.
+    pub policies: Bundle,
 }
 
 impl Agreement {
@@ -42,6 +44,15 @@ impl Agreement {
         let agreement = Self::considered(workspace, request, policies)?;
         policies::permitted(&agreement.plan.verdict, &workspace.federation)?;
         Ok(agreement)
+    }
+
+    /// Plans the request under the policies that its owners have signed.
+    ///
+    /// # Errors
+    /// As [`Agreement::under`]; aborted when a signature is wrong.
+    pub fn signed(workspace: &Workspace, request: Request, policies: Bundle) -> Outcome<Self> {
+        let agreement = Self::under(workspace, request, &policies::opened(workspace, &policies)?)?;
+        Ok(Self { policies, ..agreement })
     }
 
     /// Plans the request, whatever the policies say about it: to be explained, not to be run.
@@ -72,7 +83,7 @@ impl Agreement {
             policies: policies.clone(),
         };
         let plan = plan(federation, &request.sql, &options).map_err(|error| failure(&error))?;
-        Ok(Self { request, bounds, plan })
+        Ok(Self { request, bounds, plan, policies: Bundle::new() })
     }
 
     /// What the policies say about a request, without making its circuits.

@@ -55,6 +55,19 @@ impl Drop for Working {
 }
 
 impl Calm {
+    /// Whether no query runs.
+    pub fn is_now(&self) -> bool {
+        *self.0.borrow() == 0
+    }
+
+    /// Waits until a query begins or ends; whether it is calm then.
+    pub async fn changes(&mut self) -> bool {
+        if self.0.changed().await.is_err() {
+            std::future::pending::<()>().await;
+        }
+        *self.0.borrow_and_update() == 0
+    }
+
     /// Waits until no query runs.
     pub async fn comes(&self) {
         // Without anybody to count, it is calm.

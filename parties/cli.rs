@@ -2,7 +2,7 @@
 
 use crate::commands::{
     audit, bench, decisions, demo, doctor, explain, init, invite, jobs, join, publish, query,
-    serve, shell, token,
+    serve, shell, token, worker,
 };
 use crate::failure::{Cause, Failure, Outcome};
 use clap::{ArgAction, Args, ColorChoice, Parser, Subcommand, ValueEnum};
@@ -40,6 +40,20 @@ pub struct Verbosity {
     pub log_format: LogFormat,
 }
 
+impl Verbosity {
+    /// The arguments that another process is given to say as much in the same way.
+    pub(crate) fn arguments(self) -> Vec<String> {
+        let format = match self.log_format {
+            LogFormat::Text => "text",
+            LogFormat::Json => "json",
+        };
+        let mut arguments = vec![format!("--log-format={format}")];
+        arguments.extend(self.quiet.then(|| "--quiet".to_owned()));
+        arguments.extend((0..self.verbose).map(|_| "--verbose".to_owned()));
+        arguments
+    }
+}
+
 /// How log lines are written.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, ValueEnum)]
 pub enum LogFormat {
@@ -63,6 +77,8 @@ pub enum Command {
     Explain(explain::Options),
     /// Serve a party: other parties' sessions and this party's users
     Serve(serve::Options),
+    /// Run sessions of a party beside its daemon, in a process of their own
+    Worker(worker::Options),
     /// Queries of a daemon: list, show, attach, cancel
     Jobs(jobs::Options),
     /// Tokens of a party's analysts for Flight SQL: create, list, revoke
@@ -131,9 +147,10 @@ impl Place {
 /// Runs a command and says how it ended.
 pub fn run(cli: Cli) -> ExitCode {
     let verbosity = cli.verbosity;
-    let daemon = matches!(cli.command, Command::Serve(_));
+    let daemon = matches!(cli.command, Command::Serve(_) | Command::Worker(_));
     // A daemon drains; a shell ends its query only.
-    let own_signals = daemon || matches!(cli.command, Command::Shell(_));
+    let own_signals =
+        matches!(cli.command, Command::Serve(_)) || matches!(cli.command, Command::Shell(_));
     start_logging(verbosity, daemon);
     let outcome = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
@@ -164,7 +181,8 @@ async fn dispatch(command: Command, verbosity: Verbosity) -> Outcome<()> {
         Command::Query(options) => query::run(options, verbosity).await,
         Command::Shell(options) => shell::run(options, verbosity).await,
         Command::Explain(options) => explain::run(&options).await,
-        Command::Serve(options) => serve::run(options).await,
+        Command::Serve(options) => serve::run(options, verbosity).await,
+        Command::Worker(options) => worker::run(options).await,
         Command::Jobs(options) => jobs::run(options, verbosity).await,
         Command::Token(options) => token::run(&options),
         Command::Init(options) => init::run(&options),

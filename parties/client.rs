@@ -3,23 +3,18 @@
 use crate::config::{PartyConfig, Workspace};
 use crate::daemon::JobLine;
 use crate::failure::{Failure, Outcome};
+use crate::ipc;
 use crate::messages::{
     Check, Condition, Hello, JobsRequest, Presence, Purpose, Reply, Rows, VERSION,
 };
 use crate::query::Answered;
 use crate::request::Request;
 use crate::snapshot::Snapshot;
+use crate::tls;
 use crate::transport::Connection;
-use datafusion::arrow::compute::concat_batches;
-use datafusion::arrow::ipc::reader::StreamReader;
-use datafusion::arrow::record_batch::RecordBatch;
-use std::io::Cursor;
 use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::timeout;
-
-/// Largest answer that is taken in.
-const ANSWER_BYTES_MAX: usize = 4 << 30;
 
 /// How long the daemon may take to say what it has measured.
 const SNAPSHOT_MAX: Duration = Duration::from_secs(10);
@@ -110,7 +105,8 @@ async fn greet(workspace: &Workspace, party: &str, purpose: Purpose) -> Outcome<
     let me = workspace.party(party)?;
     let identity = PartyConfig::read(workspace, me)?.identity(workspace, me)?;
     let addresses = workspace.addresses(me)?;
-    let dialled = Connection::dial_any(&identity, addresses, identity.fingerprint());
+    let dialled =
+        Connection::dial_any(&identity, addresses, identity.fingerprint(), &tls::no_name());
     let mut connection = dialled.await.map_err(|failure| {
         failure.at(format!("the daemon of {party}")).with_remedy(format!(
             "start it: senate serve --workspace {} --as {party}",
@@ -139,8 +135,8 @@ async fn follow(
                 return Ok(Answered { rows: None, stats: *stats });
             }
             Reply::Done(stats, Rows::Follow) => {
-                let bytes = connection.receive_bytes(ANSWER_BYTES_MAX).await?;
-                return Ok(Answered { rows: Some(decode(bytes)?), stats: *stats });
+                let bytes = connection.receive_bytes(ipc::BYTES_MAX).await?;
+                return Ok(Answered { rows: Some(ipc::decode(bytes)?), stats: *stats });
             }
             Reply::Started(_) | Reply::Jobs(_) => return Err(strange(party)),
         }
@@ -153,12 +149,4 @@ async fn receive(connection: &mut Connection, party: &str) -> Outcome<Reply> {
 
 fn strange(party: &str) -> Failure {
     Failure::unexpected(format!("the daemon of {party} gave another kind of answer"))
-}
-
-fn decode(bytes: Vec<u8>) -> Outcome<RecordBatch> {
-    let failed = |error| Failure::unexpected(format!("decoding the answer: {error}"));
-    let reader = StreamReader::try_new(Cursor::new(bytes), None).map_err(failed)?;
-    let schema = reader.schema();
-    let batches = reader.collect::<Result<Vec<_>, _>>().map_err(failed)?;
-    concat_batches(&schema, &batches).map_err(failed)
 }

@@ -15,3 +15,4 @@ pub mod query;
 pub mod serve;
 pub mod shell;
 pub mod token;
+pub mod worker;

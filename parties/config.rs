@@ -9,6 +9,7 @@ use crate::failure::{Failure, Outcome};
 use crate::identity::{Fingerprint, Identity};
 use crate::tables::postgres::Relation;
 use crate::tables::{DeclaredColumn, DeclaredTable, FileFormat, Source};
+use crate::worker::WorkersEntry;
 use senate_circuit::PartyId;
 use senate_planner::catalog::Federation;
 use senate_planner::policy::Policy;
@@ -134,6 +135,8 @@ pub struct PartyConfig {
     pub limits: Limits,
     /// What its daemon opens beside the port of federation.toml.
     pub ports: Ports,
+    /// Processes in which sessions live; without it they live in the daemon.
+    pub workers: Option<WorkersEntry>,
     /// What happens to the queries of others that nobody has approved.
     pub otherwise: Otherwise,
     /// What others may learn from this party's tables; nothing without it.
@@ -189,6 +192,7 @@ impl PartyConfig {
             ahead_bytes,
             limits,
             ports,
+            workers: file.workers,
             otherwise,
             policy,
             sources,
@@ -255,6 +259,7 @@ struct PartyFile {
     ports: Ports,
     policy: Option<toml::Value>,
     source: BTreeMap<String, SourceEntry>,
+    workers: Option<WorkersEntry>,
 }
 
 #[derive(Deserialize)]

@@ -10,7 +10,6 @@ mod diary;
 mod gossip;
 mod jobs;
 mod join;
-mod lanes;
 mod links;
 mod metrics;
 mod prepare;
@@ -27,32 +26,31 @@ use crate::approvals::Approvals;
 use crate::audit::Ledger;
 use crate::catalog::own_facts;
 use crate::config::{PartyConfig, Workspace};
-use crate::failure::{Cause, Failure, Outcome};
+use crate::failure::{Failure, Outcome};
 use crate::flight;
-use crate::identity::{Fingerprint, Identity};
+use crate::identity::Identity;
+use crate::lanes::Rendezvous;
+use crate::member::Member;
 use crate::messages::{
-    Answer, AnswerKind, Greeting, Hello, Promise, PublicReason, Purpose, Reply, VERSION, Verdict,
-    Version, position, short,
+    Answer, AnswerKind, Greeting, Promise, PublicReason, Purpose, Reply, VERSION, Verdict, Version,
+    short,
 };
 use crate::policies::{Bundle, Published};
-use crate::tls;
-use crate::transport::Connection;
+use crate::transport::{Connection, Parcels, pass_on, session_sought};
+use crate::worker::{Workers, WorkersEntry};
 use admission::Admission;
 use futures_util::FutureExt;
-use futures_util::future::BoxFuture;
 use gossip::Bulletin;
 use jobs::Jobs;
-use lanes::Rendezvous;
 use links::Measured;
 use metrics::Metrics;
 use senate_circuit::PartyId;
-use senate_planner::catalog::Federation;
 use shelf::Shelf;
-use std::collections::BTreeSet;
 use std::fmt::Display;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream, ToSocketAddrs};
 use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, oneshot};
@@ -68,26 +66,21 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 const LINGER: Duration = Duration::from_millis(300);
 /// How long after the last query Flight clients may still fetch its answer.
 const FETCHING_MAX: Duration = Duration::from_secs(5);
-/// Pause before the second try; each further one is twice as long.
-const RECONNECT_PAUSE: Duration = Duration::from_millis(200);
 
 /// Queries of others that wait for this party's operator at once; further ones are refused.
 const HELD_MAX: usize = 8;
 
 /// A party that serves.
 pub struct Daemon {
-    workspace: Arc<Workspace>,
-    federation: Arc<Federation>,
-    me: PartyId,
+    member: Member,
     config: PartyConfig,
-    identity: Identity,
-    pinned: Vec<Option<Fingerprint>>,
     published: Published,
     approvals: Approvals,
     ledger: Ledger,
     held: Arc<Semaphore>,
     last_policies: Mutex<Bundle>,
     rendezvous: Rendezvous,
+    workers: Workers,
     admission: Arc<Admission>,
     jobs: Jobs,
     metrics: Metrics,
@@ -98,39 +91,38 @@ pub struct Daemon {
 }
 
 impl Daemon {
-    /// Reads the party's configuration and identity.
+    /// Reads the party's configuration and identity. Session workers that the daemon starts are
+    /// given the arguments `for_workers`.
     ///
     /// # Errors
     /// Usage when a file is missing or wrong, or a party has no pinned fingerprint.
-    pub fn new(workspace: Workspace, me: PartyId) -> Outcome<Self> {
-        let config = PartyConfig::read(&workspace, me)?;
+    pub fn new(workspace: Workspace, me: PartyId, for_workers: &[String]) -> Outcome<Self> {
+        let mut config = PartyConfig::read(&workspace, me)?;
         let identity = config.identity(&workspace, me)?;
-        let parties = (0..workspace.federation.parties.len()).filter_map(PartyId::new);
-        let pinned = parties
-            .map(|party| workspace.fingerprint(party).map(Some))
-            .collect::<Outcome<Vec<_>>>()?;
-        let federation = Arc::new(workspace.federation.clone());
         let own = own_facts(&workspace, &config, me)?;
-        let bulletin = Bulletin::start(&federation, me, &identity, own)?;
-        let ledger = Ledger::open(&config.folder, &federation.party_name(me), &identity)?;
+        let member = Member::new(workspace, me, identity)?;
+        let Member { federation, identity, workspace, .. } = &member;
+        let name = member.name(me);
+        let bulletin = Bulletin::start(federation, me, identity, own)?;
+        let ledger = Ledger::open(&config.folder, &name, identity)?;
+        if let Some(WorkersEntry { local: local @ 1.. }) = config.workers {
+            config.limits.running = config.limits.running.min(local);
+        }
         Ok(Self {
             bulletin,
             measured: Measured::default(),
-            published: Published::sign(&identity, &federation, me, config.policy.as_ref())?,
+            published: Published::sign(identity, federation, me, config.policy.as_ref())?,
             approvals: Approvals::of(&config.folder),
             ledger,
             last_policies: Mutex::default(),
             held: Arc::new(Semaphore::new(HELD_MAX)),
             admission: Admission::new(config.limits.clone()),
             jobs: Jobs::new(config.limits.clone()),
-            metrics: Metrics::new(&federation.name, &federation.party_name(me)),
+            metrics: Metrics::new(&federation.name, &name),
             shelf: Shelf::new(config.ahead_bytes),
-            workspace: Arc::new(workspace),
-            federation,
-            me,
+            workers: Workers::new(config.workers, workspace, &name, for_workers),
+            member,
             config,
-            identity,
-            pinned,
             rendezvous: Rendezvous::default(),
             draining: AtomicBool::new(false),
         })
@@ -149,7 +141,7 @@ impl Daemon {
         let (address, listener) = match self.config.ports.mesh {
             Some(address) => (address.to_string(), bind(address, "party.toml").await?),
             None => {
-                let address = self.workspace.address(self.me)?;
+                let address = self.member.workspace.address(self.member.me)?;
                 (address.to_owned(), bind(address, "federation.toml").await?)
             }
         };
@@ -167,8 +159,8 @@ impl Daemon {
             let stop = over.map(|_| ());
             flight = Some(tokio::spawn(flight::serve(Arc::clone(&self), listener, stop)));
         }
-        let pinned: BTreeSet<Fingerprint> = self.pinned.iter().copied().flatten().collect();
-        let acceptor = tls::acceptor(&self.identity, pinned)?;
+        let acceptor = self.member.acceptor()?;
+        self.workers.open(here(&listener)?);
         ready(&address);
         let (slots, mut served) = (Arc::new(Semaphore::new(CONNECTIONS_MAX)), JoinSet::new());
         let mut running = self.jobs.running();
@@ -215,7 +207,7 @@ impl Daemon {
 
     /// The federation's files as this daemon has read them.
     pub(crate) fn workspace(&self) -> &Arc<Workspace> {
-        &self.workspace
+        &self.member.workspace
     }
 
     pub(crate) fn config(&self) -> &PartyConfig {
@@ -223,12 +215,12 @@ impl Daemon {
     }
 
     pub(crate) fn identity(&self) -> &Identity {
-        &self.identity
+        &self.member.identity
     }
 
     /// Name of the party that it serves.
     pub(crate) fn party(&self) -> String {
-        self.name(self.me)
+        self.name(self.member.me)
     }
 
     pub(crate) fn draining(&self) -> bool {
@@ -236,6 +228,13 @@ impl Daemon {
     }
 
     async fn serve_one(self: &Arc<Self>, acceptor: TlsAcceptor, tcp: TcpStream) {
+        if self.workers.are_used()
+            && let Some(session) = session_sought(&tcp).await
+            && let Some(worker) = self.rendezvous.worker_of(session).await
+        {
+            tokio::spawn(pass_on(tcp, worker));
+            return;
+        }
         let mut connection = match Connection::accept(acceptor, tcp).await {
             Ok(connection) => connection,
             Err(failure) => {
@@ -247,7 +246,7 @@ impl Daemon {
             Ok(greeting) => greeting,
             Err(failure) => return tracing::debug!(%failure, "no greeting"),
         };
-        let Some(peer) = position(&self.pinned, connection.peer()).and_then(PartyId::new) else {
+        let Some(peer) = self.member.position(connection.peer()) else {
             return tracing::warn!("a peer that is no party");
         };
         let purpose = greeting.purpose();
@@ -255,33 +254,41 @@ impl Daemon {
         if matches!(purpose, Some(Purpose::Probe)) {
             return self.probe(connection).await;
         }
-        if let (Some(Purpose::Catalog(card)), true) = (&purpose, peer != self.me) {
+        if let (Some(Purpose::Catalog(card)), true) = (&purpose, peer != self.member.me) {
             return self.be_met(connection, peer, card.clone()).await;
         }
-        if greeting.version != VERSION || greeting.federation != self.federation.digest {
+        if greeting.version != VERSION || greeting.federation != self.member.federation.digest {
             return self.disagree(peer, connection, &greeting).await;
         }
         let Some(purpose) = purpose else {
             return tracing::warn!(peer = %self.name(peer), "a greeting without a purpose");
         };
-        if self.draining() && !matches!(purpose, Purpose::Lane(..) | Purpose::Jobs(_)) {
+        let is_of_running = |purpose: &Purpose| {
+            matches!(purpose, Purpose::Lane(..) | Purpose::Jobs(_) | Purpose::Work(_))
+        };
+        if self.draining() && !is_of_running(&purpose) {
             return self.decline(connection, &purpose).await;
         }
         match purpose {
-            Purpose::Ask(request, presence) if peer == self.me => {
+            Purpose::Ask(request, presence) if peer == self.member.me => {
                 self.ask(connection, request, presence).await;
             }
-            Purpose::Jobs(request) if peer == self.me => self.ask_jobs(connection, request).await,
-            Purpose::Announce(announcement) if peer != self.me => {
+            Purpose::Jobs(request) if peer == self.member.me => {
+                self.ask_jobs(connection, request).await
+            }
+            Purpose::Announce(announcement) if peer != self.member.me => {
                 self.join(connection, peer, announcement).await;
             }
-            Purpose::Prepare(preparation) if peer != self.me => {
+            Purpose::Prepare(preparation) if peer != self.member.me => {
                 self.be_prepared(connection, peer, preparation).await;
             }
             Purpose::Policy => self.publish(connection).await,
             Purpose::History => self.show_history(connection).await,
             Purpose::Lane(session, lane) => {
                 self.rendezvous.arrived(session, peer, lane, connection);
+            }
+            Purpose::Work(offer) if peer == self.member.me => {
+                self.workers.arrived(offer, Parcels::over(connection));
             }
             _ => tracing::warn!(peer = %self.name(peer), "a greeting that the peer may not send"),
         }
@@ -300,7 +307,7 @@ impl Daemon {
     }
 
     fn shutting_down(&self) -> Failure {
-        let name = self.name(self.me);
+        let name = self.name(self.member.me);
         Failure::lost_party(&name, format!("the daemon of {name} is shutting down"))
             .with_remedy("ask again when it is back")
     }
@@ -308,9 +315,9 @@ impl Daemon {
     /// Another binary or another federation.toml at the other end.
     async fn disagree(&self, peer: PartyId, mut connection: Connection, greeting: &Greeting) {
         let (what, reason) = if greeting.version == VERSION {
-            let (own, other) = (short(&self.federation.digest), short(&greeting.federation));
+            let (own, other) = (short(&self.member.federation.digest), short(&greeting.federation));
             let what = format!("another federation.toml: digest {other} instead of {own}");
-            (what, PublicReason::Federation(self.federation.digest))
+            (what, PublicReason::Federation(self.member.federation.digest))
         } else {
             let version: String =
                 greeting.version.chars().filter(char::is_ascii_graphic).take(12).collect();
@@ -320,7 +327,7 @@ impl Daemon {
         tracing::warn!(party = %self.name(peer), "the peer has {what}");
         let _ = match greeting.answer() {
             AnswerKind::Reply => {
-                let name = self.name(self.me);
+                let name = self.name(self.member.me);
                 let why = format!(
                     "the daemon of {name} was started with another {}",
                     match reason {
@@ -337,46 +344,8 @@ impl Daemon {
         };
     }
 
-    /// Dials until the party answers, for a while: it may just be coming back.
-    async fn dial_patiently(&self, party: PartyId, purpose: Purpose) -> Outcome<Connection> {
-        let (start, mut pause) = (Instant::now(), RECONNECT_PAUSE);
-        let retry = Duration::from_secs(self.federation.availability.retry_s);
-        loop {
-            match self.dial(party, purpose.clone()).await {
-                Err(failure) if failure.cause == Cause::Lost && start.elapsed() + pause < retry => {
-                    tracing::debug!(party = %self.name(party), %failure, "trying again");
-                    tokio::time::sleep(pause).await;
-                    pause *= 2;
-                }
-                other => return other,
-            }
-        }
-    }
-
-    fn dial(&self, party: PartyId, purpose: Purpose) -> BoxFuture<'static, Outcome<Connection>> {
-        let (name, hello) = (self.name(party), self.hello(purpose));
-        let opening = self.workspace.addresses(party).and_then(|addresses| {
-            Ok(Connection::dial_any(&self.identity, addresses, self.workspace.fingerprint(party)?))
-        });
-        Box::pin(async move {
-            let connected = async {
-                let mut connection = opening?.await?;
-                connection.send(&hello).await?;
-                Ok(connection)
-            };
-            connected.await.map_err(|failure: Failure| Failure {
-                lost: Some(name.clone()),
-                ..failure.at(format!("party {name}"))
-            })
-        })
-    }
-
-    fn hello(&self, purpose: Purpose) -> Hello {
-        Hello { version: VERSION.to_owned(), federation: self.federation.digest, purpose }
-    }
-
     fn name(&self, party: PartyId) -> String {
-        self.federation.party_name(party)
+        self.member.name(party)
     }
 }
 
@@ -385,6 +354,20 @@ async fn bind(address: impl ToSocketAddrs + Display, file: &str) -> Outcome<TcpL
         Failure::usage(format!("{address}: {error}"))
             .with_remedy(format!("stop what uses the port, or change the address in {file}"))
     })
+}
+
+/// The address at which processes of this machine reach a listener.
+fn here(listener: &TcpListener) -> Outcome<SocketAddr> {
+    let mut address = listener
+        .local_addr()
+        .map_err(|error| Failure::unexpected(format!("the port that was opened: {error}")))?;
+    if address.ip().is_unspecified() {
+        address.set_ip(match address.ip() {
+            IpAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
+            IpAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
+        });
+    }
+    Ok(address)
 }
 
 /// Which port it is when party.toml leaves the choice to the system.

@@ -1,17 +1,19 @@
 //! What is said on a connection before a session's lanes are up.
 
+mod preparation;
 mod reason;
 
+pub(crate) use preparation::Preparation;
 pub(crate) use reason::{Approval, PublicReason, Version};
 
 use crate::audit::Head;
 use crate::catalog::Standing;
 use crate::daemon::JobLine;
 use crate::failure::{Cause, Failure};
-use crate::identity::Fingerprint;
 use crate::policies::Bundle;
 use crate::request::{Figures, Request, Stats};
 use serde::{Deserialize, Serialize};
+use std::net::SocketAddr;
 
 /// Version of these messages and of the plans: parties of different versions refuse each other.
 pub(crate) const VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -104,9 +106,21 @@ pub(crate) enum Purpose {
     History,
     /// A lane of a session that was announced. Not answered.
     Lane(SessionId, LaneKind),
+    /// A process of this very party offers to be the worker of one session; see [`crate::worker`] for
+    /// what is said then.
+    Work(Offer),
     /// A member looks at the daemon, whatever version and federation.toml either has. Answered by a
     /// [`Condition`]; then [`Check`]s.
     Probe,
+}
+
+/// A session worker that is free.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub(crate) struct Offer {
+    /// Where it takes lanes.
+    pub(crate) address: SocketAddr,
+    /// Which of those that the daemon has started it is, if it is one of them.
+    pub(crate) number: Option<u32>,
 }
 
 /// What a daemon is.
@@ -304,28 +318,6 @@ impl From<bool> for Taken {
     }
 }
 
-/// A session to be opened ahead of its query.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub(crate) struct Preparation {
-    /// The session.
-    pub(crate) session: SessionId,
-    /// Everybody in it, as a mask of positions in the federation.
-    pub(crate) participants: u64,
-    /// What is made in it.
-    pub(crate) stock: Vec<StockEntry>,
-}
-
-/// What a session makes ahead for one party set.
-#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
-pub(crate) struct StockEntry {
-    /// The set, as a mask.
-    pub(crate) set: u64,
-    /// Authenticated random bits.
-    pub(crate) masks: u64,
-    /// Triples.
-    pub(crate) triples: u64,
-}
-
 /// How a party answers a [`Preparation`].
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub(crate) enum Promise {
@@ -373,9 +365,4 @@ pub(crate) enum Rows {
 /// Enough of a digest to compare it by eye.
 pub(crate) fn short(digest: &[u8; 32]) -> String {
     digest.iter().take(6).map(|byte| format!("{byte:02x}")).collect()
-}
-
-/// The party with this certificate among the pinned ones.
-pub(crate) fn position(pinned: &[Option<Fingerprint>], peer: Fingerprint) -> Option<usize> {
-    pinned.iter().position(|fingerprint| *fingerprint == Some(peer))
 }

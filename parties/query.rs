@@ -6,6 +6,7 @@ use crate::ahead::Ahead;
 use crate::config::{PartyConfig, Workspace};
 use crate::failure::{Failure, Outcome};
 use crate::inputs::{self, Inputs};
+use crate::policies::Bundle;
 use crate::reference::sorted;
 use crate::request::{Request, Stats, peak_rss_bytes};
 use crate::session::{Play, Played, Running, Seat};
@@ -29,17 +30,17 @@ pub struct Answered {
     pub stats: Stats,
 }
 
-/// Plans off the async threads under the owners' policies: circuits can be large.
+/// Plans off the async threads, under the policies that the owners have signed.
 ///
 /// # Errors
-/// As [`Agreement::under`].
-pub async fn agree_under(
+/// As [`Agreement::signed`].
+pub async fn agree_signed(
     workspace: &Arc<Workspace>,
     request: Request,
-    policies: Policies,
+    policies: Bundle,
 ) -> Outcome<Arc<Agreement>> {
     let workspace = Arc::clone(workspace);
-    let planning = move || Agreement::under(&workspace, request, &policies).map(Arc::new);
+    let planning = move || Agreement::signed(&workspace, request, policies).map(Arc::new);
     tokio::task::spawn_blocking(planning)
         .await
         .map_err(|error| Failure::unexpected(format!("planning: {error}")))?
@@ -61,7 +62,7 @@ pub async fn consider(
         .map_err(|error| Failure::unexpected(format!("planning: {error}")))?
 }
 
-/// As [`agree_under`], for parties that all run in this process.
+/// As [`agree_signed`], for parties that all run in this process.
 ///
 /// # Errors
 /// As [`Agreement::reach`].
@@ -122,7 +123,8 @@ pub async fn embedded_with(
             Some(bound) => bound.play(Play { agreement, own, deadline, progress }),
             None => {
                 let federation = Arc::clone(&federation);
-                Running::start(Seat { me, federation, agreement, own, links, deadline, progress })?
+                let play = Play { agreement, own, deadline, progress };
+                Running::start(Seat { me, federation, links, play })?
             }
         });
     }

@@ -2,10 +2,12 @@
 //! stage when control says so, and finishes or aborts together with the others.
 
 mod early;
+mod hired;
 mod joint;
 mod verdict;
 
 pub use early::{BIND_MAX, Bound, Early, EarlySeat, EarlyState};
+pub(crate) use hired::Hired;
 
 use crate::agreement::Agreement;
 use crate::failure::{Cause, Failure, Outcome};
@@ -34,19 +36,13 @@ pub struct Seat {
     pub me: PartyId,
     /// Names, and the digest that sessions are bound to.
     pub federation: Arc<Federation>,
-    /// The plan.
-    pub agreement: Arc<Agreement>,
-    /// Encoded inputs by slot.
-    pub own: BTreeMap<usize, Bits>,
     /// Links to the other participants.
     pub links: Links,
-    /// When to give up.
-    pub deadline: Instant,
-    /// What is being done, for people.
-    pub progress: watch::Sender<String>,
+    /// The query.
+    pub play: Play,
 }
 
-/// What a query brings to a session that was opened ahead.
+/// What a query brings to its session.
 pub struct Play {
     /// The plan.
     pub agreement: Arc<Agreement>,
@@ -69,7 +65,7 @@ pub struct Played {
 /// A session on its own thread. Dropping it cancels the query.
 pub struct Running {
     result: oneshot::Receiver<Outcome<Played>>,
-    _cancel: oneshot::Sender<()>,
+    cancel: oneshot::Sender<()>,
 }
 
 impl Running {
@@ -83,7 +79,7 @@ impl Running {
         spawn(move || async move {
             let _ = done.send(begin(seat, cancelled).await);
         })?;
-        Ok(Self { result, _cancel: cancel })
+        Ok(Self { result, cancel })
     }
 
     /// Waits for the end.
@@ -91,8 +87,24 @@ impl Running {
     /// # Errors
     /// Why there is no answer.
     pub async fn wait(self) -> Outcome<Played> {
-        let Self { result, _cancel } = self;
-        result.await.unwrap_or_else(|_| Err(Failure::unexpected("the session's thread ended")))
+        self.wait_unless(std::future::pending::<()>()).await
+    }
+
+    /// Waits for the end, which comes soon once `gone` has completed: that cancels the query.
+    ///
+    /// # Errors
+    /// As [`Running::wait`].
+    pub async fn wait_unless<T>(self, gone: impl Future<Output = T>) -> Outcome<Played> {
+        let Self { mut result, cancel } = self;
+        let ended = tokio::select! {
+            biased;
+            ended = &mut result => ended,
+            _ = gone => {
+                drop(cancel);
+                result.await
+            }
+        };
+        ended.unwrap_or_else(|_| Err(Failure::unexpected("the session's thread ended")))
     }
 }
 
@@ -128,11 +140,11 @@ struct Playing {
 
 /// A session that begins with its query.
 async fn begin(seat: Seat, cancelled: oneshot::Receiver<()>) -> Outcome<Played> {
-    let Seat { me, federation, agreement, own, links, deadline, progress } = seat;
+    let Seat { me, federation, links, play: query } = seat;
     let mesh = Mesh::new(me, links.protocol)
         .map_err(|error| Failure::unexpected(format!("links of the session: {error}")))?;
-    let (play_of, control) = (Play { agreement, own, deadline, progress }, links.control);
-    play(Playing { me, federation, play: play_of, mesh, control, opened: None }, cancelled).await
+    let control = links.control;
+    play(Playing { me, federation, play: query, mesh, control, opened: None }, cancelled).await
 }
 
 /// The query's whole life. Control runs beside it until everybody knows how the query ended.

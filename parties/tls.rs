@@ -86,7 +86,6 @@ pub(crate) fn connector_that_tells(
         .with_client_auth_cert(vec![identity.certificate()], identity.key())
         .map_err(configuration)?;
     config.resumption = rustls::client::Resumption::disabled();
-    config.enable_sni = false;
     Ok((TlsConnector::from(Arc::new(config)), shown))
 }
 
@@ -105,8 +104,8 @@ impl Shown {
     }
 }
 
-/// The name that connectors pass; nothing depends on it.
-pub(crate) fn placeholder_name() -> ServerName<'static> {
+/// The name that connectors pass when none is to be said: an address, which TLS does not send.
+pub(crate) fn no_name() -> ServerName<'static> {
     ServerName::IpAddress(std::net::IpAddr::from([127, 0, 0, 1]).into())
 }
 
@@ -272,7 +271,7 @@ mod tests {
             stream.read_u8().await.ok()
         };
         let connecting = async {
-            let mut stream = connector.connect(placeholder_name(), far).await.ok()?;
+            let mut stream = connector.connect(no_name(), far).await.ok()?;
             stream.write_u8(7).await.ok()?;
             stream.shutdown().await.ok()
         };

@@ -6,18 +6,23 @@
 //! announcement, a session's control lane or its protocol lane toward one peer.
 
 mod links;
+mod parcels;
 mod pump;
 mod reach;
+mod route;
 
 pub use links::{ControlLink, Heard, Links, in_memory};
+pub(crate) use parcels::{Parcels, Speaking};
 pub(crate) use pump::{control_link, protocol_link};
 pub use reach::{Hop, Reached, Unreached, reach};
+pub(crate) use route::{name_of, pass_on, session_sought};
 
 use crate::failure::{Cause, Failure, Outcome};
 use crate::identity::{Fingerprint, Identity};
 use crate::tls;
 use futures_util::future::BoxFuture;
 use futures_util::{Stream, StreamExt};
+use rustls::pki_types::ServerName;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::time::Duration;
@@ -193,13 +198,22 @@ impl Connection {
         address: &str,
         pinned: Fingerprint,
     ) -> BoxFuture<'static, Outcome<Self>> {
+        Self::dial_named(identity, address, pinned, tls::no_name())
+    }
+
+    fn dial_named(
+        identity: &Identity,
+        address: &str,
+        pinned: Fingerprint,
+        name: ServerName<'static>,
+    ) -> BoxFuture<'static, Outcome<Self>> {
         let (connector, address) = (tls::connector(identity, pinned), address.to_owned());
         Box::pin(async move {
             let connector = connector?;
             let opening = async {
                 let tcp = TcpStream::connect(address.as_str()).await?;
                 tcp.set_nodelay(true)?;
-                connector.connect(tls::placeholder_name(), tcp).await
+                connector.connect(name, tcp).await
             };
             match timeout(HANDSHAKE_MAX, opening).await {
                 Ok(Ok(stream)) => Ok(Self { stream: TlsStream::Client(stream), peer: pinned }),
@@ -212,7 +226,7 @@ impl Connection {
     }
 
     /// Connects to the first of these addresses at which the holder of the pinned certificate
-    /// answers.
+    /// answers; `name` says which of its processes is meant.
     ///
     /// # Errors
     /// As [`Connection::dial`], of the first address.
@@ -220,9 +234,10 @@ impl Connection {
         identity: &Identity,
         addresses: Vec<String>,
         pinned: Fingerprint,
+        name: &ServerName<'static>,
     ) -> BoxFuture<'static, Outcome<Self>> {
-        let dials: Vec<_> =
-            addresses.iter().map(|address| Self::dial(identity, address, pinned)).collect();
+        let dial = |address: &String| Self::dial_named(identity, address, pinned, name.clone());
+        let dials: Vec<_> = addresses.iter().map(dial).collect();
         Box::pin(async move {
             let mut first = None;
             for dial in dials {

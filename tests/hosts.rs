@@ -37,6 +37,10 @@ impl Daemon {
         Self { process, log }
     }
 
+    pub(crate) fn pid(&self) -> u32 {
+        self.process.id()
+    }
+
     pub(crate) fn signal(&self, signal: &str) {
         send(signal, &self.process);
     }

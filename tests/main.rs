@@ -16,3 +16,4 @@ mod sources;
 mod support;
 mod tidy;
 mod traffic;
+mod workers;

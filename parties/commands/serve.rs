@@ -1,5 +1,6 @@
 //! `senate serve`: a party's daemon.
 
+use crate::cli::Verbosity;
 use crate::config::Workspace;
 use crate::daemon::Daemon;
 use crate::failure::{Cause, Failure, Outcome};
@@ -30,13 +31,13 @@ pub struct Options {
 ///
 /// # Errors
 /// Usage for a wrong workspace or identity, or a port in use.
-pub async fn run(options: Options) -> Outcome<()> {
+pub async fn run(options: Options, verbosity: Verbosity) -> Outcome<()> {
     let workspace = Workspace::open(&options.workspace)?;
     let party = workspace.party(&options.party)?;
     if roster::check(&workspace)? == Standing::Signed {
         tracing::info!("every party has signed federation.toml");
     }
-    let daemon = Arc::new(Daemon::new(workspace, party)?);
+    let daemon = Arc::new(Daemon::new(workspace, party, &verbosity.arguments())?);
     let failed = |error| Failure::unexpected(format!("signals: {error}"));
     let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;

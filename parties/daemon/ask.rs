@@ -4,10 +4,10 @@
 use super::Daemon;
 use super::jobs::{End, Found, Job, JobLine, JobState, Keep, User};
 use crate::failure::{Failure, Outcome};
+use crate::ipc;
 use crate::messages::{JobsRequest, Presence, Reply, Rows};
 use crate::request::{Request, Stats};
 use crate::transport::Connection;
-use datafusion::arrow::ipc::writer::StreamWriter;
 use datafusion::arrow::record_batch::RecordBatch;
 use futures_util::{StreamExt, stream};
 use std::sync::Arc;
@@ -139,10 +139,7 @@ async fn send_rows(
     let Some(rows) = rows else {
         return connection.send(&Reply::Done(Box::new(stats), Rows::Elsewhere)).await;
     };
-    let failed = |error| Failure::unexpected(format!("encoding the answer: {error}"));
-    let mut writer = StreamWriter::try_new(Vec::new(), &rows.schema()).map_err(failed)?;
-    writer.write(rows).map_err(failed)?;
-    let bytes = writer.into_inner().map_err(failed)?;
+    let bytes = ipc::encode(rows)?;
     connection.send(&Reply::Done(Box::new(stats), Rows::Follow)).await?;
     connection.send_bytes(&bytes).await
 }

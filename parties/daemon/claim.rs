@@ -27,7 +27,7 @@ impl Daemon {
         agreement: &Agreement,
         invited: &mut [(PartyId, Connection)],
     ) -> Outcome<Option<Bound>> {
-        let Some(claim) = self.shelf.offer(self.me, agreement.plan.participants) else {
+        let Some(claim) = self.shelf.offer(self.member.me, agreement.plan.participants) else {
             self.tell_all(invited, Start::Fresh).await?;
             return Ok(None);
         };
@@ -63,7 +63,7 @@ impl Daemon {
             Start::Try(session) => session,
             Start::Ahead => return Err(senseless()),
         };
-        let claim = self.shelf.grant(session, self.me, agreement.plan.participants);
+        let claim = self.shelf.grant(session, self.member.me, agreement.plan.participants);
         connection.send(&Taken::from(claim.is_some())).await?;
         match connection.receive_within(WORD_MAX).await? {
             Start::Fresh => return Ok(None),

@@ -8,7 +8,7 @@ use crate::config::Otherwise;
 use crate::failure::{Cause, Failure, Outcome};
 use crate::messages::{Announcement, Answer, Approval, Chain, PublicReason, Purpose, Verdict};
 use crate::policies::{Bundle, Published, opened, taken};
-use crate::query::agree_under;
+use crate::query::agree_signed;
 use crate::request::Request;
 use crate::transport::Connection;
 use futures_channel::mpsc::UnboundedSender;
@@ -68,7 +68,7 @@ impl Daemon {
         job: &Job,
         request: &Request,
     ) -> Outcome<(Bundle, Arc<Agreement>)> {
-        let (workspace, sql) = (Arc::clone(&self.workspace), request.sql.clone());
+        let (workspace, sql) = (Arc::clone(&self.member.workspace), request.sql.clone());
         let owners = tokio::task::spawn_blocking(move || owners(&workspace, &sql))
             .await
             .map_err(|error| Failure::unexpected(format!("planning: {error}")))??;
@@ -91,8 +91,7 @@ impl Daemon {
     }
 
     async fn agreed_under(&self, request: &Request, policies: &Bundle) -> Outcome<Arc<Agreement>> {
-        let policies = opened(&self.workspace, policies)?;
-        agree_under(&self.workspace, request.clone(), policies).await
+        agree_signed(&self.member.workspace, request.clone(), policies.clone()).await
     }
 
     /// What all these owners said last time, and this party says.
@@ -100,7 +99,7 @@ impl Daemon {
         let last = self.last_policies.lock().unwrap_or_else(PoisonError::into_inner);
         let of = |owner: PartyId| {
             let name = self.name(owner);
-            let own = (owner == self.me).then(|| self.published.clone());
+            let own = (owner == self.member.me).then(|| self.published.clone());
             own.or_else(|| last.get(&name).cloned()).map(|published| (name, published))
         };
         owners.iter().map(of).collect()
@@ -109,7 +108,7 @@ impl Daemon {
     /// The policies of the owners, as they are now.
     async fn policies(&self, owners: PartySet, request: &Request) -> Outcome<Bundle> {
         let patience = Duration::from_secs(request.timeout_s).min(ANSWER_MAX);
-        let asked = owners.without(self.me).iter().map(|owner| {
+        let asked = owners.without(self.member.me).iter().map(|owner| {
             async move {
                 let name = self.name(owner);
                 let asked = timeout(patience, self.policy_of(owner)).await;
@@ -125,19 +124,19 @@ impl Daemon {
         let mut last = self.last_policies.lock().unwrap_or_else(PoisonError::into_inner);
         last.extend(bundle.iter().map(|(name, published)| (name.clone(), published.clone())));
         drop(last);
-        if owners.contains(self.me) {
-            bundle.insert(self.name(self.me), self.published.clone());
+        if owners.contains(self.member.me) {
+            bundle.insert(self.name(self.member.me), self.published.clone());
         }
         Ok(bundle)
     }
 
     async fn policy_of(&self, owner: PartyId) -> Outcome<Published> {
-        let mut connection = self.dial_patiently(owner, Purpose::Policy).await?;
+        let mut connection = self.member.dial_patiently(owner, Purpose::Policy).await?;
         let answer = connection.receive_within(ANSWER_MAX).await.map_err(|failure| {
             let name = self.name(owner);
             Failure { lost: Some(name.clone()), ..failure.at(format!("party {name}")) }
         })?;
-        taken(&self.workspace, &self.config.folder, owner, answer)
+        taken(&self.member.workspace, &self.config.folder, owner, answer)
     }
 
     /// Plans another party's query under the policies that came with it, once its rows may be used.
@@ -148,7 +147,7 @@ impl Daemon {
         job: &Job,
         news: &UnboundedSender<Verdict>,
     ) -> Result<(Arc<Agreement>, Permission), Refused> {
-        let name = self.name(self.me);
+        let name = self.name(self.member.me);
         // Who brings no rows is asked for no policy.
         if query.policies.get(&name).is_some_and(|own| *own != self.published) {
             let failure =
@@ -159,7 +158,7 @@ impl Daemon {
             return Err(Refused { failure, public: PublicReason::Policies, is_logged: false });
         }
         query.request.check()?;
-        let policies = opened(&self.workspace, &query.policies)?;
+        let policies = opened(&self.member.workspace, &query.policies)?;
         if query.request.asker != self.name(from) {
             return Err(Failure::usage("the query names another asker").into());
         }
@@ -170,10 +169,12 @@ impl Daemon {
             job.enter("planning");
         } else {
             // A denial binds those too whose queries run without asking.
-            let matter = |scope| Matter::of(&query.request, scope, &self.workspace);
+            let matter = |scope| Matter::of(&query.request, scope, &self.member.workspace);
             self.decided(&[matter(Scope::Query)?, matter(Scope::Template)?])?;
         }
-        let agreement = agree_under(&self.workspace, query.request.clone(), policies).await?;
+        let agreement =
+            agree_signed(&self.member.workspace, query.request.clone(), query.policies.clone())
+                .await?;
         Ok((agreement, Permission { approval }))
     }
 
@@ -186,14 +187,14 @@ impl Daemon {
         news: &UnboundedSender<Verdict>,
     ) -> Result<(String, Option<u32>), Refused> {
         let matters = [Scope::Query, Scope::Template]
-            .map(|scope| Matter::of(request, scope, &self.workspace));
+            .map(|scope| Matter::of(request, scope, &self.member.workspace));
         let [exact, general] = matters;
         let matters = [exact?, general?];
         if let Some(approval) = self.decided(&matters)? {
             return Ok(approval);
         }
         // What the policy forbids is nothing to decide.
-        let (workspace, policies) = (Arc::clone(&self.workspace), policies.clone());
+        let (workspace, policies) = (Arc::clone(&self.member.workspace), policies.clone());
         let asked = request.clone();
         let check = move || Agreement::permitted(&workspace, &asked, &policies);
         tokio::task::spawn_blocking(check)
@@ -234,7 +235,7 @@ impl Daemon {
     fn decided(&self, matters: &[Matter]) -> Result<Option<(String, Option<u32>)>, Refused> {
         let mut approved = None;
         for matter in matters {
-            let decision = self.approvals.decided(matter, self.identity.fingerprint())?;
+            let decision = self.approvals.decided(matter, self.member.identity.fingerprint())?;
             match decision {
                 Some(decision) if decision.ruling == Ruling::Denied => {
                     let failure = Failure::refused(format!("query {} was denied", matter.id()));

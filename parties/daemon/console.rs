@@ -42,6 +42,6 @@ async fn readiness(State(daemon): State<Arc<Daemon>>) -> (StatusCode, &'static s
 }
 
 async fn figures(State(daemon): State<Arc<Daemon>>) -> impl IntoResponse {
-    let text = daemon.metrics.render(&daemon.admission, daemon.draining());
+    let text = daemon.metrics.render(&daemon.admission, &daemon.workers, daemon.draining());
     ([(header::CONTENT_TYPE, TEXT_FORMAT)], text)
 }

@@ -24,7 +24,7 @@ impl Daemon {
     /// A user of this party asked: the entry is there before anything else is.
     pub(super) fn begin_own(&self, job: &Job, agreement: &Agreement) -> Outcome<Page<'_>> {
         let subject = self.subject(job, agreement);
-        let head = self.ledger.record(&self.identity, Event::Asked, subject.clone())?;
+        let head = self.ledger.record(&self.member.identity, Event::Asked, subject.clone())?;
         Ok(Page { daemon: self, subject, head, is_over: false })
     }
 
@@ -41,7 +41,7 @@ impl Daemon {
         self.note_head(&mut subject, asker.0, asker.1);
         let budget = self.config.policy.as_ref().and_then(|policy| policy.budget);
         let usage = Usage { budget, approval };
-        let head = self.ledger.admit(&self.identity, subject.clone(), &usage)?;
+        let head = self.ledger.admit(&self.member.identity, subject.clone(), &usage)?;
         Ok(Page { daemon: self, subject, head, is_over: false })
     }
 
@@ -64,7 +64,7 @@ impl Daemon {
             outcome: failure.to_string(),
             ..Subject::default()
         };
-        self.ledger.record(&self.identity, Event::Refused, subject).map(|_| ())
+        self.ledger.record(&self.member.identity, Event::Refused, subject).map(|_| ())
     }
 
     fn subject(&self, job: &Job, agreement: &Agreement) -> Subject {
@@ -127,7 +127,7 @@ impl Page<'_> {
         self.is_over = true;
         let event = if outcome.is_ok() { Event::Finished } else { Event::Failed };
         self.subject.outcome = outcome.map_or_else(ToString::to_string, str::to_owned);
-        let (ledger, identity) = (&self.daemon.ledger, &self.daemon.identity);
+        let (ledger, identity) = (&self.daemon.ledger, &self.daemon.member.identity);
         ledger.record(identity, event, self.subject.clone()).map(|_| ())
     }
 }

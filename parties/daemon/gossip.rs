@@ -192,8 +192,8 @@ impl Daemon {
     fn card(&self) -> Card {
         Card {
             version: Version::own(),
-            federation: self.federation.digest,
-            epoch: self.federation.epoch,
+            federation: self.member.federation.digest,
+            epoch: self.member.federation.epoch,
             knowledge: knowledge(&self.bulletin.board.known()),
             links: self.measured.own(),
         }
@@ -201,11 +201,11 @@ impl Daemon {
 
     /// Longest transfer that is taken in.
     fn transfer_max(&self) -> usize {
-        bytes_max(self.federation.parties.len())
+        bytes_max(self.member.federation.parties.len())
     }
 
     fn peers(&self) -> PartySet {
-        PartySet::first(self.federation.parties.len()).without(self.me)
+        PartySet::first(self.member.federation.parties.len()).without(self.member.me)
     }
 
     fn not_met(&self, party: PartyId, failure: &Failure) {
@@ -221,7 +221,7 @@ impl Daemon {
     /// This daemon's side of a meeting that it asks for. Tells whether the party is on this machine.
     async fn meet(&self, party: PartyId) -> Outcome<bool> {
         let own = self.card();
-        let mut connection = self.dial(party, Purpose::Catalog(own.clone())).await?;
+        let mut connection = self.member.dial(party, Purpose::Catalog(own.clone())).await?;
         let card: Card = connection.receive().await?;
         let is_here = connection.is_here();
         if !self.can_talk(party, &own, &card) {
@@ -325,8 +325,8 @@ impl Daemon {
         };
         let certificate = certificates.get(&party);
         let certificate = certificate.ok_or_else(|| forged("no certificate".to_owned()))?;
-        let pinned = self.workspace.fingerprint(party)?;
-        verify(certificate, pinned, &self.federation.digest, &statement).map_err(forged)?;
+        let pinned = self.member.workspace.fingerprint(party)?;
+        verify(certificate, pinned, &self.member.federation.digest, &statement).map_err(forged)?;
         Ok(statement)
     }
 }

@@ -5,7 +5,6 @@ use super::admission::{Cost, Room};
 use super::consent::{Permission, Refused};
 use super::diary::Page;
 use super::jobs::{Asked, Job, Keep, User};
-use super::lanes::Registration;
 use super::work::Unfinished;
 use crate::agreement::Agreement;
 use crate::approvals::{Matter, Scope};
@@ -14,9 +13,10 @@ use crate::catalog::Discord;
 use crate::failure::{Cause, Failure, Outcome};
 use crate::format::{self, Format};
 use crate::inputs::{self, Inputs};
+use crate::lanes::Registration;
 use crate::messages::{Announcement, PublicReason, Report, SessionId, Step, Vacancy, Verdict};
 use crate::query::{Answered, alone};
-use crate::session::{Bound, Play, Running, Seat};
+use crate::session::{Bound, Hired, Play, Running, Seat};
 use crate::transport::Connection;
 use datafusion::arrow::record_batch::RecordBatch;
 use futures_channel::mpsc::{self, UnboundedSender};
@@ -94,7 +94,7 @@ impl Daemon {
             Ok(answered) => {
                 self.keep(job.session(), answered.rows.as_ref());
                 // How many rows there are, and groups that are not, is for recipients only.
-                Report::Done(answered.stats.figures(&self.name(self.me)))
+                Report::Done(answered.stats.figures(&self.name(self.member.me)))
             }
             Err(failure) => Report::Failed(failure.cause, failure.lost.clone()),
         };
@@ -112,7 +112,7 @@ impl Daemon {
         head: Head,
         job: &Job,
     ) -> Outcome<Answered> {
-        let cost = Cost::of(&agreement.plan, self.me);
+        let cost = Cost::of(&agreement.plan, self.member.me);
         let patience = Duration::from_secs(agreement.request.timeout_s);
         let _room = self.room(connection, cost, (patience, head), job).await?;
         let settled = job.unless_cancelled(self.be_settled(connection, agreement)).await;
@@ -199,7 +199,7 @@ impl Daemon {
                 .with_remedy("compare federation.toml and versions")
                 .into());
         }
-        if agreement.plan.asker != from || !agreement.plan.participants.contains(self.me) {
+        if agreement.plan.asker != from || !agreement.plan.participants.contains(self.member.me) {
             let why = "the query names another asker, or not this party";
             return Err(Failure::usage(why).into());
         }
@@ -210,7 +210,7 @@ impl Daemon {
                 is_logged: false,
             },
         )?;
-        self.admission.could_fit(Cost::of(&agreement.plan, self.me)).map_err(|failure| {
+        self.admission.could_fit(Cost::of(&agreement.plan, self.member.me)).map_err(|failure| {
             Refused { failure, public: PublicReason::Limits, is_logged: false }
         })?;
         let registration = self.rendezvous.register(query.session);
@@ -226,10 +226,11 @@ impl Daemon {
                     _ => failure.into(),
                 }
             })?;
-        let id = Matter::of(&query.request, Scope::Query, &self.workspace)?.id();
+        let id = Matter::of(&query.request, Scope::Query, &self.member.workspace)?.id();
         self.approvals.settle(&id);
         // Its rows are used from here on, and that is in the log and counted.
-        let inputs = inputs::compute(&self.workspace, &self.config, self.me, &agreement).await;
+        let inputs =
+            inputs::compute(&self.member.workspace, &self.config, self.member.me, &agreement).await;
         let inputs = match inputs {
             Ok(inputs) => inputs,
             Err(failure) => {
@@ -237,7 +238,7 @@ impl Daemon {
                 return Err(Refused { is_logged: true, ..failure.into() });
             }
         };
-        self.bulletin.approve(&self.identity, agreement.plan.digest);
+        self.bulletin.approve(&self.member.identity, agreement.plan.digest);
         Ok(Accepted { agreement, inputs, registration, page })
     }
 
@@ -256,11 +257,10 @@ impl Daemon {
         }
         let deadline = started + Duration::from_secs(agreement.request.timeout_s);
         let (agreement, own, opening) = (Arc::clone(agreement), inputs.bits, Instant::now());
+        let play = Play { agreement, own, deadline, progress };
         let running = match bound {
-            Some(bound) => bound.play(Play { agreement, own, deadline, progress }),
-            None => {
-                self.sit_fresh(registration, Play { agreement, own, deadline, progress }).await?
-            }
+            Some(bound) => bound.play(play),
+            None => self.sit_fresh(registration, play).await?,
         };
         let opening = opening.elapsed().as_secs_f64();
         let played = running.wait().await?;
@@ -270,13 +270,34 @@ impl Daemon {
         Ok(Answered { rows: played.answer, stats })
     }
 
-    /// A session of the query's own: its links are opened now.
+    /// A session of the query's own, in a worker if there are some: its links are opened now.
     async fn sit_fresh(&self, mut registration: Registration, play: Play) -> Outcome<Running> {
-        let Play { agreement, own, deadline, progress } = play;
-        let _ = progress.send("opening links".to_owned());
-        let links = self.open_lanes(&mut registration, agreement.plan.participants).await?;
-        let (me, federation) = (self.me, Arc::clone(&self.federation));
-        Running::start(Seat { me, federation, agreement, own, links, deadline, progress })
+        if self.workers.are_used() {
+            let _ = play.progress.send("waiting for a session worker".to_owned());
+            return Ok(self.hire(registration, || self.shelf.make_way()).await?.start(play));
+        }
+        let _ = play.progress.send("opening links".to_owned());
+        let participants = play.agreement.plan.participants;
+        let links = self.member.open_lanes(&mut registration, participants).await?;
+        Running::start(Seat {
+            me: self.member.me,
+            federation: Arc::clone(&self.member.federation),
+            links,
+            play,
+        })
+    }
+
+    /// A worker for the session that is registered here.
+    ///
+    /// # Errors
+    /// As [`crate::worker::Workers::hire`].
+    pub(super) async fn hire(
+        &self,
+        registration: Registration,
+        make_way: impl Fn(),
+    ) -> Outcome<Hired> {
+        let (address, parcels) = self.workers.hire(make_way).await?;
+        Ok(Hired { parcels, address, registration })
     }
 
     /// A recipient that did not ask finds the answer in its folder.

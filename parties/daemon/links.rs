@@ -126,7 +126,7 @@ impl Daemon {
             self.measured.put(to, Link::LOOPBACK);
             return Ok(Taken::Yes);
         }
-        let mut connection = self.dial(to, Purpose::Probe).await?;
+        let mut connection = self.member.dial(to, Purpose::Probe).await?;
         let _: Condition = connection.receive().await?;
         let mut fastest = Duration::MAX;
         for _ in 0..ECHOES {

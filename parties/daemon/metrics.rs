@@ -6,6 +6,7 @@ use super::jobs::User;
 use crate::failure::{Cause, Failure};
 use crate::messages::VERSION;
 use crate::request::{Stats, peak_rss_bytes};
+use crate::worker::Workers;
 use metrics::{
     Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram,
 };
@@ -64,7 +65,12 @@ impl Metrics {
     }
 
     /// Everything in Prometheus' text format.
-    pub(super) fn render(&self, admission: &Admission, draining: bool) -> String {
+    pub(super) fn render(
+        &self,
+        admission: &Admission,
+        workers: &Workers,
+        draining: bool,
+    ) -> String {
         let (load, limits) = (admission.load(), admission.limits());
         self.with(|| {
             gauge!("senate_build_info", "version" => VERSION).set(1.0);
@@ -76,6 +82,10 @@ impl Metrics {
             gauge!("senate_admitted_triples").set(load.used.triples as f64);
             gauge!("senate_limit_triples").set(limits.triples as f64);
             gauge!("senate_peak_memory_bytes").set(peak_rss_bytes() as f64);
+            if let Some(count) = workers.count() {
+                gauge!("senate_workers_free").set(count.free as f64);
+                gauge!("senate_workers_local").set(count.local as f64);
+            }
         });
         self.handle.run_upkeep();
         self.handle.render()
@@ -117,6 +127,8 @@ fn describe() {
     describe_gauge!("senate_admitted_triples", "Predicted AND triples of what runs");
     describe_gauge!("senate_limit_triples", "Limit of the same");
     describe_gauge!("senate_peak_memory_bytes", Unit::Bytes, "Peak resident memory so far");
+    describe_gauge!("senate_workers_free", "Session workers that wait for a session");
+    describe_gauge!("senate_workers_local", "Session workers that this daemon has started");
 }
 
 #[cfg(test)]
@@ -131,7 +143,7 @@ mod tests {
         metrics.ended(&User::Operator, Ok(&stats), 0.2);
         metrics.ended(&User::Party("b".to_owned()), Err(&Failure::lost("gone")), 2.0);
         let admission = Admission::new(Limits::default());
-        let text = metrics.render(&admission, true);
+        let text = metrics.render(&admission, &Workers::default(), true);
         for line in [
             "senate_and_gates_total{federation=\"study\",party=\"a\"} 7",
             "role=\"takes part\",outcome=\"lost\"} 1",
@@ -140,6 +152,6 @@ mod tests {
         ] {
             assert!(text.contains(line), "{line} in\n{text}");
         }
-        assert!(!other.render(&admission, false).contains("outcome"));
+        assert!(!other.render(&admission, &Workers::default(), false).contains("outcome"));
     }
 }

@@ -2,18 +2,18 @@
 //! takes part, and all keep the session until a query takes it or somebody goes away.
 
 use super::Daemon;
-use super::lanes::Registration;
 use super::shelf::{Entry, Room};
 use super::work::fresh_session;
 use crate::failure::{Failure, Outcome};
-use crate::messages::{Preparation, Promise, Purpose, SessionId, Step, StockEntry};
+use crate::lanes::Registration;
+use crate::messages::{Preparation, Promise, Purpose, SessionId, Step};
 use crate::session::{Early, EarlySeat, EarlyState};
 use crate::transport::Connection;
 use futures_util::future::try_join_all;
 use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt, StreamExt, stream};
-use senate_circuit::{PartyId, PartySet};
-use senate_mpc::pre::stock::{Provision, Provisions};
+use senate_circuit::PartyId;
+use senate_mpc::pre::stock::Provisions;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
@@ -34,11 +34,11 @@ impl Daemon {
     pub(super) async fn think(self: Arc<Self>) {
         let mut patience = RETRY_MIN;
         loop {
-            self.shelf.wish(self.me).await;
+            self.shelf.wish(self.member.me).await;
             sleep(PAUSE).await;
             self.shelf.work.calm().comes().await;
             // The wish may have changed meanwhile.
-            let wish = self.shelf.wish(self.me).await;
+            let wish = self.shelf.wish(self.member.me).await;
             match self.prepare(wish).await {
                 Ok(()) => patience = RETRY_MIN,
                 Err(failure) => {
@@ -53,13 +53,13 @@ impl Daemon {
     /// Opens one session and puts it on every participant's shelf.
     async fn prepare(self: &Arc<Self>, provisions: Provisions) -> Outcome<()> {
         let participants = provisions.parties();
-        let room = self.shelf.room(self.me, provisions.bytes());
+        let room = self.shelf.room(self.member.me, provisions.bytes());
         let room = room.ok_or_else(|| Failure::refused("no room for another session"))?;
         let session = fresh_session()?;
         let registration = self.rendezvous.register(session);
         let registration = registration.ok_or_else(|| Failure::unexpected("a session id twice"))?;
-        let preparation = preparation(session, &provisions);
-        let others = participants.without(self.me);
+        let preparation = Preparation::new(session, &provisions);
+        let others = participants.without(self.member.me);
         let proposals = others.iter().map(|party| self.propose(party, preparation.clone()).boxed());
         let mut leases = try_join_all(proposals).await?;
         for lease in &mut leases {
@@ -81,7 +81,8 @@ impl Daemon {
             self.shelf_ended(&over);
             return Err(Failure::lost("a session opened ahead ended before it was ready"));
         }
-        self.shelf.keep(session, Entry { opener: self.me, participants, early, _room: room });
+        self.shelf
+            .keep(session, Entry { opener: self.member.me, participants, early, _room: room });
         tracing::info!(%session, "session opened ahead and ready");
         tokio::spawn(Arc::clone(self).watch(session, leases, over));
         Ok(())
@@ -90,23 +91,28 @@ impl Daemon {
     /// Proposes to open a session; returns the connection on which `party` accepted. It stays open
     /// as long as the session waits.
     async fn propose(&self, party: PartyId, preparation: Preparation) -> Outcome<Connection> {
-        let mut connection = self.dial(party, Purpose::Prepare(preparation)).await?;
+        let mut connection = self.member.dial(party, Purpose::Prepare(preparation)).await?;
         match connection.receive().await? {
             Promise::Accepted => Ok(connection),
             _ => Err(Failure::refused(format!("party {}: opens none now", self.name(party)))),
         }
     }
 
-    /// The lanes, then the session on its own thread.
+    /// The lanes, then the session on its own thread; or all of it in a worker.
     async fn open_early(
         &self,
         mut registration: Registration,
         provisions: Provisions,
     ) -> Outcome<Early> {
-        let links = self.open_lanes(&mut registration, provisions.parties()).await?;
+        let calm = self.shelf.work.calm();
+        if self.workers.are_used() {
+            let preparation = Preparation::new(registration.session(), &provisions);
+            return Ok(self.hire(registration, || ()).await?.open(preparation, calm));
+        }
+        let links = self.member.open_lanes(&mut registration, provisions.parties()).await?;
         drop(registration);
-        let (federation, calm) = (Arc::clone(&self.federation), self.shelf.work.calm());
-        Early::open(EarlySeat { me: self.me, federation, provisions, links, calm })
+        let (me, federation) = (self.member.me, Arc::clone(&self.member.federation));
+        Early::open(EarlySeat { me, federation, provisions, links, calm })
     }
 
     /// Takes the session from the shelf when any other party gives it up, when it is used or dead, or
@@ -194,9 +200,9 @@ impl Daemon {
         if !self.config.accept.contains(&from) {
             return Err(Failure::refused(format!("{} is not in [accept] from", self.name(from))));
         }
-        let provisions = self.provisions(preparation)?;
+        let provisions = preparation.provisions(&self.member.federation)?;
         let participants = provisions.parties();
-        if !participants.contains(from) || !participants.contains(self.me) {
+        if !participants.contains(from) || !participants.contains(self.member.me) {
             return Err(Failure::usage("the session lacks its opener, or this party"));
         }
         let room = self.shelf.room(from, provisions.bytes());
@@ -205,20 +211,6 @@ impl Daemon {
         let registration =
             registration.ok_or_else(|| Failure::usage("a session is announced once"))?;
         Ok((provisions, room, registration))
-    }
-
-    fn provisions(&self, preparation: &Preparation) -> Outcome<Provisions> {
-        let everybody = PartySet::first(self.federation.parties.len());
-        let participants = PartySet::from_mask(preparation.participants);
-        let entry = |entry: &StockEntry| {
-            let (masks, triples) = (entry.masks.try_into().ok()?, entry.triples.try_into().ok()?);
-            Some(Provision { set: PartySet::from_mask(entry.set), masks, triples })
-        };
-        let entries: Option<Vec<_>> = preparation.stock.iter().map(entry).collect();
-        entries
-            .filter(|_| participants.is_subset(everybody))
-            .and_then(|entries| Provisions::new(participants, entries).ok())
-            .ok_or_else(|| Failure::usage("a session that does not make sense"))
     }
 
     /// A failed check has consequences.
@@ -233,14 +225,4 @@ impl Daemon {
 async fn ended(state: &mut watch::Receiver<EarlyState>) {
     let over = |state: &EarlyState| matches!(state, EarlyState::Taken | EarlyState::Ended(_));
     let _ = state.wait_for(over).await;
-}
-
-fn preparation(session: SessionId, provisions: &Provisions) -> Preparation {
-    let entry = |entry: &Provision| StockEntry {
-        set: entry.set.mask(),
-        masks: entry.masks as u64,
-        triples: entry.triples as u64,
-    };
-    let stock = provisions.entries().iter().map(entry).collect();
-    Preparation { session, participants: provisions.parties().mask(), stock }
 }

@@ -24,7 +24,7 @@ impl Daemon {
     async fn be_probed(&self, connection: &mut Connection) -> Outcome<()> {
         let condition = Condition {
             version: Version::own(),
-            federation: self.federation.digest,
+            federation: self.member.federation.digest,
             unix_ms: unix_ms(),
             is_draining: self.draining(),
         };
@@ -37,9 +37,13 @@ impl Daemon {
                     connection.send(&Echo).await?;
                 }
                 Check::Snapshot => {
-                    connection.send(&self.measured.snapshot(self.me, &self.federation)).await?;
+                    connection
+                        .send(&self.measured.snapshot(self.member.me, &self.member.federation))
+                        .await?;
                 }
-                Check::Catalog => connection.send(&self.bulletin.report(&self.federation)).await?,
+                Check::Catalog => {
+                    connection.send(&self.bulletin.report(&self.member.federation)).await?
+                }
                 Check::Download => connection.send_bytes(&vec![0; PROBE_BYTES]).await?,
             }
         }

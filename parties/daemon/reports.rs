@@ -91,7 +91,7 @@ impl<'a> Reports<'a> {
         let Some(own) = own else {
             return theirs.unwrap_or_else(|| Failure::lost(format!("{phase}: ended elsewhere")));
         };
-        let lost = own.lost.as_ref().and_then(|party| self.daemon.federation.party(party));
+        let lost = own.lost.as_ref().and_then(|party| self.daemon.member.federation.party(party));
         match (&self.trouble, lost) {
             (Some(Trouble::Gone(_)), _) => theirs.unwrap_or(own),
             // Who has reported is there.
@@ -112,7 +112,7 @@ impl<'a> Reports<'a> {
         if let Some(failure) = self.failure("waiting for the participants") {
             return Err(failure);
         }
-        let mut stats = agreement.stats(&self.daemon.federation);
+        let mut stats = agreement.stats(&self.daemon.member.federation);
         self.add_to(&mut stats);
         Ok(stats)
     }
@@ -146,7 +146,7 @@ impl<'a> Reports<'a> {
         let trouble = match report {
             Ok(Report::Done(figures)) => return self.done.push((by, figures)),
             Ok(Report::Failed(Cause::Lost, Some(party))) => {
-                match self.daemon.federation.party(&party) {
+                match self.daemon.member.federation.party(&party) {
                     Some(party) => Trouble::Lost { by, party },
                     None => Trouble::Failed(by),
                 }

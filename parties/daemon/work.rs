@@ -73,7 +73,7 @@ impl Daemon {
             return Err(self.shutting_down());
         }
         request.check()?;
-        let (session, party) = (fresh_session()?, self.name(self.me));
+        let (session, party) = (fresh_session()?, self.name(self.member.me));
         let sql = request.sql.clone();
         tracing::info!(%session, %user, %sql, "query asked");
         let job = self.jobs.open(Asked { session, user, party, sql, keep })?;
@@ -94,7 +94,7 @@ impl Daemon {
         let told = outcome.as_ref().map(|answered| &answered.stats);
         self.metrics.ended(job.user(), told, seconds);
         if let Ok(answered) = &outcome {
-            let own = answered.stats.bytes_sent.get(&self.name(self.me));
+            let own = answered.stats.bytes_sent.get(&self.name(self.member.me));
             self.metrics.sent(own.copied().unwrap_or_default());
         }
         let session = job.session();
@@ -120,19 +120,19 @@ impl Daemon {
     }
 
     async fn coordinate(&self, job: &Job, mut request: Request) -> Outcome<Answered> {
-        request.snapshot = self.measured.snapshot(self.me, &self.federation);
+        request.snapshot = self.measured.snapshot(self.member.me, &self.member.federation);
         let _working = self.shelf.work.begin();
         let mut watch = Stopwatch::default();
         watch.enter("planning");
         job.enter("asking the owners what they allow");
         let (policies, agreement) = self.agreed(job, &request).await?;
-        if agreement.plan.asker != self.me {
+        if agreement.plan.asker != self.member.me {
             return Err(Failure::usage("a query is asked by the party whose daemon is asked"));
         }
-        self.admission.could_fit(Cost::of(&agreement.plan, self.me))?;
+        self.admission.could_fit(Cost::of(&agreement.plan, self.member.me))?;
         self.bulletin.trust(agreement.plan.participants, &|party| self.name(party))?;
         let mut page = self.begin_own(job, &agreement)?;
-        self.bulletin.approve(&self.identity, agreement.plan.digest);
+        self.bulletin.approve(&self.member.identity, agreement.plan.digest);
         let invitation = Invitation { agreement: &agreement, policies, head: page.head };
         let outcome = self.perform(job, &invitation, &mut page, &mut watch).await;
         let warnings = page.suspicions().to_vec();
@@ -142,7 +142,7 @@ impl Daemon {
         answered.stats.warnings = warnings;
         answered.stats.seconds = job.started().elapsed().as_secs_f64();
         answered.stats.add_phases(watch, "joint part");
-        self.shelf.remember(self.me, &agreement);
+        self.shelf.remember(self.member.me, &agreement);
         Ok(answered)
     }
 
@@ -155,9 +155,11 @@ impl Daemon {
         watch: &mut Stopwatch,
     ) -> Outcome<Answered> {
         let (agreement, started) = (invitation.agreement, job.started());
-        let cost = Cost::of(&agreement.plan, self.me);
+        let cost = Cost::of(&agreement.plan, self.member.me);
         enter(watch, job, "reading tables");
-        let inputs = inputs::compute(&self.workspace, &self.config, self.me, agreement).await?;
+        let inputs =
+            inputs::compute(&self.member.workspace, &self.config, self.member.me, agreement)
+                .await?;
         let registration = self.rendezvous.register(job.session());
         let registration = registration.ok_or_else(|| Failure::unexpected("a session id twice"))?;
         enter(watch, job, "asking the other parties");
@@ -174,7 +176,7 @@ impl Daemon {
         })?;
         let (reports, bound) = self.go(invited, agreement).await?;
         enter(watch, job, "joint part");
-        if !agreement.plan.participants.contains(self.me) {
+        if !agreement.plan.participants.contains(self.member.me) {
             return Ok(Answered { rows: None, stats: reports.alone(agreement).await? });
         }
         let sitting = self.sit(agreement, inputs, registration, bound, started, job.progress());
@@ -183,7 +185,7 @@ impl Daemon {
 
     /// Every other participant accepts.
     async fn invite_all(&self, job: &Job, invitation: &Invitation<'_>) -> Outcome<Vec<Invited>> {
-        let others = invitation.agreement.plan.participants.without(self.me);
+        let others = invitation.agreement.plan.participants.without(self.member.me);
         let invitations = others.iter().map(|party| self.invite(party, job, invitation).boxed());
         try_join_all(invitations).await
     }
@@ -209,7 +211,7 @@ impl Daemon {
             standing: self.bulletin.standing(),
             head: invitation.head,
         };
-        let dialled = self.dial_patiently(party, Purpose::Announce(announcement));
+        let dialled = self.member.dial_patiently(party, Purpose::Announce(announcement));
         let dialled = timeout_at(deadline.into(), dialled).await;
         let mut connection = dialled.map_err(|_| late(None))??;
         let mut waits = None;
@@ -253,7 +255,7 @@ impl Daemon {
         }
         let mut own = None;
         let others: PartySet = invited.iter().map(|other| other.party).collect();
-        for party in others.union(PartySet::only(self.me)).iter() {
+        for party in others.union(PartySet::only(self.member.me)).iter() {
             match invited.iter_mut().find(|other| other.party == party) {
                 Some(other) => self.room_at(other, job).await?,
                 None => {

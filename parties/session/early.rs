@@ -55,15 +55,15 @@ pub enum EarlyState {
 
 /// A session without a query. Dropping it ends it at all parties.
 pub struct Early {
-    state: watch::Receiver<EarlyState>,
-    take: oneshot::Sender<Take>,
+    pub(super) state: watch::Receiver<EarlyState>,
+    pub(super) take: oneshot::Sender<Take>,
 }
 
 /// What a query says first.
-struct Take {
-    digest: [u8; 32],
-    bound: oneshot::Sender<()>,
-    play: oneshot::Receiver<Order>,
+pub(super) struct Take {
+    pub(super) digest: [u8; 32],
+    pub(super) bound: oneshot::Sender<()>,
+    pub(super) play: oneshot::Receiver<Order>,
 }
 
 /// A session that was opened ahead and is bound to its query. Dropping it ends it.
@@ -119,7 +119,7 @@ impl Bound {
         let (cancel, cancelled) = oneshot::channel();
         // When the session has died meanwhile, `result` ends at once.
         let _ = self.play.send(Order { play, done, cancelled });
-        Running { result, _cancel: cancel }
+        Running { result, cancel }
     }
 }
 

@@ -12,21 +12,26 @@ use tokio::time::timeout;
 const BUFFER_BYTES: usize = 1 << 18;
 
 /// What a lane carries.
-trait Payload: Send + Sized + 'static {
-    const TAG: Tag;
+pub(super) trait Payload: Send + Sized + 'static {
     /// How many may wait in one direction.
     const QUEUE: usize;
+
+    /// Which frame it is.
+    fn tag(&self) -> Tag;
 
     /// Fixed part and contents.
     fn encode(self) -> (Vec<u8>, Vec<u8>);
 
-    /// `None` for what no honest peer sends.
-    fn decode(head: [u8; FRAME_HEAD_BYTES], body: Vec<u8>) -> Option<Self>;
+    /// `None` for what no honest peer sends on this lane.
+    fn decode(tag: Tag, head: [u8; FRAME_HEAD_BYTES], body: Vec<u8>) -> Option<Self>;
 }
 
 impl Payload for Frame {
-    const TAG: Tag = Tag::Protocol;
     const QUEUE: usize = QUEUE_FRAMES;
+
+    fn tag(&self) -> Tag {
+        Tag::Protocol
+    }
 
     fn encode(self) -> (Vec<u8>, Vec<u8>) {
         let mut head = self.lane.code().to_le_bytes().to_vec();
@@ -34,22 +39,29 @@ impl Payload for Frame {
         (head, self.payload)
     }
 
-    fn decode([lane @ .., kind]: [u8; FRAME_HEAD_BYTES], payload: Vec<u8>) -> Option<Self> {
+    fn decode(tag: Tag, head: [u8; FRAME_HEAD_BYTES], payload: Vec<u8>) -> Option<Self> {
+        if tag != Tag::Protocol {
+            return None;
+        }
+        let [lane @ .., kind] = head;
         let lane = Lane::from_code(u64::from_le_bytes(lane));
         Some(Self { lane, kind: Kind::from_code(kind)?, payload })
     }
 }
 
 impl Payload for Vec<u8> {
-    const TAG: Tag = Tag::Control;
     const QUEUE: usize = QUEUE_MESSAGES;
+
+    fn tag(&self) -> Tag {
+        Tag::Control
+    }
 
     fn encode(self) -> (Vec<u8>, Vec<u8>) {
         (Vec::new(), self)
     }
 
-    fn decode(_: [u8; FRAME_HEAD_BYTES], body: Vec<u8>) -> Option<Self> {
-        Some(body)
+    fn decode(tag: Tag, _: [u8; FRAME_HEAD_BYTES], body: Vec<u8>) -> Option<Self> {
+        (tag == Tag::Control).then_some(body)
     }
 }
 
@@ -66,7 +78,7 @@ pub(crate) fn control_link(connection: Connection) -> ControlLink {
     ControlLink { outgoing, incoming: incoming.peekable(), heard }
 }
 
-fn pump<P: Payload>(
+pub(super) fn pump<P: Payload>(
     stream: impl AsyncRead + AsyncWrite + Send + 'static,
     heard: Heard,
 ) -> (mpsc::Sender<P>, mpsc::Receiver<P>) {
@@ -103,8 +115,9 @@ async fn write<P: Payload>(
             stream.flush().await?;
             return stream.shutdown().await;
         };
+        let tag = payload.tag();
         let (head, tail) = payload.encode();
-        write_frame(&mut stream, P::TAG, [&head, &tail]).await?;
+        write_frame(&mut stream, tag, [&head, &tail]).await?;
     }
 }
 
@@ -122,19 +135,15 @@ async fn read<P: Payload>(
         }
         match frame {
             Ok(Read { tag: Tag::Heartbeat, .. }) => {}
-            Ok(Read { tag, head, body }) if tag == P::TAG => {
-                let Some(payload) = P::decode(head, body) else {
-                    tracing::warn!("a peer sent a frame of an unknown kind");
+            Ok(Read { tag: Tag::Bye, .. }) => return,
+            Ok(Read { tag, head, body }) => {
+                let Some(payload) = P::decode(tag, head, body) else {
+                    tracing::warn!("a peer sent a frame of another lane, or of no kind");
                     return;
                 };
                 if incoming.send(payload).await.is_err() {
                     return;
                 }
-            }
-            Ok(Read { tag: Tag::Bye, .. }) => return,
-            Ok(_) => {
-                tracing::warn!("a peer sent a frame of another lane");
-                return;
             }
             Err(broken) => {
                 tracing::debug!(%broken, "link ended");

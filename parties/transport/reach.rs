@@ -68,7 +68,7 @@ pub async fn reach(identity: &Identity, address: &str, pinned: Fingerprint) -> O
         Err(why) => Err(broken(Hop::Port, why)),
         Ok(tcp) => {
             let _ = tcp.set_nodelay(true);
-            let shaken = timeout(HANDSHAKE_MAX, connector.connect(tls::placeholder_name(), tcp));
+            let shaken = timeout(HANDSHAKE_MAX, connector.connect(tls::no_name(), tcp));
             match shaken.await {
                 Ok(Ok(stream)) => {
                     Ok(Connection { stream: TlsStream::Client(stream), peer: pinned })

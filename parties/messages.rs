@@ -101,8 +101,8 @@ pub(crate) enum Purpose {
     Catalog(Card),
     /// Another party asks what this one allows. Answered by [`Answer`] with the signed policy.
     Policy,
-    /// Another party compares histories. Answered by [`Answer`] with [`Chain`], then the hashes of
-    /// that many entries, 32 bytes each.
+    /// Another party compares histories. Answered by [`Answer`] with [`Chain`], then, in chunks, the
+    /// hashes of that many entries, 32 bytes each.
     History,
     /// A lane of a session that was announced. Not answered.
     Lane(SessionId, LaneKind),

@@ -1,6 +1,7 @@
 //! `senate audit`: this party's log, checked, exported, or compared with what a peer shows.
 
 use crate::audit::{ExportFormat, Head, export, follows, read};
+use crate::chunks;
 use crate::config::{PartyConfig, Workspace};
 use crate::failure::{Failure, Outcome};
 use crate::identity::Identity;
@@ -142,7 +143,7 @@ async fn ask(workspace: &Workspace, identity: &Identity, peer: PartyId) -> Outco
         Answer::Given(Chain { entries }) => entries,
         Answer::Refused(reason) => return Err(reason.failure(&name)),
     };
-    let bytes = connection.receive_bytes(HASHES_BYTES_MAX).await.map_err(at)?;
+    let bytes = chunks::receive(&mut connection, HASHES_BYTES_MAX).await.map_err(at)?;
     let (hashes, rest) = bytes.as_chunks::<32>();
     if !rest.is_empty() || hashes.len() as u64 != entries {
         return Err(Failure::aborted(format!("party {name}: a malformed history")));

@@ -4,6 +4,7 @@ use super::Daemon;
 use super::jobs::Job;
 use crate::agreement::{Agreement, owners};
 use crate::approvals::{Matter, Ruling, Scope};
+use crate::chunks;
 use crate::config::Otherwise;
 use crate::failure::{Cause, Failure, Outcome};
 use crate::messages::{Announcement, Answer, Approval, Chain, PublicReason, Purpose, Verdict};
@@ -57,7 +58,7 @@ impl Daemon {
         let hashes = self.ledger.hashes();
         let entries = hashes.len() as u64;
         if connection.send(&Answer::Given(Chain { entries })).await.is_ok() {
-            let _ = connection.send_bytes(&hashes.concat()).await;
+            let _ = chunks::send(&mut connection, &hashes.concat()).await;
         }
     }
 

@@ -21,6 +21,11 @@ use std::rc::Rc;
 const BATCH_TRIPLES: usize = 1 << 19;
 /// Most triples of a batch: bounds the memory of leaky ones.
 const BATCH_TRIPLES_MAX: usize = 1 << 20;
+/// Largest set whose batches are so large. A leaky triple takes 48·n bytes at each party, so batches
+/// of larger sets have 2^17 triples, made of four leaky ones each, …
+const PARTIES_OF_LARGE: usize = 10;
+/// … and those of sets that are larger than this 2^16.
+const PARTIES_OF_MANY: usize = 32;
 /// Triples of a batch made ahead of a query: small, so that a party can pause between batches.
 const BATCH_TRIPLES_AHEAD: usize = 1 << 16;
 /// Masks per batch.
@@ -34,41 +39,68 @@ pub struct Sharing {
     /// ρ plus the logarithm of the number of batches: what each batch must give.
     rho_bits: u32,
     /// Triples per batch.
-    batch: usize,
+    batch: Size,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Size {
+    /// For all sets.
+    Same(usize),
+    /// For sets of at most [`PARTIES_OF_LARGE`]; smaller for larger sets.
+    UpTo(usize),
+}
+
+impl Size {
+    fn of(self, parties: usize) -> usize {
+        match (self, parties) {
+            (Self::Same(batch), _) | (Self::UpTo(batch), ..=PARTIES_OF_LARGE) => batch,
+            (Self::UpTo(_), ..=PARTIES_OF_MANY) => 1 << 17,
+            (Self::UpTo(_), _) => 1 << 16,
+        }
+    }
+
+    /// Batches of these sets.
+    fn batches(self, sets: impl IntoIterator<Item = (usize, usize)>) -> usize {
+        let batches = sets.into_iter().map(|(parties, triples)| triples.div_ceil(self.of(parties)));
+        batches.sum::<usize>().max(1)
+    }
 }
 
 impl Sharing {
-    /// For a session with security `rho_bits` whose party sets need `triples` each, those of sets
-    /// that this party is not in included: all parties take the same numbers.
-    pub fn new(rho_bits: u32, triples: impl IntoIterator<Item = usize>) -> Self {
-        let batches = triples.into_iter().map(|triples| triples.div_ceil(BATCH_TRIPLES));
-        let batches = batches.sum::<usize>().max(1);
+    /// For a session with security `rho_bits` whose party sets, of so many parties each, need so many
+    /// triples, those of sets that this party is not in included: all parties take the same numbers.
+    pub fn new(rho_bits: u32, sets: impl IntoIterator<Item = (usize, usize)>) -> Self {
+        let batches = Size::UpTo(BATCH_TRIPLES).batches(sets);
         let rho_bits = rho_bits + batches.next_power_of_two().trailing_zeros();
         // Larger batches are never more of them: buckets stay small where memory allows.
         let batch = match smallest_batch(3, rho_bits) {
             len if len <= BATCH_TRIPLES_MAX => len.max(BATCH_TRIPLES),
             _ => BATCH_TRIPLES,
         };
-        Self { rho_bits, batch }
+        Self { rho_bits, batch: Size::UpTo(batch) }
     }
 
     /// For what a session makes ahead of its query: half of the allowance of a session with security
     /// `rho_bits`, whatever its query will need.
-    pub fn ahead(rho_bits: u32, triples: impl IntoIterator<Item = usize>) -> Self {
-        let batches = triples.into_iter().map(|triples| triples.div_ceil(BATCH_TRIPLES_AHEAD));
-        let batches = batches.sum::<usize>().max(1);
-        let rho_bits = rho_bits + 1 + batches.next_power_of_two().trailing_zeros();
-        Self { rho_bits, batch: BATCH_TRIPLES_AHEAD }
+    pub fn ahead(rho_bits: u32, sets: impl IntoIterator<Item = (usize, usize)>) -> Self {
+        let batch = Size::Same(BATCH_TRIPLES_AHEAD);
+        let batches = batch.batches(sets);
+        Self { rho_bits: rho_bits + 1 + batches.next_power_of_two().trailing_zeros(), batch }
     }
 
     /// For what the plan of such a session needs beyond it: the other half.
-    pub fn after(rho_bits: u32, triples: impl IntoIterator<Item = usize>) -> Self {
-        Self::new(rho_bits + 1, triples)
+    pub fn after(rho_bits: u32, sets: impl IntoIterator<Item = (usize, usize)>) -> Self {
+        Self::new(rho_bits + 1, sets)
     }
 
-    /// The shapes of the batches of a set that needs `triples`, in order, with what each serves.
-    pub fn batches(self, triples: usize) -> impl Iterator<Item = (Range<usize>, BatchShape)> {
-        split(triples, self.batch).map(move |span| {
+    /// The shapes of the batches of a set of `parties` that needs `triples`, in order, with what each
+    /// serves.
+    pub fn batches(
+        self,
+        parties: usize,
+        triples: usize,
+    ) -> impl Iterator<Item = (Range<usize>, BatchShape)> {
+        split(triples, self.batch.of(parties)).map(move |span| {
             let shape = BatchShape::cheapest(span.len(), self.rho_bits);
             (span, shape)
         })
@@ -161,7 +193,7 @@ impl Supply {
             masks_made.push(Batch::new(after(span, masks_from), make));
         }
         let (mut triples_made, triples_from) = taken(stocked.triples, triples);
-        for (span, shape) in sharing.batches(triples.saturating_sub(triples_from)) {
+        for (span, shape) in sharing.batches(set.len(), triples.saturating_sub(triples_from)) {
             let (number, bench) = bench()?;
             let mesh = session.mesh().clone();
             let make = async move { mesh.or_fail(triple_batch(&bench, number, shape)).await };
@@ -326,14 +358,27 @@ mod tests {
         -bucket - (bucket - 1.0) * (shape.triples as f64).log2()
     }
 
+    /// Sets of two, eleven and forty parties in turn.
+    fn sets(counts: &[usize]) -> impl Iterator<Item = (usize, usize)> + Clone {
+        [2, 11, 40].into_iter().cycle().zip(counts.iter().copied())
+    }
+
     #[test]
     fn the_leakage_of_all_batches_of_a_session_together_is_bounded() {
         let big = 3 * BATCH_TRIPLES + 1;
-        let plans: [&[usize]; 7] =
-            [&[], &[5], &[400_000], &[1, 1, 1], &[big], &[big, 1 << 24, 7], &[100; 1000]];
+        let plans: [&[usize]; 8] = [
+            &[],
+            &[5],
+            &[400_000],
+            &[1, 1, 1],
+            &[big],
+            &[big, 1 << 24, 7],
+            &[100; 1000],
+            &[1 << 19, 1 << 19, 1 << 19, 1 << 20],
+        ];
         for (rho, plan) in plans.iter().flat_map(|plan| [(40, plan), (62, plan)]) {
-            let sharing = Sharing::new(rho, plan.iter().copied());
-            let shapes = plan.iter().flat_map(|triples| sharing.batches(*triples));
+            let sharing = Sharing::new(rho, sets(plan));
+            let shapes = sets(plan).flat_map(|(n, triples)| sharing.batches(n, triples));
             let total: f64 = shapes.map(|(_, shape)| leakage(shape).exp2()).sum();
             assert!(total <= (1.0 + 1e-9) * (-f64::from(rho)).exp2(), "{rho} {plan:?}");
         }
@@ -341,15 +386,14 @@ mod tests {
 
     #[test]
     fn what_is_made_ahead_and_what_a_plan_needs_beyond_it_share_the_bound() {
-        let sets = |counts: &'static [usize]| counts.iter().copied();
         let stocks: [&[usize]; 4] = [&[1], &[300_000, 9], &[1 << 20; 5], &[40; 64]];
         let rests: [&[usize]; 4] = [&[0], &[5, 700_000], &[1 << 22, 1], &[100; 300]];
         for (stock, rest) in stocks.iter().flat_map(|stock| rests.map(|rest| (*stock, rest))) {
             for rho in [40, 62] {
                 let (ahead, after) =
                     (Sharing::ahead(rho, sets(stock)), Sharing::after(rho, sets(rest)));
-                let made = sets(stock).flat_map(|triples| ahead.batches(triples));
-                let more = sets(rest).flat_map(|triples| after.batches(triples));
+                let made = sets(stock).flat_map(|(n, triples)| ahead.batches(n, triples));
+                let more = sets(rest).flat_map(|(n, triples)| after.batches(n, triples));
                 let total: f64 = made.chain(more).map(|(_, s)| leakage(s).exp2()).sum();
                 assert!(total <= (1.0 + 1e-9) * (-f64::from(rho)).exp2(), "{rho} {stock:?}");
             }
@@ -358,16 +402,28 @@ mod tests {
 
     #[test]
     fn batches_serve_every_lane_once_and_buckets_stay_small() {
-        let sharing = Sharing::new(40, [BATCH_TRIPLES * 7]);
+        let sharing = Sharing::new(40, [(2, BATCH_TRIPLES * 7)]);
         let mut next = 0;
-        for (span, shape) in sharing.batches(BATCH_TRIPLES * 7) {
+        for (span, shape) in sharing.batches(2, BATCH_TRIPLES * 7) {
             assert_eq!(span.start, next);
             assert!(span.len() <= BATCH_TRIPLES_MAX && shape.triples >= span.len());
             assert!(shape.bucket == 3 || span.len() < BATCH_TRIPLES_MAX);
             next = span.end;
         }
         assert_eq!(next, BATCH_TRIPLES * 7);
-        let one = Sharing::new(40, [400_000]).batches(400_000).collect::<Vec<_>>();
+        let one = Sharing::new(40, [(10, 400_000)]).batches(10, 400_000).collect::<Vec<_>>();
         assert_eq!(one, [(0..400_000, BatchShape { triples: 400_000, bucket: 3 })]);
+    }
+
+    #[test]
+    fn leaky_triples_of_large_sets_take_a_gigabyte_at_most() {
+        for parties in 2..=PartySet::MAX {
+            let sharing = Sharing::new(40, [(parties, 1 << 24)]);
+            for (_, shape) in sharing.batches(parties, 1 << 24) {
+                let most = if parties <= PARTIES_OF_LARGE { 2 << 30 } else { 1 << 30 };
+                assert!(shape.leaky() * (48 * parties + 8) <= most, "{parties}: {shape:?}");
+                assert!(shape.bucket <= 4);
+            }
+        }
     }
 }

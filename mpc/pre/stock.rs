@@ -173,8 +173,8 @@ async fn shelves(
     provisions: &Provisions,
     pause: impl AsyncFn(),
 ) -> Result<BTreeMap<u64, Stocked>, Error> {
-    let triples = provisions.entries.iter().map(|entry| entry.triples);
-    let sharing = Sharing::ahead(session.params().rho_bits(), triples);
+    let sets = provisions.entries.iter().map(|entry| (entry.set.len(), entry.triples));
+    let sharing = Sharing::ahead(session.params().rho_bits(), sets);
     let mut shelves = BTreeMap::new();
     for (index, entry) in provisions.entries.iter().enumerate() {
         if !entry.set.contains(session.me()) {
@@ -189,7 +189,7 @@ async fn shelves(
             let made = mask_batch(&bench(number)?, number, span.len()).await?;
             stocked.masks.push((span, made));
         }
-        for (span, shape) in sharing.batches(entry.triples) {
+        for (span, shape) in sharing.batches(entry.set.len(), entry.triples) {
             pause().await;
             let number = stocked.next_number();
             let made = triple_batch(&bench(number)?, number, shape).await?;

@@ -67,7 +67,7 @@ fn two_stages_of_every_party_set_get_right_shares() {
                 if !set.contains(session.me()) || set.len() < 2 {
                     continue;
                 }
-                let sharing = Sharing::new(40, [80, 80]);
+                let sharing = Sharing::new(40, [(n, 80), (n - 1, 80)]);
                 let supply = Supply::new(&session, set, index as u16, &NEEDS, sharing)?;
                 let (mut one, mut two) = (supply.stage(StageId(0))?, supply.stage(StageId(1))?);
                 let masks = one.masks(30).await?;

@@ -26,8 +26,9 @@ impl SessionHost {
     pub fn new(session: Session, plan: &[Stage]) -> Result<Self, Error> {
         session.take_for_plan()?;
         let needs = needs_by_set(plan)?;
-        let triples = needs.iter().map(|(_, needs)| needs.iter().map(|need| need.triples).sum());
-        let sharing = Sharing::new(session.params().rho_bits(), triples);
+        let triples = |needs: &[Need]| needs.iter().map(|need| need.triples).sum();
+        let sets = needs.iter().map(|(set, needs)| (set.len(), triples(needs)));
+        let sharing = Sharing::new(session.params().rho_bits(), sets);
         Self::supplied(session, &needs, sharing, BTreeMap::new())
     }
 
@@ -44,7 +45,7 @@ impl SessionHost {
         };
         let rest = needs.iter().map(|(set, needs)| {
             let triples: usize = needs.iter().map(|need| need.triples).sum();
-            triples.saturating_sub(made(*set))
+            (set.len(), triples.saturating_sub(made(*set)))
         });
         let sharing = Sharing::after(session.params().rho_bits(), rest);
         let stocked = stock.open(&session)?;

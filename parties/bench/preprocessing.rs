@@ -55,7 +55,7 @@ pub fn measure(parties: usize, triples: usize) -> Outcome<Preprocessing> {
         let session = open(&mesh, [1; 32]).await?;
         let start = Instant::now();
         let need = Need { stage: StageId(0), masks: 0, triples };
-        let sharing = Sharing::new(session.params().rho_bits(), [triples]);
+        let sharing = Sharing::new(session.params().rho_bits(), [(parties, triples)]);
         Supply::new(&session, set, 0, &[need], sharing)?.make_ahead().await?;
         Ok(start.elapsed().as_secs_f64())
     });

@@ -9,6 +9,10 @@ use senate_circuit::{PartySet, Source, Stage, StageId};
 const BATCH_TRIPLES: u64 = 1 << 19;
 /// Most triples of a batch.
 const BATCH_TRIPLES_MAX: u64 = 1 << 20;
+/// Largest set whose batches are so large.
+const PARTIES_OF_LARGE: usize = 10;
+/// The largest set whose batches have 2^17 triples; those of larger ones have 2^16.
+const PARTIES_OF_MANY: usize = 32;
 /// Masks per batch.
 const BATCH_MASKS: u64 = 1 << 19;
 /// Leaky triples per extension, more where a batch would need too many extensions.
@@ -57,7 +61,10 @@ pub fn preprocessing(stages: &[Stage]) -> Vec<Batches> {
             }
         }
     }
-    let batches = all.iter().map(|batches| batches.triples.div_ceil(BATCH_TRIPLES)).sum::<u64>();
+    let number = |batches: &Batches| {
+        batches.triples.div_ceil(batch_triples(batches.parties.len(), BATCH_TRIPLES))
+    };
+    let batches = all.iter().map(number).sum::<u64>();
     // The security of all batches adds up, so each gives more.
     let bits = STATISTICAL + batches.max(1).next_power_of_two().trailing_zeros();
     let most = match smallest_batch(3, bits) {
@@ -65,13 +72,22 @@ pub fn preprocessing(stages: &[Stage]) -> Vec<Batches> {
         _ => BATCH_TRIPLES,
     };
     for batches in &mut all {
-        let cut = spans(batches.triples, most);
+        let cut = spans(batches.triples, batch_triples(batches.parties.len(), most));
         batches.shapes = cut.map(|triples| cheapest(triples, bits)).collect();
         let masks = spans(batches.masks, BATCH_MASKS).map(mask_bytes).sum::<u64>();
         let triples: u64 = batches.shapes.iter().map(|shape| triple_bytes(*shape)).sum();
         batches.traffic.exchange(batches.parties, masks + triples);
     }
     all
+}
+
+/// Triples of a batch of so many parties, `most` where memory allows.
+fn batch_triples(parties: usize, most: u64) -> u64 {
+    match parties {
+        ..=PARTIES_OF_LARGE => most,
+        ..=PARTIES_OF_MANY => 1 << 17,
+        _ => 1 << 16,
+    }
 }
 
 /// Masks and triples of a stage: a mask per wire that an owner enters or that crosses from fewer

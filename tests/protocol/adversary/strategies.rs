@@ -71,8 +71,8 @@ fn consistent_lies_about_choice_bits_are_caught_where_the_bits_matter() {
         stages.iter().map(|stage| need_of(stage, plan).unwrap().triples).sum()
     };
     let (pair, all) = plan.split_at(1);
-    let sharing = Sharing::new(40, [triples(pair), triples(all)]);
-    let (_, shape) = sharing.batches(triples(all)).next().unwrap();
+    let sharing = Sharing::new(40, [(2, triples(pair)), (3, triples(all))]);
+    let (_, shape) = sharing.batches(3, triples(all)).next().unwrap();
     let shared = 3 * shape.leaky() + 128;
     for (cheater, victim) in [(0, 1), (1, 2), (2, 0)].map(|(c, v)| (party(c), party(v))) {
         let caught = |lane, row, error| {

@@ -2,7 +2,7 @@
 //! preprocessing, the largest stage, circuits. The parts that grow with a circuit's gates alone are
 //! its instructions and maps.
 
-use crate::traffic::Batches;
+use crate::traffic::{Batches, window_gates};
 use senate_circuit::{PartyId, Program, Stage};
 
 /// Bytes of a block.
@@ -13,8 +13,6 @@ const GENERATORS: u64 = 32 * (15 + 16) * 256;
 const BATCH_MASKS: u64 = 1 << 19;
 /// Rows of correlated OT that are no shares yet: two extensions overlap.
 const EXTENSION_ROWS: u64 = 2 * (3 << 15);
-/// Gates that may be garbled or on the way but not evaluated, at least a chunk.
-const WINDOW_GATES: u64 = 1 << 17;
 /// Bytes of an instruction with what walking the program keeps for it.
 const INSTRUCTION: u64 = 128;
 
@@ -47,7 +45,9 @@ fn running(stage: &Stage) -> u64 {
     let wire = (n + (n - 1)) * BLOCK + 1;
     let rows = (3 * n).saturating_sub(4);
     let gate = (rows * (n - 1) + 3 * n + 4) * BLOCK;
-    stats.peak_live * wire + stats.ands.min(2 * WINDOW_GATES) * gate
+    // Garbled but not evaluated, and the chunk in hand.
+    let window = 2 * window_gates(stage.parties.len());
+    stats.peak_live * wire + stats.ands.min(window) * gate
 }
 
 fn circuit(program: &Program) -> u64 {

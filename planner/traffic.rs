@@ -8,7 +8,7 @@ use senate_circuit::{PartyId, PartySet, Stage};
 use std::collections::BTreeMap;
 
 pub use batches::{Batches, preprocessing};
-pub use stages::stage;
+pub use stages::{stage, window_gates};
 
 /// Bytes of a block of 128 bits, a MAC, a label or a challenge.
 const BLOCK: u64 = 16;

@@ -9,19 +9,28 @@ use std::ops::Range;
 
 /// A chunk ends with the instruction that brings it to this many AND gates.
 const CHUNK_GATES: usize = 1 << 14;
-/// No chunk has more: a wider instruction is split over several.
-const CHUNK_GATES_MAX: usize = WINDOW_GATES;
 
 /// Most chunks that may be garbled but not yet evaluated.
 const WINDOW_CHUNKS: usize = 8;
-/// As many gates may be garbled but not yet evaluated.
-const WINDOW_GATES: usize = 1 << 17;
+
+/// As many gates may be garbled but not yet evaluated in a stage of so many parties: the tables of a
+/// gate grow with the square of their number. No chunk has more: a wider instruction is split over
+/// several.
+fn window_gates(parties: usize) -> usize {
+    match parties {
+        ..=4 => 1 << 17,
+        ..=8 => 1 << 16,
+        ..=16 => 1 << 15,
+        _ => CHUNK_GATES,
+    }
+}
 
 /// A program with what walking it takes.
 pub(super) struct Layout<'a> {
     pub(super) program: &'a Program,
     pub(super) drops: Drops,
     pub(super) chunks: Vec<Chunk>,
+    parties: usize,
 }
 
 /// Consecutive instructions, the first and the last of which may be parts of a wide AND.
@@ -77,17 +86,15 @@ impl Work {
 }
 
 impl<'a> Layout<'a> {
-    pub(super) fn new(program: &'a Program) -> Self {
-        Self {
-            program,
-            drops: program.drops(),
-            chunks: chunks(program, CHUNK_GATES, CHUNK_GATES_MAX),
-        }
+    /// For a stage of so many parties.
+    pub(super) fn new(program: &'a Program, parties: usize) -> Self {
+        let chunks = chunks(program, CHUNK_GATES, window_gates(parties));
+        Self { program, drops: program.drops(), chunks, parties }
     }
 
     /// How many chunks garbling and authentication may run ahead of evaluation.
     pub(super) fn window(&self) -> usize {
-        (WINDOW_GATES / self.largest().max(1)).clamp(1, WINDOW_CHUNKS)
+        (window_gates(self.parties) / self.largest().max(1)).clamp(1, WINDOW_CHUNKS)
     }
 
     /// Gates of the largest chunk.
@@ -188,16 +195,18 @@ mod tests {
 
     #[test]
     fn the_window_is_bounded_in_gates() {
-        assert_eq!(Layout::new(&ands(1, 3)).window(), WINDOW_CHUNKS);
-        assert_eq!(Layout::new(&ands(1 << 16, 2)).window(), 2);
-        assert_eq!(Layout::new(&ands(1 << 18, 2)).window(), 1);
+        assert_eq!(Layout::new(&ands(1, 3), 2).window(), WINDOW_CHUNKS);
+        assert_eq!(Layout::new(&ands(1 << 16, 2), 2).window(), 2);
+        assert_eq!(Layout::new(&ands(1 << 18, 2), 2).window(), 1);
+        // The same memory for more parties.
+        assert_eq!(Layout::new(&ands(1 << 14, 2), 16).window(), 2);
+        assert_eq!(Layout::new(&ands(1 << 14, 2), 64).window(), 1);
     }
 
     #[test]
     fn a_wide_instruction_is_split_over_chunks() {
         let program = ands(25, 3);
-        let layout =
-            Layout { program: &program, drops: program.drops(), chunks: chunks(&program, 8, 10) };
+        let layout = Layout { chunks: chunks(&program, 8, 10), ..Layout::new(&program, 2) };
         let (mut lanes, mut gate) = (Vec::new(), 0);
         for chunk in &layout.chunks {
             assert!(chunk.gates <= 10 && chunk.first_gate == gate);
@@ -216,6 +225,9 @@ mod tests {
         let done = lanes.iter().filter(|(_, _, last)| *last).count();
         assert_eq!((done, lanes.iter().map(|(_, len, _)| len).sum::<usize>()), (3, 75));
         let wide = ands(1 << 20, 1);
-        assert!(Layout::new(&wide).chunks.iter().all(|chunk| chunk.gates <= WINDOW_GATES));
+        for parties in [2, 8, 16, 64] {
+            let layout = Layout::new(&wide, parties);
+            assert!(layout.chunks.iter().all(|chunk| chunk.gates <= window_gates(parties)));
+        }
     }
 }

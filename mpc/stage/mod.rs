@@ -94,7 +94,7 @@ pub async fn run_stage<P: Preprocessing>(
     children: BTreeMap<usize, Child>,
 ) -> Result<FinishedStage, Error> {
     let run = Run::new(context, stage)?;
-    let layout = Layout::new(&stage.program);
+    let layout = Layout::new(&stage.program, stage.parties.len());
     let bytes_ahead = match stage.backend {
         Backend::Garbled => layout.bytes_ahead(stage.parties),
         Backend::Interactive => interactive::bytes_ahead(&layout),

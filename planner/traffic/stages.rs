@@ -8,17 +8,25 @@ use senate_circuit::{
 
 /// A chunk ends with the instruction that brings it to this many AND gates.
 const CHUNK_GATES: u64 = 1 << 14;
-/// No chunk has more.
-const CHUNK_GATES_MAX: u64 = 1 << 17;
 /// A block of layers ends with the one that brings it to this many AND gates.
 const BLOCK_GATES: u64 = 1 << 17;
+
+/// Gates that may be garbled but not yet evaluated in a stage of so many parties; no chunk has more.
+pub fn window_gates(parties: usize) -> u64 {
+    match parties {
+        ..=4 => 1 << 17,
+        ..=8 => 1 << 16,
+        ..=16 => 1 << 15,
+        _ => CHUNK_GATES,
+    }
+}
 
 /// What a stage sends, preprocessing not included; its children are among `stages`.
 pub fn stage(stage: &Stage, stages: &[Stage]) -> Traffic {
     let mut traffic = Traffic::default();
     let entered = inputs(stage, &mut traffic);
     let soldered = solder(stage, stages, &mut traffic);
-    let chunks = chunks(&stage.program);
+    let chunks = chunks(&stage.program, window_gates(stage.parties.len()));
     // Openings for the products, and their MACs.
     chunks.iter().for_each(|gates| traffic.exchange(stage.parties, packed(2 * gates)));
     if !chunks.is_empty() {
@@ -150,15 +158,16 @@ fn release(stage: &Stage, traffic: &mut Traffic) {
     }
 }
 
-/// AND gates of each chunk that has some: chunks are cut between instructions, wide ones split.
-fn chunks(program: &Program) -> Vec<u64> {
+/// AND gates of each chunk that has some, of at most `most`: chunks are cut between instructions, wide
+/// ones split.
+fn chunks(program: &Program, most: u64) -> Vec<u64> {
     let (mut chunks, mut gates) = (Vec::new(), 0);
     for (at, instruction) in (0u32..).zip(&program.instructions) {
         if matches!(instruction, Instruction::And(..)) {
             let mut lanes = program.lanes_of(PlaneId(at)) as u64;
-            while lanes > CHUNK_GATES_MAX - gates {
-                lanes -= CHUNK_GATES_MAX - gates;
-                chunks.push(CHUNK_GATES_MAX);
+            while lanes > most - gates {
+                lanes -= most - gates;
+                chunks.push(most);
                 gates = 0;
             }
             gates += lanes;

@@ -53,7 +53,7 @@ fn session(triples: usize) {
     federation::each(set, async |mesh| {
         let session = federation::open(&mesh, [1; 32]).await?;
         let need = Need { stage: StageId(0), masks: triples, triples };
-        let sharing = Sharing::new(session.params().rho_bits(), [triples]);
+        let sharing = Sharing::new(session.params().rho_bits(), [(set.len(), triples)]);
         Supply::new(&session, set, 0, &[need], sharing)?.make_ahead().await
     })
     .unwrap();

@@ -30,7 +30,7 @@ fn main() {
         federation::each(set, async |mesh| {
             let session = federation::open(&mesh, [1; 32]).await?;
             let need = Need { stage: StageId(0), masks: 0, triples: TRIPLES };
-            let sharing = Sharing::new(session.params().rho_bits(), [TRIPLES]);
+            let sharing = Sharing::new(session.params().rho_bits(), [(set.len(), TRIPLES)]);
             Supply::new(&session, set, 0, &[need], sharing)?.make_ahead().await
         })
         .unwrap();

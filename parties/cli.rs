@@ -149,8 +149,7 @@ pub fn run(cli: Cli) -> ExitCode {
     let verbosity = cli.verbosity;
     let daemon = matches!(cli.command, Command::Serve(_) | Command::Worker(_));
     // A daemon drains; a shell ends its query only.
-    let own_signals =
-        matches!(cli.command, Command::Serve(_)) || matches!(cli.command, Command::Shell(_));
+    let own_signals = daemon || matches!(cli.command, Command::Shell(_));
     start_logging(verbosity, daemon);
     let outcome = tokio::runtime::Builder::new_multi_thread()
         .enable_all()

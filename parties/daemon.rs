@@ -32,12 +32,12 @@ use crate::identity::Identity;
 use crate::lanes::Rendezvous;
 use crate::member::Member;
 use crate::messages::{
-    Answer, AnswerKind, Greeting, Promise, PublicReason, Purpose, Reply, VERSION, Verdict, Version,
-    short,
+    Answer, AnswerKind, Greeting, Hiring, Offer, Promise, PublicReason, Purpose, Reply, VERSION,
+    Verdict, Version, short,
 };
 use crate::policies::{Bundle, Published};
-use crate::transport::{Connection, Parcels, pass_on, session_sought};
-use crate::worker::{Workers, WorkersEntry};
+use crate::transport::{Connection, LaneName, Parcels, lane_sought, pass_on};
+use crate::worker::Workers;
 use admission::Admission;
 use futures_util::FutureExt;
 use gossip::Bulletin;
@@ -67,6 +67,11 @@ const LINGER: Duration = Duration::from_millis(300);
 /// How long after the last query Flight clients may still fetch its answer.
 const FETCHING_MAX: Duration = Duration::from_secs(5);
 
+/// Lanes that are passed on to session workers at once; a lane takes two file descriptors.
+const PASSAGES_MAX: usize = 384;
+/// How long a session worker's port may take to answer.
+const REACH_MAX: Duration = Duration::from_secs(3);
+
 /// Queries of others that wait for this party's operator at once; further ones are refused.
 const HELD_MAX: usize = 8;
 
@@ -80,6 +85,8 @@ pub struct Daemon {
     held: Arc<Semaphore>,
     last_policies: Mutex<Bundle>,
     rendezvous: Rendezvous,
+    /// Lanes on their way to workers.
+    passages: Arc<Semaphore>,
     workers: Workers,
     admission: Arc<Admission>,
     jobs: Jobs,
@@ -97,7 +104,7 @@ impl Daemon {
     /// # Errors
     /// Usage when a file is missing or wrong, or a party has no pinned fingerprint.
     pub fn new(workspace: Workspace, me: PartyId, for_workers: &[String]) -> Outcome<Self> {
-        let mut config = PartyConfig::read(&workspace, me)?;
+        let config = PartyConfig::read(&workspace, me)?;
         let identity = config.identity(&workspace, me)?;
         let own = own_facts(&workspace, &config, me)?;
         let member = Member::new(workspace, me, identity)?;
@@ -105,9 +112,7 @@ impl Daemon {
         let name = member.name(me);
         let bulletin = Bulletin::start(federation, me, identity, own)?;
         let ledger = Ledger::open(&config.folder, &name, identity)?;
-        if let Some(WorkersEntry { local: local @ 1.. }) = config.workers {
-            config.limits.running = config.limits.running.min(local);
-        }
+        let workers = Workers::new(config.workers, workspace, &name, for_workers);
         Ok(Self {
             bulletin,
             measured: Measured::default(),
@@ -116,14 +121,15 @@ impl Daemon {
             ledger,
             last_policies: Mutex::default(),
             held: Arc::new(Semaphore::new(HELD_MAX)),
-            admission: Admission::new(config.limits.clone()),
+            admission: Admission::new(config.limits.clone(), workers.clone()),
             jobs: Jobs::new(config.limits.clone()),
             metrics: Metrics::new(&federation.name, &name),
             shelf: Shelf::new(config.ahead_bytes),
-            workers: Workers::new(config.workers, workspace, &name, for_workers),
+            workers,
             member,
             config,
-            rendezvous: Rendezvous::default(),
+            rendezvous: Rendezvous::of(me),
+            passages: Arc::new(Semaphore::new(PASSAGES_MAX)),
             draining: AtomicBool::new(false),
         })
     }
@@ -229,11 +235,9 @@ impl Daemon {
 
     async fn serve_one(self: &Arc<Self>, acceptor: TlsAcceptor, tcp: TcpStream) {
         if self.workers.are_used()
-            && let Some(session) = session_sought(&tcp).await
-            && let Some(worker) = self.rendezvous.worker_of(session).await
+            && let Some(name) = lane_sought(&tcp).await
         {
-            tokio::spawn(pass_on(tcp, worker));
-            return;
+            return self.pass_on(tcp, name).await;
         }
         let mut connection = match Connection::accept(acceptor, tcp).await {
             Ok(connection) => connection,
@@ -288,9 +292,45 @@ impl Daemon {
                 self.rendezvous.arrived(session, peer, lane, connection);
             }
             Purpose::Work(offer) if peer == self.member.me => {
-                self.workers.arrived(offer, Parcels::over(connection));
+                self.be_offered(connection, offer).await;
             }
             _ => tracing::warn!(peer = %self.name(peer), "a greeting that the peer may not send"),
+        }
+    }
+
+    /// A lane of a session that lives in a worker.
+    async fn pass_on(&self, tcp: TcpStream, name: LaneName) {
+        let Some(passage) = self.rendezvous.passage(name).await else {
+            return tracing::warn!("a lane that nobody waits for");
+        };
+        let Ok(slot) = Arc::clone(&self.passages).try_acquire_owned() else {
+            return tracing::warn!("more lanes than there may be are passed on to session workers");
+        };
+        tokio::spawn(async move {
+            pass_on(tcp, passage.worker, passage.ends()).await;
+            drop(slot);
+        });
+    }
+
+    /// A process offers to be a worker of this party.
+    async fn be_offered(&self, mut connection: Connection, offer: Offer) {
+        let refusal = if !self.workers.are_used() {
+            Some("its party.toml has no [workers]".to_owned())
+        } else {
+            match timeout(REACH_MAX, TcpStream::connect(offer.address)).await {
+                Ok(Ok(_)) => None,
+                _ => Some(format!("{} cannot be reached: see --listen", offer.address)),
+            }
+        };
+        let hiring = match refusal {
+            Some(why) => {
+                tracing::warn!(%why, "a session worker is refused");
+                Hiring::Refused(why)
+            }
+            None => Hiring::Accepted,
+        };
+        if connection.send(&hiring).await.is_ok() && hiring == Hiring::Accepted {
+            self.workers.arrived(offer, Parcels::over(connection));
         }
     }
 
@@ -340,6 +380,7 @@ impl Daemon {
             }
             AnswerKind::Verdict => connection.send(&Verdict::Refused(reason)).await,
             AnswerKind::Answer => connection.send(&Answer::<()>::Refused(reason)).await,
+            AnswerKind::Hiring => connection.send(&Hiring::Refused(of_worker(&reason))).await,
             AnswerKind::Nothing => Ok(()),
         };
     }
@@ -354,6 +395,15 @@ async fn bind(address: impl ToSocketAddrs + Display, file: &str) -> Outcome<TcpL
         Failure::usage(format!("{address}: {error}"))
             .with_remedy(format!("stop what uses the port, or change the address in {file}"))
     })
+}
+
+/// What differs between a daemon and its worker.
+fn of_worker(reason: &PublicReason) -> String {
+    let what = match reason {
+        PublicReason::Version(_) => "another version of senate",
+        _ => "another federation.toml",
+    };
+    format!("the daemon was started with {what}: restart it, or give the worker the same")
 }
 
 /// The address at which processes of this machine reach a listener.

@@ -8,7 +8,7 @@ use datafusion::arrow::record_batch::RecordBatch;
 use std::io::Cursor;
 
 /// Longest stream that is read.
-pub(crate) const BYTES_MAX: usize = 1 << 30;
+pub(crate) const BYTES_MAX: usize = 4 << 30;
 
 /// The rows as a stream.
 ///

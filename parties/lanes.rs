@@ -3,7 +3,7 @@
 use crate::failure::{Failure, Outcome};
 use crate::member::Member;
 use crate::messages::{LaneKind, Purpose, SessionId};
-use crate::transport::{Connection, Links, control_link, protocol_link};
+use crate::transport::{Connection, LaneName, Links, control_link, protocol_link};
 use futures_util::future::try_join_all;
 use futures_util::{FutureExt, TryFutureExt};
 use senate_circuit::{PartyId, PartySet};
@@ -13,41 +13,48 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::{mpsc, watch};
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 /// How long the others may take to open their lanes.
 const LANES_MAX: Duration = Duration::from_secs(20);
-/// Connections that one session may be sought by: two from each party.
-const LANES_OF_SESSION_MAX: usize = 2 * PartySet::MAX;
+/// How long a session that is over may take to say so to the others.
+const FAREWELL_MAX: Duration = Duration::from_secs(8);
 
 type Arrival = (PartyId, LaneKind, Connection);
-type Waiting = Arc<Mutex<BTreeMap<SessionId, Expected>>>;
 
 /// A session whose lanes come here.
 struct Expected {
     lanes: mpsc::Sender<Arrival>,
     /// Where it lives, once that is known, if it does not live in this process.
     worker: watch::Sender<Option<SocketAddr>>,
-    /// Connections that were passed on to it.
-    passed: usize,
 }
 
-/// Sessions that wait for lanes.
-#[derive(Clone, Default)]
+#[derive(Default)]
+struct Waiting {
+    sessions: BTreeMap<SessionId, Expected>,
+    /// Names of lanes that have not come.
+    names: BTreeMap<LaneName, SessionId>,
+}
+
+/// Sessions of one party that wait for lanes.
+#[derive(Clone)]
 pub(crate) struct Rendezvous {
-    waiting: Waiting,
+    me: PartyId,
+    waiting: Arc<Mutex<Waiting>>,
 }
 
 /// A session's place at the rendezvous, given up on drop.
 pub(crate) struct Registration {
     session: SessionId,
     arrivals: mpsc::Receiver<Arrival>,
-    waiting: Waiting,
+    rendezvous: Rendezvous,
 }
 
 impl Drop for Registration {
     fn drop(&mut self) {
-        locked(&self.waiting).remove(&self.session);
+        let mut waiting = self.rendezvous.locked();
+        waiting.sessions.remove(&self.session);
+        waiting.names.retain(|_, session| *session != self.session);
     }
 }
 
@@ -59,22 +66,49 @@ impl Registration {
 
     /// Its lanes are passed on to this worker from now on.
     pub(crate) fn lives_at(&self, worker: SocketAddr) {
-        if let Some(expected) = locked(&self.waiting).get(&self.session) {
+        if let Some(expected) = self.rendezvous.locked().sessions.get(&self.session) {
             expected.worker.send_replace(Some(worker));
         }
     }
 }
 
+/// A lane on its way to a worker.
+pub(crate) struct Passage {
+    /// Where the session lives.
+    pub(crate) worker: SocketAddr,
+    session: watch::Receiver<Option<SocketAddr>>,
+}
+
+impl Passage {
+    /// Waits until the session is over and what it still had to say has passed.
+    pub(crate) async fn ends(mut self) {
+        while self.session.changed().await.is_ok() {}
+        sleep(FAREWELL_MAX).await;
+    }
+}
+
 impl Rendezvous {
+    /// Of the party `me`.
+    pub(crate) fn of(me: PartyId) -> Self {
+        Self { me, waiting: Arc::default() }
+    }
+
+    fn locked(&self) -> MutexGuard<'_, Waiting> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// From now on lanes of this session are kept; `None` when it is known already.
     pub(crate) fn register(&self, session: SessionId) -> Option<Registration> {
-        let mut waiting = locked(&self.waiting);
-        if waiting.contains_key(&session) {
+        let mut waiting = self.locked();
+        if waiting.sessions.contains_key(&session) {
             return None;
         }
-        let (lanes, arrivals) = mpsc::channel(LANES_OF_SESSION_MAX);
-        waiting.insert(session, Expected { lanes, worker: watch::channel(None).0, passed: 0 });
-        Some(Registration { session, arrivals, waiting: Arc::clone(&self.waiting) })
+        let (lanes, arrivals) = mpsc::channel(2 * PartySet::MAX);
+        waiting.sessions.insert(session, Expected { lanes, worker: watch::channel(None).0 });
+        let below = PartySet::first(self.me.index());
+        let names = both(below).map(|(from, lane)| (LaneName::of(session, from, lane), session));
+        waiting.names.extend(names);
+        Some(Registration { session, arrivals, rendezvous: self.clone() })
     }
 
     /// A lane has been opened by `peer`; one that nobody waits for is dropped.
@@ -85,8 +119,8 @@ impl Rendezvous {
         lane: LaneKind,
         connection: Connection,
     ) {
-        let waiting = locked(&self.waiting);
-        let kept = match waiting.get(&session) {
+        let waiting = self.locked();
+        let kept = match waiting.sessions.get(&session) {
             Some(expected) => expected.lanes.try_send((peer, lane, connection)).is_ok(),
             None => false,
         };
@@ -95,25 +129,18 @@ impl Rendezvous {
         }
     }
 
-    /// The worker in which this session lives, for one more connection; waits for it as long as lanes
-    /// are waited for. `None` when there is none, or it has been sought too often.
-    pub(crate) async fn worker_of(&self, session: SessionId) -> Option<SocketAddr> {
-        let mut worker = {
-            let mut waiting = locked(&self.waiting);
-            let expected = waiting.get_mut(&session)?;
-            expected.passed += 1;
-            if expected.passed > LANES_OF_SESSION_MAX {
-                return None;
-            }
-            expected.worker.subscribe()
+    /// The way to the worker that waits for the lane of this name, as soon as it is known; a name
+    /// serves once. `None` when nobody waits for it, or has not for long.
+    pub(crate) async fn passage(&self, name: LaneName) -> Option<Passage> {
+        let mut session = {
+            let mut waiting = self.locked();
+            let session = waiting.names.remove(&name)?;
+            waiting.sessions.get(&session)?.worker.subscribe()
         };
-        let known = timeout(LANES_MAX, worker.wait_for(Option::is_some)).await;
-        known.ok()?.ok().and_then(|worker| *worker)
+        let known = timeout(LANES_MAX, session.wait_for(Option::is_some)).await;
+        let worker = known.ok()?.ok().and_then(|worker| *worker)?;
+        Some(Passage { worker, session })
     }
-}
-
-fn locked(waiting: &Waiting) -> MutexGuard<'_, BTreeMap<SessionId, Expected>> {
-    waiting.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Member {
@@ -180,4 +207,51 @@ impl Member {
 fn both(peers: PartySet) -> impl Iterator<Item = (PartyId, LaneKind)> {
     let lanes = [LaneKind::Protocol, LaneKind::Control];
     peers.iter().flat_map(move |peer| lanes.map(|lane| (peer, lane)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_lane_is_passed_on_once_and_no_longer_than_its_session_lasts() {
+        let party = |index| PartyId::new(index).unwrap();
+        let rendezvous = Rendezvous::of(party(2));
+        let session = SessionId([3; 16]);
+        let registration = rendezvous.register(session).unwrap();
+        assert!(rendezvous.register(session).is_none(), "a session is registered once");
+        let worker = SocketAddr::from(([127, 0, 0, 1], 9));
+        let name = |from, lane| LaneName::of(session, party(from), lane);
+        let (late, ()) = tokio::join!(rendezvous.passage(name(0, LaneKind::Protocol)), async {
+            sleep(LANES_MAX / 2).await;
+            registration.lives_at(worker);
+        });
+        let late = late.unwrap();
+        assert_eq!(late.worker, worker);
+        assert!(
+            rendezvous.passage(name(0, LaneKind::Protocol)).await.is_none(),
+            "a name serves once"
+        );
+        assert!(rendezvous.passage(name(1, LaneKind::Protocol)).await.is_some());
+        assert!(
+            rendezvous.passage(name(3, LaneKind::Control)).await.is_none(),
+            "dials nobody here"
+        );
+        let ending = late.ends();
+        tokio::pin!(ending);
+        assert!(timeout(Duration::from_secs(600), &mut ending).await.is_err());
+        drop(registration);
+        assert!(timeout(2 * FAREWELL_MAX, ending).await.is_ok());
+        assert!(rendezvous.passage(name(1, LaneKind::Control)).await.is_none());
+        assert!(rendezvous.locked().names.is_empty());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_lane_of_a_session_without_a_worker_is_given_up() {
+        let rendezvous = Rendezvous::of(PartyId::new(1).unwrap());
+        let session = SessionId([4; 16]);
+        let _registration = rendezvous.register(session).unwrap();
+        let name = LaneName::of(session, PartyId::new(0).unwrap(), LaneKind::Control);
+        assert!(rendezvous.passage(name).await.is_none());
+    }
 }

@@ -6,7 +6,7 @@ use crate::failure::{Cause, Failure, Outcome};
 use crate::identity::{Fingerprint, Identity};
 use crate::messages::{Hello, Purpose, VERSION};
 use crate::tls;
-use crate::transport::{Connection, name_of};
+use crate::transport::{Connection, LaneName};
 use futures_util::future::BoxFuture;
 use senate_circuit::PartyId;
 use senate_planner::catalog::Federation;
@@ -76,7 +76,7 @@ impl Member {
         purpose: Purpose,
     ) -> BoxFuture<'static, Outcome<Connection>> {
         let sought = match &purpose {
-            Purpose::Lane(session, _) => name_of(*session),
+            Purpose::Lane(session, lane) => LaneName::of(*session, self.me, *lane).server_name(),
             _ => tls::no_name(),
         };
         let (name, hello) = (self.name(party), self.hello(purpose));

@@ -56,6 +56,8 @@ pub(crate) enum AnswerKind {
     Verdict,
     /// By an [`Answer`].
     Answer,
+    /// By [`Hiring`].
+    Hiring,
     /// Not at all.
     Nothing,
 }
@@ -76,6 +78,7 @@ impl Greeting {
             Some("Ask" | "Jobs") => AnswerKind::Reply,
             Some("Announce") => AnswerKind::Verdict,
             Some("Policy" | "History") => AnswerKind::Answer,
+            Some("Work") => AnswerKind::Hiring,
             _ => AnswerKind::Nothing,
         }
     }
@@ -106,8 +109,8 @@ pub(crate) enum Purpose {
     History,
     /// A lane of a session that was announced. Not answered.
     Lane(SessionId, LaneKind),
-    /// A process of this very party offers to be the worker of one session; see [`crate::worker`] for
-    /// what is said then.
+    /// A process of this very party offers to be the worker of one session. Answered by [`Hiring`]; see
+    /// [`crate::worker`] for what is said then.
     Work(Offer),
     /// A member looks at the daemon, whatever version and federation.toml either has. Answered by a
     /// [`Condition`]; then [`Check`]s.
@@ -121,6 +124,15 @@ pub(crate) struct Offer {
     pub(crate) address: SocketAddr,
     /// Which of those that the daemon has started it is, if it is one of them.
     pub(crate) number: Option<u32>,
+}
+
+/// Whether the daemon takes a worker.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub(crate) enum Hiring {
+    /// It will be given a session.
+    Accepted,
+    /// Why not.
+    Refused(String),
 }
 
 /// What a daemon is.

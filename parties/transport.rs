@@ -15,7 +15,7 @@ pub use links::{ControlLink, Heard, Links, in_memory};
 pub(crate) use parcels::{Parcels, Speaking};
 pub(crate) use pump::{control_link, protocol_link};
 pub use reach::{Hop, Reached, Unreached, reach};
-pub(crate) use route::{name_of, pass_on, session_sought};
+pub(crate) use route::{LaneName, lane_sought, pass_on};
 
 use crate::failure::{Cause, Failure, Outcome};
 use crate::identity::{Fingerprint, Identity};

@@ -4,16 +4,17 @@
 //! other process ever sees, and the processor time that goes into them.
 //!
 //! A worker dials its gateway with the party's own identity and offers itself, [`process`]; the
-//! gateway takes free workers out of a [`pool`], which starts more on its own machine as far as
-//! party.toml allows. What the two say is in [`duty`]; the end of their connection is the end of the
-//! session at this party. Other parties see one address: their lanes name the session, and the
-//! gateway passes them on unopened (transport/route.rs).
+//! gateway takes free workers out of a [`pool`], which starts more on its own machine ([`local`]).
+//! What the two say is in [`duty`]; the end of their connection is the end of the session at this
+//! party. Other parties see one address: their lanes have names by which the gateway passes them on
+//! unopened (transport/route.rs).
 
 mod duty;
+mod local;
 mod pool;
 mod process;
 
 pub(crate) use duty::{Duty, Order, Word};
-pub(crate) use pool::Workers;
 pub use pool::WorkersEntry;
-pub(crate) use process::Worker;
+pub(crate) use pool::{Seat, Worker, Workers};
+pub(crate) use process::Process;

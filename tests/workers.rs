@@ -53,7 +53,7 @@ fn parties_with_and_without_workers_answer_together() {
     hosts.configure(0, "[workers]\nlocal = 2\n[ahead]\nmemory_mb = 0\n");
     hosts.configure(1, "[workers]\nlocal = 0\n[ahead]\nmemory_mb = 0\n");
     let daemons = hosts.serve_all();
-    let mut remote = elsewhere(&hosts, 1);
+    let remote = elsewhere(&hosts, 1);
     for (count, asker) in [2, 0, 1].into_iter().enumerate() {
         assert_eq!(answer(&hosts.query(asker, GROUPS, &[])), EXPECTED);
         assert_eq!(begun(&daemons[0]), count + 1, "each in a process of its own");
@@ -61,36 +61,79 @@ fn parties_with_and_without_workers_answer_together() {
     }
     assert_eq!((begun(&daemons[1]), begun(&daemons[2])), (0, 0));
     until("only a spare worker is left", || workers(&daemons[0]).len() == 1);
-    remote.signal("-TERM");
-    assert!(remote.ends().success());
-    let stderr = refusal(&hosts.query(2, GROUPS, &["--timeout", "4"]), 4);
-    assert!(stderr.contains("timed out") || stderr.contains("org_b"), "{stderr}");
-    let _back = elsewhere(&hosts, 1);
-    assert_eq!(answer(&hosts.query(2, GROUPS, &[])), EXPECTED);
 }
 
 #[test]
-fn a_session_opened_ahead_lives_in_a_worker_and_makes_way_for_a_query_of_others() {
+fn queries_wait_for_workers_that_are_elsewhere_and_these_end_their_session_first() {
+    let hosts = Hosts::new(2, 8, &few);
+    hosts.configure_all("[workers]\nlocal = 0\n");
+    let _daemons = hosts.serve_all();
+    let stderr = refusal(&hosts.query(0, GROUPS, &["--timeout", "3"]), 4);
+    assert!(stderr.contains("waiting for room at org_"), "{stderr}");
+    let mut remote: Vec<_> = (0..2).map(|party| elsewhere(&hosts, party)).collect();
+    let queries: Vec<_> = [0, 1, 0].map(|party| hosts.start(party, GROUPS, &[])).into();
+    remote[0].says(BEGUN);
+    // A worker that is stopped serves what it has begun; another one serves the rest.
+    remote[0].signal("-INT");
+    let _other = elsewhere(&hosts, 0);
+    assert!(remote[0].ends().success());
+    for query in queries {
+        assert!(answer(&query.wait_with_output().unwrap()).starts_with("diag,n\n"));
+    }
+}
+
+#[test]
+fn a_worker_with_other_files_is_told_why_it_gets_nothing() {
+    let hosts = Hosts::new(2, 8, &few);
+    hosts.configure(0, "[workers]\nlocal = 0\n");
+    let daemon = hosts.serve(0);
+    hosts.publish(0, &hosts.federation.replace("max = 500", "max = 400"));
+    let worker = elsewhere(&hosts, 0);
+    worker.says("was started with another federation.toml");
+    daemon.says("the peer has another federation.toml");
+    hosts.publish(0, &hosts.federation);
+    let none = hosts.serve(1);
+    elsewhere(&hosts, 1).says("its party.toml has no [workers]");
+    drop(none);
+}
+
+#[test]
+fn sessions_opened_ahead_have_workers_beside_those_of_queries() {
     let hosts = Hosts::new(3, 8, &few);
     hosts.configure_all("[workers]\nlocal = 1\n");
     let daemons = hosts.serve_all();
-    let ready = || {
-        daemons.iter().for_each(|daemon| daemon.says(READY));
-        daemons.iter().for_each(|daemon| daemon.log.lock().unwrap().clear());
-    };
     assert_eq!(answer(&hosts.query(0, GROUPS, &[])), EXPECTED);
-    ready();
+    daemons.iter().for_each(|daemon| daemon.says(READY));
     let stats = hosts.home(1).join("stats.json");
     let rows = answer(&hosts.query(1, GROUPS, &["--stats", stats.to_str().unwrap()]));
     let stats: Value = serde_json::from_str(&fs::read_to_string(stats).unwrap()).unwrap();
     assert_eq!((rows.as_str(), &stats["opened_ahead"]), (EXPECTED, &Value::Bool(true)));
-    ready();
+    // Whatever is being opened meanwhile, and for whom, is in nobody's way.
     let two = "SELECT COUNT(*) AS n FROM (SELECT patient FROM org_a.visits INTERSECT \
                SELECT patient FROM org_b.visits) both_held";
-    assert_eq!(answer(&hosts.query(0, two, &[])), "n\n6\n");
-    assert!(daemons.iter().take(2).any(|daemon| {
-        daemon.log.lock().unwrap().contains("a session opened ahead makes way for a query")
-    }));
+    for pause_ms in [0, 800, 1500, 300] {
+        std::thread::sleep(Duration::from_millis(pause_ms));
+        assert_eq!(answer(&hosts.query(0, two, &[])), "n\n6\n");
+        assert_eq!(answer(&hosts.query(2, GROUPS, &[])), EXPECTED);
+    }
+}
+
+#[test]
+fn a_worker_that_is_stuck_holds_up_its_query_only_and_is_killed() {
+    let hosts = Hosts::new(2, 400, &many);
+    hosts.configure_all("[workers]\nlocal = 1\n[ahead]\nmemory_mb = 0\n");
+    let daemons = hosts.serve_all();
+    let stuck = workers(&daemons[1])[0].to_string();
+    let query = hosts.start(0, GROUPS, &["--timeout", "8"]);
+    daemons[1].says(BEGUN);
+    let signal = |signal: &str| {
+        std::process::Command::new("kill").args([signal, &stuck]).status().unwrap().success()
+    };
+    assert!(signal("-STOP"));
+    assert_eq!(query.wait_with_output().unwrap().status.code(), Some(4));
+    let small = "SELECT COUNT(*) FROM visits";
+    assert_eq!(answer(&hosts.query(1, small, &[])).lines().nth(1), Some("800"));
+    until("it is gone", || !fs::exists(format!("/proc/{stuck}/exe")).unwrap_or(false));
 }
 
 #[test]

@@ -4,7 +4,7 @@ use crate::config::{PartyConfig, Workspace};
 use crate::failure::{Cause, Failure, Outcome};
 use crate::member::Member;
 use crate::messages::Offer;
-use crate::worker::Worker;
+use crate::worker::Process;
 use clap::Args;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -62,7 +62,7 @@ pub async fn run(options: Options) -> Outcome<()> {
             .with_remedy("name an address of this machine and a free port")
     })?;
     let offer = Offer { address, number: options.number };
-    let worker = Worker::new(Member::new(workspace, me, identity)?, gateway, listener, offer)?;
+    let worker = Process::new(Member::new(workspace, me, identity)?, gateway, listener, offer)?;
     let failed = |error| Failure::unexpected(format!("signals: {error}"));
     let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;

@@ -1,5 +1,6 @@
 //! Which queries run at once: together they stay within the party's limits, by what their plans
-//! predict; the others wait in a queue, first come, first served.
+//! predict, and there is a session worker for each if sessions live in workers; the others wait in a
+//! queue, first come, first served.
 //!
 //! A query needs room at several parties. First every party is asked for room that it has at this
 //! very moment. Only if some has none, the query gives back what it got and takes room at one party
@@ -8,6 +9,7 @@
 
 use crate::config::Limits;
 use crate::failure::{Failure, Outcome};
+use crate::worker::{Seat, Workers};
 use senate_circuit::PartyId;
 use senate_planner::plan::Plan;
 use std::collections::VecDeque;
@@ -52,6 +54,7 @@ impl Cost {
 /// The rooms of one daemon.
 pub(crate) struct Admission {
     limits: Limits,
+    workers: Workers,
     state: Mutex<State>,
     changed: watch::Sender<()>,
 }
@@ -78,6 +81,8 @@ pub(crate) struct Load {
 pub(crate) struct Room {
     admission: Arc<Admission>,
     cost: Cost,
+    /// In a session worker.
+    _seat: Seat,
 }
 
 impl Drop for Room {
@@ -105,9 +110,9 @@ impl Drop for Waiting<'_> {
 }
 
 impl Admission {
-    pub(crate) fn new(limits: Limits) -> Arc<Self> {
+    pub(crate) fn new(limits: Limits, workers: Workers) -> Arc<Self> {
         let (state, changed) = (Mutex::default(), watch::Sender::new(()));
-        Arc::new(Self { limits, state, changed })
+        Arc::new(Self { limits, workers, state, changed })
     }
 
     pub(crate) fn load(&self) -> Load {
@@ -159,7 +164,7 @@ impl Admission {
         mut position: impl FnMut(usize),
     ) -> Outcome<Room> {
         self.could_fit(cost)?;
-        let mut changes = self.changed.subscribe();
+        let (mut changes, mut workers) = (self.changed.subscribe(), self.workers.changes());
         let waiting = self.queue_up()?;
         let mut told = None;
         loop {
@@ -178,8 +183,11 @@ impl Admission {
                     position(at.unwrap_or_default());
                 }
             }
-            // The sender lives as long as `self`.
-            let _ = changes.changed().await;
+            // The senders live as long as `self`.
+            tokio::select! {
+                _ = changes.changed() => {}
+                _ = workers.changed() => {}
+            }
         }
     }
 
@@ -202,11 +210,10 @@ impl Admission {
         let fits = memory_bytes <= self.limits.memory.0
             && triples <= self.limits.triples
             && state.running < self.limits.running;
-        fits.then(|| {
-            state.used = Cost { memory_bytes, triples };
-            state.running += 1;
-            Room { admission: Arc::clone(self), cost }
-        })
+        let seat = if fits { self.workers.try_seat() } else { None }?;
+        state.used = Cost { memory_bytes, triples };
+        state.running += 1;
+        Some(Room { admission: Arc::clone(self), cost, _seat: seat })
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -228,7 +235,7 @@ mod tests {
             queued: 2,
             ..Limits::default()
         };
-        Admission::new(limits)
+        Admission::new(limits, Workers::none())
     }
 
     fn memory(memory_bytes: u64) -> Cost {

@@ -273,8 +273,10 @@ impl Daemon {
     /// A session of the query's own, in a worker if there are some: its links are opened now.
     async fn sit_fresh(&self, mut registration: Registration, play: Play) -> Outcome<Running> {
         if self.workers.are_used() {
-            let _ = play.progress.send("waiting for a session worker".to_owned());
-            return Ok(self.hire(registration, || self.shelf.make_way()).await?.start(play));
+            let worker = self.workers.hire().await.inspect_err(|failure| {
+                tracing::warn!(session = %registration.session(), %failure, "no session worker");
+            })?;
+            return Ok(Hired { worker, registration }.start(play));
         }
         let _ = play.progress.send("opening links".to_owned());
         let participants = play.agreement.plan.participants;
@@ -285,19 +287,6 @@ impl Daemon {
             links,
             play,
         })
-    }
-
-    /// A worker for the session that is registered here.
-    ///
-    /// # Errors
-    /// As [`crate::worker::Workers::hire`].
-    pub(super) async fn hire(
-        &self,
-        registration: Registration,
-        make_way: impl Fn(),
-    ) -> Outcome<Hired> {
-        let (address, parcels) = self.workers.hire(make_way).await?;
-        Ok(Hired { parcels, address, registration })
     }
 
     /// A recipient that did not ask finds the answer in its folder.

@@ -85,6 +85,7 @@ impl Metrics {
             if let Some(count) = workers.count() {
                 gauge!("senate_workers_free").set(count.free as f64);
                 gauge!("senate_workers_local").set(count.local as f64);
+                gauge!("senate_workers_remote").set(count.remote as f64);
             }
         });
         self.handle.run_upkeep();
@@ -129,6 +130,7 @@ fn describe() {
     describe_gauge!("senate_peak_memory_bytes", Unit::Bytes, "Peak resident memory so far");
     describe_gauge!("senate_workers_free", "Session workers that wait for a session");
     describe_gauge!("senate_workers_local", "Session workers that this daemon has started");
+    describe_gauge!("senate_workers_remote", "Session workers that were started elsewhere");
 }
 
 #[cfg(test)]
@@ -142,8 +144,8 @@ mod tests {
         let stats = Stats { and_gates: 7, ..Stats::default() };
         metrics.ended(&User::Operator, Ok(&stats), 0.2);
         metrics.ended(&User::Party("b".to_owned()), Err(&Failure::lost("gone")), 2.0);
-        let admission = Admission::new(Limits::default());
-        let text = metrics.render(&admission, &Workers::default(), true);
+        let admission = Admission::new(Limits::default(), Workers::none());
+        let text = metrics.render(&admission, &Workers::none(), true);
         for line in [
             "senate_and_gates_total{federation=\"study\",party=\"a\"} 7",
             "role=\"takes part\",outcome=\"lost\"} 1",
@@ -152,6 +154,6 @@ mod tests {
         ] {
             assert!(text.contains(line), "{line} in\n{text}");
         }
-        assert!(!other.render(&admission, &Workers::default(), false).contains("outcome"));
+        assert!(!other.render(&admission, &Workers::none(), false).contains("outcome"));
     }
 }

@@ -7,7 +7,7 @@ use super::work::fresh_session;
 use crate::failure::{Failure, Outcome};
 use crate::lanes::Registration;
 use crate::messages::{Preparation, Promise, Purpose, SessionId, Step};
-use crate::session::{Early, EarlySeat, EarlyState};
+use crate::session::{Early, EarlySeat, EarlyState, Hired};
 use crate::transport::Connection;
 use futures_util::future::try_join_all;
 use futures_util::stream::FuturesUnordered;
@@ -107,7 +107,8 @@ impl Daemon {
         let calm = self.shelf.work.calm();
         if self.workers.are_used() {
             let preparation = Preparation::new(registration.session(), &provisions);
-            return Ok(self.hire(registration, || ()).await?.open(preparation, calm));
+            let worker = self.workers.hire_ahead().await?;
+            return Ok(Hired { worker, registration }.open(preparation, calm));
         }
         let links = self.member.open_lanes(&mut registration, provisions.parties()).await?;
         drop(registration);

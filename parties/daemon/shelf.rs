@@ -122,17 +122,6 @@ impl Shelf {
         self.changed.notify_one();
     }
 
-    /// Ends a session that waits, for the sake of a query that cannot use it.
-    pub(super) fn make_way(&self) {
-        let mut state = self.state();
-        let waiting = state.entries.first_entry().map(|entry| entry.remove());
-        drop(state);
-        if waiting.is_some() {
-            tracing::info!("a session opened ahead makes way for a query");
-        }
-        self.changed.notify_one();
-    }
-
     /// A check failed in a session without a query: nothing is opened ahead any more, so that
     /// nobody can try again and again while no person looks.
     pub(super) fn distrust(&self) {

@@ -9,23 +9,23 @@ use crate::ipc;
 use crate::lanes::Registration;
 use crate::messages::Preparation;
 use crate::transport::Parcels;
-use crate::worker::{Duty, Order, Word};
-use std::net::SocketAddr;
-use std::time::Duration;
+use crate::worker::{Duty, Order, Word, Worker};
+use std::time::{Duration, Instant};
 use tokio::sync::{oneshot, watch};
-use tokio::time::timeout;
+use tokio::time::{sleep_until, timeout};
 
 /// How long a worker may take to be ready for the lanes of its session.
-const EXPECTING_MAX: Duration = Duration::from_secs(15);
+const EXPECTING_MAX: Duration = Duration::from_secs(3);
 /// How long a worker may take to say whether a session is bound.
 const BOUND_MAX: Duration = BIND_MAX.saturating_add(Duration::from_secs(1));
 
+/// How long after its deadline a worker may take to say how a query has ended.
+const OVERTIME: Duration = Duration::from_secs(6);
+
 /// A worker that is free for one session.
 pub(crate) struct Hired {
-    /// What is said to it, and by it.
-    pub(crate) parcels: Parcels,
-    /// Where it takes lanes.
-    pub(crate) address: SocketAddr,
+    /// The worker.
+    pub(crate) worker: Worker,
     /// The session's place among those whose lanes come to the gateway.
     pub(crate) registration: Registration,
 }
@@ -36,25 +36,29 @@ impl Hired {
         let (done, result) = oneshot::channel();
         let (cancel, cancelled) = oneshot::channel();
         tokio::spawn(async move {
-            let _ = done.send(self.run(play, cancelled).await);
+            let deadline = play.deadline;
+            let played = self.run(play);
+            let _ = done.send(unless_over(played, cancelled, deadline).await);
         });
         Running { result, cancel }
     }
 
-    async fn run(mut self, play: Play, mut cancelled: oneshot::Receiver<()>) -> Outcome<Played> {
+    async fn run(mut self, play: Play) -> Outcome<Played> {
         let session = self.registration.session();
-        let mut speaking = self.parcels.speaking();
-        Order::give(&play, &mut speaking, |order| Duty::Query(session, order)).await?;
+        let mut speaking = self.worker.parcels.speaking();
+        speaking.say(&Duty::Query(session, Order::of(&play))).await.map_err(of_worker)?;
         self.expected().await?;
-        follow(&mut self.parcels, &play, &mut cancelled).await
+        let Play { own, progress, .. } = play;
+        Order::give(own, &mut speaking).await.map_err(of_worker)?;
+        follow(&mut self.worker.parcels, &progress).await
     }
 
     /// From the worker's word on, lanes are passed on to it.
     async fn expected(&mut self) -> Outcome<()> {
-        let heard = timeout(EXPECTING_MAX, self.parcels.hear::<Word>()).await;
+        let heard = timeout(EXPECTING_MAX, self.worker.parcels.hear::<Word>()).await;
         match heard.unwrap_or_else(|_| Err(Failure::lost("it does not answer"))) {
             Ok(Word::Expecting) => {
-                self.registration.lives_at(self.address);
+                self.registration.lives_at(self.worker.address);
                 Ok(())
             }
             Ok(Word::Failed(failure)) => Err(failure),
@@ -82,7 +86,7 @@ impl Hired {
         mut taken: oneshot::Receiver<Take>,
         state: &watch::Sender<EarlyState>,
     ) -> Outcome<bool> {
-        let mut speaking = self.parcels.speaking();
+        let mut speaking = self.worker.parcels.speaking();
         speaking.say(&Duty::Ahead(preparation)).await?;
         self.expected().await?;
         if !calm.is_now() {
@@ -90,7 +94,7 @@ impl Hired {
         }
         let Take { digest, bound, play: order } = loop {
             tokio::select! {
-                word = self.parcels.hear::<Word>() => match word? {
+                word = self.worker.parcels.hear::<Word>() => match word? {
                     Word::Ready => drop(state.send_replace(EarlyState::Ready)),
                     Word::Ended(failed_check) => return Ok(failed_check),
                     _ => return Err(Failure::lost("the session worker speaks out of order")),
@@ -106,39 +110,49 @@ impl Hired {
             }
         };
         state.send_replace(EarlyState::Taken);
+        self.worker.is_taken();
         speaking.say(&Duty::Bind(digest)).await?;
-        let word = timeout(BOUND_MAX, self.parcels.hear::<Word>()).await;
+        let word = timeout(BOUND_MAX, self.worker.parcels.hear::<Word>()).await;
         match word.map_err(|_| Failure::lost("the session worker does not answer"))?? {
             Word::Bound(true) => {}
             Word::Ended(failed_check) => return Ok(failed_check),
             _ => return Ok(false),
         }
         let _ = bound.send(());
-        let Ok(Playing { play, done, mut cancelled }) = order.await else { return Ok(false) };
+        let Ok(Playing { play, done, cancelled }) = order.await else { return Ok(false) };
+        let deadline = play.deadline;
         let played = async {
-            Order::give(&play, &mut speaking, Duty::Play).await?;
-            follow(&mut self.parcels, &play, &mut cancelled).await
+            speaking.say(&Duty::Play(Order::of(&play))).await.map_err(of_worker)?;
+            let Play { own, progress, .. } = play;
+            Order::give(own, &mut speaking).await.map_err(of_worker)?;
+            follow(&mut self.worker.parcels, &progress).await
         };
-        let _ = done.send(played.await);
+        let _ = done.send(unless_over(played, cancelled, deadline).await);
         Ok(false)
     }
 }
 
-/// Hears how a query goes on until it ends. Leaving early ends the session at this party.
-async fn follow(
-    parcels: &mut Parcels,
-    play: &Play,
-    cancelled: &mut oneshot::Receiver<()>,
+/// Leaving a query early ends its session at this party, as does its deadline if the worker has not
+/// noticed it.
+async fn unless_over(
+    played: impl Future<Output = Outcome<Played>>,
+    cancelled: oneshot::Receiver<()>,
+    deadline: Instant,
 ) -> Outcome<Played> {
+    tokio::select! {
+        played = played => played,
+        _ = cancelled => Err(Failure::new(Cause::Interrupted, "cancelled by its user")),
+        () = sleep_until((deadline + OVERTIME).into()) => {
+            Err(of_worker(Failure::lost("it has not ended in time")))
+        }
+    }
+}
+
+/// Hears how a query goes on until it ends.
+async fn follow(parcels: &mut Parcels, progress: &watch::Sender<String>) -> Outcome<Played> {
     loop {
-        let word = tokio::select! {
-            word = parcels.hear::<Word>() => word.map_err(of_worker)?,
-            _ = &mut *cancelled => {
-                return Err(Failure::new(Cause::Interrupted, "cancelled by its user"));
-            }
-        };
-        match word {
-            Word::Progress(what) => drop(play.progress.send(what)),
+        match parcels.hear::<Word>().await.map_err(of_worker)? {
+            Word::Progress(what) => drop(progress.send(what)),
             Word::Done(stats, false) => return Ok(Played { answer: None, stats: *stats }),
             Word::Done(stats, true) => {
                 let bytes = parcels.hear_bytes(ipc::BYTES_MAX).await.map_err(of_worker)?;

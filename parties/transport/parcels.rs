@@ -63,10 +63,15 @@ impl Parcels {
         Speaking(self.outgoing.clone())
     }
 
-    /// Whether the other end has gone away without a word.
+    /// Whether the other end has gone away, or spoken unasked.
     pub(crate) fn is_over(&mut self) -> bool {
         self.outgoing.is_closed()
             || matches!(self.incoming.try_recv(), Ok(_) | Err(mpsc::TryRecvError::Closed))
+    }
+
+    /// Waits until the other end is gone, or speaks.
+    pub(crate) async fn end(&mut self) {
+        let _ = self.incoming.next().await;
     }
 
     /// The next message.
@@ -122,9 +127,26 @@ impl Speaking {
     /// # Errors
     /// Lost when the other end is gone.
     pub(crate) async fn say_bytes(&mut self, bytes: &[u8]) -> Outcome<()> {
+        self.say_pieces(bytes).await?;
+        self.say_end().await
+    }
+
+    /// Says the next bytes of a byte string.
+    ///
+    /// # Errors
+    /// Lost when the other end is gone.
+    pub(crate) async fn say_pieces(&mut self, bytes: &[u8]) -> Outcome<()> {
         for piece in bytes.chunks(STEP_BYTES) {
             self.send(Parcel::Piece(piece.to_vec())).await?;
         }
+        Ok(())
+    }
+
+    /// Ends a byte string.
+    ///
+    /// # Errors
+    /// Lost when the other end is gone.
+    pub(crate) async fn say_end(&mut self) -> Outcome<()> {
         self.send(Parcel::Piece(Vec::new())).await
     }
 

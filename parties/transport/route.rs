@@ -1,81 +1,137 @@
-//! Finding the process of a party in which a session lives. Whoever opens a lane names the session in
-//! the first message of TLS; a gateway reads that much and passes the connection on as it is, so that
-//! the session's worker is the other end of the encryption.
+//! Finding the process of a party in which a session lives. Whoever opens a lane gives its name in the
+//! first message of TLS; a gateway reads that much and passes the connection on as it is, so that the
+//! session's worker is the other end of the encryption. The name is a hash of the session's id, which
+//! only its parties know, and serves once: whoever has seen it on the wire cannot use it.
 
-use crate::messages::SessionId;
+use crate::messages::{LaneKind, SessionId};
+use crate::tls;
 use rustls::pki_types::ServerName;
 use rustls::server::Acceptor;
+use senate_circuit::PartyId;
 use std::net::SocketAddr;
 use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, BufReader, copy_buf};
 use tokio::net::TcpStream;
 use tokio::time::{sleep, timeout};
 
-/// Under which names sessions are sought. The domain is one that never exists (RFC 2606).
-const DOMAIN: &str = ".session.invalid";
-/// Longest first message that is looked at.
-const HELLO_BYTES_MAX: usize = 16 << 10;
-/// How long it may take to arrive.
-const HELLO_MAX: Duration = Duration::from_secs(5);
-/// Before looking again at one that has not arrived in full.
-const PAUSE: Duration = Duration::from_millis(5);
+/// In which domain lanes have names. It is one that never exists (RFC 2606).
+const DOMAIN: &str = ".lane.invalid";
+/// Version tag of the hash.
+const NAME_CONTEXT: &str = "senate lane name 1";
+/// Longest first message that is looked at, with its record's header.
+const HELLO_BYTES_MAX: usize = 8 << 10;
+/// Header of a record: its type, a version, and the length of the rest.
+const RECORD_HEADER_BYTES: usize = 5;
+/// Type of the record that begins TLS.
+const HANDSHAKE: u8 = 22;
+/// How long the first message may take to arrive.
+const HELLO_MAX: Duration = Duration::from_secs(3);
+/// Before looking again at one that has not arrived in full, at first; each time twice as long.
+const PAUSE: Duration = Duration::from_millis(2);
 /// How long the worker may take to accept a connection.
 const WORKER_MAX: Duration = Duration::from_secs(5);
+/// How long one direction may go on once the other has ended.
+const HALF_MAX: Duration = Duration::from_secs(5);
+const BUFFER_BYTES: usize = 256 << 10;
 
-/// The name under which a session's lanes are opened.
-pub(crate) fn name_of(session: SessionId) -> ServerName<'static> {
-    let name = session.0.iter().map(|byte| format!("{byte:02x}")).collect::<String>() + DOMAIN;
-    // Letters, digits and dots are always a name.
-    ServerName::try_from(name).unwrap_or_else(|_| crate::tls::no_name())
-}
+/// Under which a lane of a session is sought.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(crate) struct LaneName([u8; 16]);
 
-fn session_named(name: &str) -> Option<SessionId> {
-    let digits = name.strip_suffix(DOMAIN)?;
-    let bytes = data_encoding::HEXLOWER.decode(digits.as_bytes()).ok()?;
-    bytes.try_into().ok().map(SessionId)
-}
+impl LaneName {
+    /// Of the lane that `from` opens.
+    pub(crate) fn of(session: SessionId, from: PartyId, lane: LaneKind) -> Self {
+        let mut hasher = blake3::Hasher::new_derive_key(NAME_CONTEXT);
+        let lane = match lane {
+            LaneKind::Protocol => 0,
+            LaneKind::Control => 1,
+        };
+        // There are at most 64 parties.
+        hasher.update(&session.0).update(&[from.index() as u8, lane]);
+        let mut name = [0; 16];
+        hasher.finalize_xof().fill(&mut name);
+        Self(name)
+    }
 
-/// The session that whoever has connected seeks. Nothing is taken off the connection.
-pub(crate) async fn session_sought(tcp: &TcpStream) -> Option<SessionId> {
-    timeout(HELLO_MAX, look(tcp)).await.ok().flatten()
-}
+    /// As it is sent.
+    pub(crate) fn server_name(self) -> ServerName<'static> {
+        let name = data_encoding::HEXLOWER.encode(&self.0) + DOMAIN;
+        // Letters, digits and dots are always a name.
+        ServerName::try_from(name).unwrap_or_else(|_| tls::no_name())
+    }
 
-async fn look(tcp: &TcpStream) -> Option<SessionId> {
-    let (mut seen, mut buffer) = (0, vec![0; HELLO_BYTES_MAX]);
-    loop {
-        let there = tcp.peek(&mut buffer).await.ok()?;
-        if there == 0 {
-            return None;
-        }
-        if there == seen {
-            sleep(PAUSE).await;
-            continue;
-        }
-        seen = there;
-        let mut acceptor = Acceptor::default();
-        let mut bytes = buffer.get(..there)?;
-        while !bytes.is_empty() {
-            acceptor.read_tls(&mut bytes).ok()?;
-        }
-        match acceptor.accept() {
-            Ok(Some(accepted)) => {
-                return accepted.client_hello().server_name().and_then(session_named);
-            }
-            Ok(None) if there < HELLO_BYTES_MAX => {}
-            _ => return None,
-        }
+    fn parse(name: &str) -> Option<Self> {
+        let digits = name.strip_suffix(DOMAIN)?;
+        let bytes = data_encoding::HEXLOWER.decode(digits.as_bytes()).ok()?;
+        bytes.try_into().ok().map(Self)
     }
 }
 
-/// Carries a connection on to a worker until either end is done.
-pub(crate) async fn pass_on(mut tcp: TcpStream, worker: SocketAddr) {
+/// The lane that whoever has connected seeks. Nothing is taken off the connection.
+pub(crate) async fn lane_sought(tcp: &TcpStream) -> Option<LaneName> {
+    timeout(HELLO_MAX, look(tcp)).await.ok().flatten()
+}
+
+/// Waits for the first record and looks at it once.
+async fn look(tcp: &TcpStream) -> Option<LaneName> {
+    let (mut buffer, mut pause) = (vec![0; HELLO_BYTES_MAX], PAUSE);
+    loop {
+        let there = tcp.peek(&mut buffer).await.ok()?;
+        let seen = buffer.get(..there)?;
+        if *seen.first()? != HANDSHAKE {
+            return None;
+        }
+        if let Some(record) = first_record(seen)? {
+            return named(record);
+        }
+        sleep(pause).await;
+        pause *= 2;
+    }
+}
+
+/// The first record, if all of it is there; the outer `None` when it is too long.
+fn first_record(seen: &[u8]) -> Option<Option<&[u8]>> {
+    let Some([_, _, _, high, low]) = seen.first_chunk::<RECORD_HEADER_BYTES>() else {
+        return Some(None);
+    };
+    let length = RECORD_HEADER_BYTES + usize::from(u16::from_be_bytes([*high, *low]));
+    (length <= HELLO_BYTES_MAX).then(|| seen.get(..length))
+}
+
+fn named(mut record: &[u8]) -> Option<LaneName> {
+    let mut acceptor = Acceptor::default();
+    while !record.is_empty() {
+        acceptor.read_tls(&mut record).ok()?;
+    }
+    let accepted = acceptor.accept().ok()??;
+    LaneName::parse(accepted.client_hello().server_name()?)
+}
+
+/// Carries a connection on to a worker, until either end is done or `over` completes.
+pub(crate) async fn pass_on(
+    mut tcp: TcpStream,
+    worker: SocketAddr,
+    over: impl Future<Output = ()>,
+) {
     let Ok(Ok(mut onward)) = timeout(WORKER_MAX, TcpStream::connect(worker)).await else {
         return tracing::warn!(%worker, "a session worker cannot be reached");
     };
     let (_, _) = (tcp.set_nodelay(true), onward.set_nodelay(true));
-    const BUFFER_BYTES: usize = 256 << 10;
-    let carried =
-        tokio::io::copy_bidirectional_with_sizes(&mut tcp, &mut onward, BUFFER_BYTES, BUFFER_BYTES);
-    let _ = carried.await;
+    let (from_peer, to_peer) = tcp.split();
+    let (from_worker, to_worker) = onward.split();
+    let (there, back) = (carry(from_peer, to_worker), carry(from_worker, to_peer));
+    tokio::pin!(there, back);
+    tokio::select! {
+        () = &mut there => drop(timeout(HALF_MAX, back).await),
+        () = &mut back => drop(timeout(HALF_MAX, there).await),
+        () = over => {}
+    }
+}
+
+async fn carry(from: impl AsyncRead + Unpin, mut to: impl AsyncWrite + Unpin) {
+    let mut from = BufReader::with_capacity(BUFFER_BYTES, from);
+    let _ = copy_buf(&mut from, &mut to).await;
+    let _ = to.shutdown().await;
 }
 
 #[cfg(test)]
@@ -86,7 +142,9 @@ mod tests {
     use tokio::io::AsyncWriteExt;
     use tokio::net::TcpListener;
 
-    const SESSION: SessionId = SessionId([0xa7; 16]);
+    fn name() -> LaneName {
+        LaneName::of(SessionId([0xa7; 16]), PartyId::new(1).unwrap(), LaneKind::Control)
+    }
 
     fn identity(name: &str) -> Identity {
         Identity::generate(name).unwrap().0
@@ -105,16 +163,17 @@ mod tests {
         let gateway = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let (there, here) = (worker.local_addr().unwrap(), gateway.local_addr().unwrap());
         let pinned = bob.fingerprint();
-        let dial = Connection::dial_any(&alice, vec![here.to_string()], pinned, &name_of(SESSION));
+        let sought = name().server_name();
+        let dial = Connection::dial_any(&alice, vec![here.to_string()], pinned, &sought);
         let gate = async {
             let (tcp, _) = gateway.accept().await.unwrap();
-            assert_eq!(session_sought(&tcp).await, Some(SESSION));
-            tokio::spawn(pass_on(tcp, there));
+            assert_eq!(lane_sought(&tcp).await, Some(name()));
+            tokio::spawn(pass_on(tcp, there, std::future::pending()));
         };
         let accepting = async {
             let (tcp, _) = worker.accept().await.unwrap();
             let pins = std::collections::BTreeSet::from([alice.fingerprint()]);
-            Connection::accept(crate::tls::acceptor(&bob, pins).unwrap(), tcp).await.unwrap()
+            Connection::accept(tls::acceptor(&bob, pins).unwrap(), tcp).await.unwrap()
         };
         let (dialled, (), mut accepted) = tokio::join!(dial, gate, accepting);
         let mut dialled = dialled.unwrap();
@@ -130,16 +189,34 @@ mod tests {
         let _ = listener.accept().await.unwrap();
         tokio::spawn(Connection::dial(&alice, &address.to_string(), alice.fingerprint()));
         let (tcp, _) = listener.accept().await.unwrap();
-        assert_eq!(session_sought(&tcp).await, None);
-        for bytes in [&b"GET / HTTP/1.1\r\n\r\n"[..], &[0x16; 100], &[]] {
+        assert_eq!(lane_sought(&tcp).await, None);
+        for bytes in [
+            &b"GET / HTTP/1.1\r\n\r\n"[..],
+            &[0x16; 100],
+            &[22, 3, 1, 0xff, 0xff],
+            &[22, 3, 1],
+            &[],
+        ] {
             let (mut near, _, listener) = connected().await;
             near.write_all(bytes).await.unwrap();
             near.shutdown().await.unwrap();
             let (tcp, _) = listener.accept().await.unwrap();
-            assert_eq!(session_sought(&tcp).await, None);
+            assert_eq!(lane_sought(&tcp).await, None);
         }
-        for name in ["", "a7.session.invalid", "session.invalid", "A7.session.invalid"] {
-            assert_eq!(session_named(name), None);
+        for name in ["", "a7.lane.invalid", "lane.invalid", "example.org"] {
+            assert_eq!(LaneName::parse(name), None);
         }
+    }
+
+    #[test]
+    fn every_lane_has_a_name_of_its_own() {
+        let (one, other) = (SessionId([1; 16]), SessionId([2; 16]));
+        let names = [one, other].into_iter().flat_map(|session| {
+            (0..64).filter_map(PartyId::new).flat_map(move |from| {
+                [LaneKind::Protocol, LaneKind::Control]
+                    .map(|lane| LaneName::of(session, from, lane))
+            })
+        });
+        assert_eq!(names.collect::<std::collections::BTreeSet<_>>().len(), 2 * 64 * 2);
     }
 }

@@ -8,7 +8,7 @@ use crate::query::agree_signed;
 use crate::request::{Request, Stats};
 use crate::session::Play;
 use crate::transport::{Parcels, Speaking};
-use senate_circuit::Bits;
+use senate_circuit::{Bits, PartySet};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -18,8 +18,8 @@ use tokio::sync::watch;
 /// What the gateway asks of a worker.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) enum Duty {
-    /// A query in a session of its own. Answered by [`Word::Expecting`], [`Word::Progress`]s, then
-    /// [`Word::Done`] or [`Word::Failed`]. Its inputs follow as a byte string.
+    /// A query in a session of its own. Answered by [`Word::Expecting`]; then its inputs follow as a byte
+    /// string, answered by [`Word::Progress`]s, then [`Word::Done`] or [`Word::Failed`].
     Query(SessionId, Box<Order>),
     /// A session opened ahead. Answered by [`Word::Expecting`], then [`Word::Ready`].
     Ahead(Preparation),
@@ -29,7 +29,7 @@ pub(crate) enum Duty {
     Resume,
     /// The session opened ahead serves the plan with this digest. Answered by [`Word::Bound`].
     Bind([u8; 32]),
-    /// The query that it is bound to, answered as [`Duty::Query`]. Its inputs follow.
+    /// The query that it is bound to. Its inputs follow; answered as [`Duty::Query`].
     Play(Box<Order>),
 }
 
@@ -60,6 +60,8 @@ pub(crate) struct Order {
     policies: Bundle,
     /// Digest of the plan that all parties agreed on.
     digest: [u8; 32],
+    /// Everybody in the session, as a mask of positions in the federation.
+    participants: u64,
     /// Until it has to end, in ms.
     left_ms: u64,
     /// Slots of this party's encoded inputs, and how many bits each has.
@@ -67,52 +69,44 @@ pub(crate) struct Order {
 }
 
 impl Order {
-    /// Says what is to be played, and its inputs. `duty` makes the message.
+    /// What is to be played.
+    pub(crate) fn of(play: &Play) -> Box<Self> {
+        let Play { agreement, own, deadline, .. } = play;
+        let left = deadline.saturating_duration_since(Instant::now());
+        Box::new(Self {
+            request: agreement.request.clone(),
+            policies: agreement.policies.clone(),
+            digest: agreement.plan.digest,
+            participants: agreement.plan.participants.mask(),
+            left_ms: u64::try_from(left.as_millis()).unwrap_or(u64::MAX),
+            inputs: own.iter().map(|(slot, bits)| (*slot, bits.len())).collect(),
+        })
+    }
+
+    /// Says its inputs, which are dropped here one by one.
     ///
     /// # Errors
     /// Lost when the worker is gone.
     pub(crate) async fn give(
-        play: &Play,
+        inputs: BTreeMap<usize, Bits>,
         speaking: &mut Speaking,
-        duty: impl FnOnce(Box<Self>) -> Duty,
     ) -> Outcome<()> {
-        let Play { agreement, own, deadline, .. } = play;
-        let left = deadline.saturating_duration_since(Instant::now());
-        let order = Self {
-            request: agreement.request.clone(),
-            policies: agreement.policies.clone(),
-            digest: agreement.plan.digest,
-            left_ms: u64::try_from(left.as_millis()).unwrap_or(u64::MAX),
-            inputs: own.iter().map(|(slot, bits)| (*slot, bits.len())).collect(),
-        };
-        speaking.say(&duty(Box::new(order))).await?;
-        let bytes: Vec<u8> = own.values().flat_map(Bits::to_bytes).collect();
-        speaking.say_bytes(&bytes).await
+        for (_, bits) in inputs {
+            speaking.say_pieces(&bits.to_bytes()).await?;
+        }
+        speaking.say_end().await
     }
 
-    /// Hears the inputs, and plans the query.
+    /// Everybody in the session, as the gateway says.
+    pub(crate) fn participants(&self) -> PartySet {
+        PartySet::from_mask(self.participants)
+    }
+
+    /// Hears its inputs.
     ///
     /// # Errors
-    /// Lost when the gateway is gone or its inputs make no sense; unexpected when the plan is another
-    /// than the agreed one.
-    pub(crate) async fn take(
-        self,
-        parcels: &mut Parcels,
-        workspace: &Arc<Workspace>,
-        progress: watch::Sender<String>,
-    ) -> Outcome<Play> {
-        let deadline = Instant::now() + Duration::from_millis(self.left_ms);
-        let own = self.inputs_out_of(parcels).await?;
-        let agreement = agree_signed(workspace, self.request, self.policies).await?;
-        if agreement.plan.digest != self.digest {
-            let why = "a session worker plans the query differently than its daemon";
-            return Err(Failure::unexpected(why)
-                .with_remedy("restart both: they run different binaries or read different files"));
-        }
-        Ok(Play { agreement, own, deadline, progress })
-    }
-
-    async fn inputs_out_of(&self, parcels: &mut Parcels) -> Outcome<BTreeMap<usize, Bits>> {
+    /// Lost when the gateway is gone or they make no sense.
+    pub(crate) async fn inputs(&self, parcels: &mut Parcels) -> Outcome<BTreeMap<usize, Bits>> {
         let sizes = self.inputs.iter().map(|(_, bits)| bits.div_ceil(8));
         let all = sizes.fold(0, usize::saturating_add);
         let bytes = parcels.hear_bytes(all).await?;
@@ -124,5 +118,27 @@ impl Order {
             rest = others;
         }
         Ok(own)
+    }
+
+    /// The query with these inputs.
+    ///
+    /// # Errors
+    /// Unexpected when its plan is another than the agreed one.
+    pub(crate) async fn plan(
+        &self,
+        workspace: &Arc<Workspace>,
+        own: BTreeMap<usize, Bits>,
+        progress: watch::Sender<String>,
+    ) -> Outcome<Play> {
+        let deadline = Instant::now() + Duration::from_millis(self.left_ms);
+        let (request, policies) = (self.request.clone(), self.policies.clone());
+        let agreement = agree_signed(workspace, request, policies).await?;
+        let plan = &agreement.plan;
+        if plan.digest != self.digest || plan.participants != self.participants() {
+            let why = "a session worker plans the query differently than its daemon";
+            return Err(Failure::unexpected(why)
+                .with_remedy("restart both: they run different binaries or read different files"));
+        }
+        Ok(Play { agreement, own, deadline, progress })
     }
 }

@@ -1,31 +1,35 @@
-//! The gateway's side: workers that have offered themselves, and those that it starts.
+//! The gateway's side: workers that have offered themselves, and seats in them.
+//!
+//! A query takes a seat together with its room ([`crate::daemon`]'s admission), so the order in which
+//! queries wait for workers is the order in which they wait for room everywhere. There are as many
+//! seats as party.toml allows processes here, and one for every worker that was started elsewhere.
+//! Sessions opened ahead take no seats: here they have processes of their own, elsewhere what is left
+//! over.
 
+use super::local::Starter;
 use crate::config::Workspace;
 use crate::failure::{Failure, Outcome};
 use crate::messages::Offer;
 use crate::transport::Parcels;
 use serde::Deserialize;
-use std::collections::{BTreeSet, VecDeque};
-use std::ffi::{OsStr, OsString};
+use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
-use std::process::Stdio;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
-use std::time::Duration;
-use tokio::process::Command;
-use tokio::sync::Notify;
+use std::time::{Duration, Instant};
+use tokio::sync::{oneshot, watch};
 use tokio::time::timeout;
 
-/// How long a session waits for a worker.
-const HIRE_MAX: Duration = Duration::from_secs(15);
-/// Before a worker is started after one that could not be.
+/// How long a query that has a seat waits for its worker: other parties hold their lanes meanwhile.
+const HIRE_MAX: Duration = Duration::from_secs(6);
+/// Before a worker is started after one that did not come.
 const PAUSE: Duration = Duration::from_secs(1);
 
 /// `[workers]` in party.toml: sessions live in processes of their own.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct WorkersEntry {
-    /// How many of them the daemon may have at once on its own machine; 0 when all of them are
-    /// started elsewhere.
+    /// In how many processes of its own machine the daemon may run queries at once; 0 when all
+    /// workers are started elsewhere.
     pub local: usize,
 }
 
@@ -36,50 +40,125 @@ pub(crate) struct Count {
     pub(crate) free: usize,
     /// Processes that the gateway has started and that have not ended.
     pub(crate) local: usize,
+    /// Such as were started elsewhere and are connected.
+    pub(crate) remote: usize,
 }
 
-/// The workers of a gateway.
-#[derive(Clone, Default)]
+/// The workers of a party, if it has any.
+#[derive(Clone)]
 pub(crate) struct Workers {
     inner: Option<Arc<Inner>>,
+    /// Something has come free.
+    changed: Arc<watch::Sender<()>>,
 }
 
 struct Inner {
     local: usize,
-    arguments: Vec<OsString>,
+    starter: Starter,
     gateway: OnceLock<SocketAddr>,
     state: Mutex<State>,
-    changed: Notify,
+    changed: Arc<watch::Sender<()>>,
 }
 
 #[derive(Default)]
 struct State {
-    free: VecDeque<(SocketAddr, Parcels)>,
-    /// Processes of this machine that have not ended.
-    local: usize,
-    /// Of these, such as have not offered themselves yet.
-    coming: BTreeSet<u32>,
-    /// Number of the next one.
+    free: VecDeque<Worker>,
+    /// Queries that have a seat.
+    seated: usize,
+    /// Workers from elsewhere that are connected, and how many of them have a session opened ahead.
+    remote: usize,
+    ahead: usize,
+    /// Sessions that wait for a worker.
+    waiting: usize,
+    /// Processes that have not offered themselves yet, and how each is told that it has.
+    coming: BTreeMap<u32, oneshot::Sender<oneshot::Receiver<()>>>,
+    processes: usize,
     next: u32,
+    /// Why one did not come, how many did not, and until when no other is started.
+    failure: Option<(String, u64, Instant)>,
+}
+
+/// A worker. Dropping it ends its session at this party.
+pub(crate) struct Worker {
+    /// What is said to it, and by it.
+    pub(crate) parcels: Parcels,
+    /// Where it takes lanes.
+    pub(crate) address: SocketAddr,
+    lease: Lease,
+}
+
+/// Kept as long as a worker is used.
+enum Lease {
+    /// The process is told when this is dropped.
+    Local {
+        _over: oneshot::Sender<()>,
+    },
+    Remote {
+        inner: Arc<Inner>,
+        is_ahead: bool,
+    },
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        if let Self::Remote { inner, is_ahead } = self {
+            let mut state = inner.state();
+            state.remote = state.remote.saturating_sub(1);
+            state.ahead = state.ahead.saturating_sub(usize::from(*is_ahead));
+            drop(state);
+            inner.changed.send_replace(());
+        }
+    }
+}
+
+impl Worker {
+    /// A query has taken the session that was opened ahead here, and has a seat for it.
+    pub(crate) fn is_taken(&mut self) {
+        if let Lease::Remote { inner, is_ahead } = &mut self.lease
+            && std::mem::take(is_ahead)
+        {
+            let mut state = inner.state();
+            state.ahead = state.ahead.saturating_sub(1);
+            drop(state);
+            inner.changed.send_replace(());
+        }
+    }
+}
+
+/// A seat, given back on drop.
+pub(crate) struct Seat(Option<Arc<Inner>>);
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        if let Some(inner) = &self.0 {
+            let mut state = inner.state();
+            state.seated = state.seated.saturating_sub(1);
+            drop(state);
+            inner.changed.send_replace(());
+        }
+    }
 }
 
 impl Workers {
-    /// The workers that party.toml speaks of; without any, sessions live in the daemon.
-    /// `more` arguments are for those that are started here.
+    /// None: sessions live in the daemon, and there is always a seat.
+    pub(crate) fn none() -> Self {
+        Self { inner: None, changed: Arc::new(watch::channel(()).0) }
+    }
+
+    /// The workers that party.toml speaks of. `more` arguments are for those that are started here.
     pub(crate) fn new(
         entry: Option<WorkersEntry>,
         workspace: &Workspace,
         party: &str,
         more: &[String],
     ) -> Self {
-        let Some(WorkersEntry { local }) = entry else { return Self::default() };
-        let folder = workspace.folder.as_os_str();
-        let fixed = ["worker".as_ref(), "--workspace".as_ref(), folder, "--as".as_ref()];
-        let more = more.iter().map(OsStr::new);
-        let arguments = fixed.into_iter().chain([OsStr::new(party)]).chain(more);
-        let arguments = arguments.map(OsStr::to_owned).collect();
-        let (gateway, state, changed) = (OnceLock::new(), Mutex::default(), Notify::new());
-        Self { inner: Some(Arc::new(Inner { local, arguments, gateway, state, changed })) }
+        let Self { changed, .. } = Self::none();
+        let inner = entry.map(|WorkersEntry { local }| {
+            let starter = Starter::new(workspace, party, more);
+            let (gateway, state) = (OnceLock::new(), Mutex::default());
+            Arc::new(Inner { local, starter, gateway, state, changed: Arc::clone(&changed) })
+        });
+        Self { inner, changed }
     }
 
     /// Whether sessions live in workers.
@@ -87,66 +166,97 @@ impl Workers {
         self.inner.is_some()
     }
 
+    /// Tells when a seat or a worker may have come free.
+    pub(crate) fn changes(&self) -> watch::Receiver<()> {
+        self.changed.subscribe()
+    }
+
     /// The gateway is open at this address of its machine.
     pub(crate) fn open(&self, gateway: SocketAddr) {
         if let Some(inner) = &self.inner {
             let _ = inner.gateway.set(gateway);
-            inner.start_one();
+            inner.start();
         }
     }
 
-    /// A worker offers itself.
+    /// A worker has offered itself.
     pub(crate) fn arrived(&self, offer: Offer, parcels: Parcels) {
-        let Some(inner) = &self.inner else {
-            return tracing::warn!("a session worker, but party.toml has no [workers]");
-        };
+        let Some(inner) = &self.inner else { return };
         let mut state = inner.state();
-        if let Some(number) = offer.number {
-            state.coming.remove(&number);
-        }
-        state.free.push_back((offer.address, parcels));
-        drop(state);
-        inner.changed.notify_waiters();
-    }
-
-    /// A free worker. When there is none and no other can be started, `make_way` is called once: it may
-    /// end what can wait.
-    ///
-    /// # Errors
-    /// Lost when none becomes free in time.
-    pub(crate) async fn hire(&self, make_way: impl Fn()) -> Outcome<(SocketAddr, Parcels)> {
-        let Some(inner) = &self.inner else {
-            return Err(Failure::unexpected("a worker is wanted where there are none"));
-        };
-        let mut asked = false;
-        let hiring = async {
-            loop {
-                let changed = inner.changed.notified();
-                tokio::pin!(changed);
-                changed.as_mut().enable();
-                if let Some(free) = inner.take() {
-                    // The next session finds one too.
-                    inner.start_one();
-                    return free;
-                }
-                if !inner.start_one() && !asked && inner.state().coming.is_empty() {
-                    asked = true;
-                    make_way();
-                }
-                changed.await;
+        let coming = offer.number.and_then(|number| state.coming.remove(&number));
+        let lease = match coming {
+            Some(offered) => {
+                let (over, lease) = oneshot::channel();
+                let _ = offered.send(lease);
+                Lease::Local { _over: over }
+            }
+            None => {
+                state.remote += 1;
+                Lease::Remote { inner: Arc::clone(inner), is_ahead: false }
             }
         };
-        timeout(HIRE_MAX, hiring).await.map_err(|_| {
-            Failure::lost("no session worker is free").with_remedy(
-                "raise `local` in [workers] of party.toml, or start more with `senate worker`",
-            )
+        state.free.push_back(Worker { parcels, address: offer.address, lease });
+        drop(state);
+        self.changed.send_replace(());
+    }
+
+    /// A seat for a query, if there is one now.
+    pub(crate) fn try_seat(&self) -> Option<Seat> {
+        let Some(inner) = &self.inner else { return Some(Seat(None)) };
+        inner.sort_out();
+        let mut state = inner.state();
+        let seats = (inner.local + state.remote).saturating_sub(state.ahead);
+        (state.seated < seats).then(|| {
+            state.seated += 1;
+            Seat(Some(Arc::clone(inner)))
         })
+    }
+
+    /// The worker of a query that has a seat.
+    ///
+    /// # Errors
+    /// Lost when none comes in time, with the reason if there is one.
+    pub(crate) async fn hire(&self) -> Outcome<Worker> {
+        let inner = self.inner()?;
+        inner.wait(|state| state.free.pop_front()).await
+    }
+
+    /// A worker for a session that is opened ahead.
+    ///
+    /// # Errors
+    /// Lost when there is none that queries could not need.
+    pub(crate) async fn hire_ahead(&self) -> Outcome<Worker> {
+        let inner = self.inner()?;
+        if inner.local > 0 {
+            return inner
+                .wait(|state| {
+                    let is_local = |worker: &Worker| matches!(worker.lease, Lease::Local { .. });
+                    let at = state.free.iter().position(is_local)?;
+                    state.free.remove(at)
+                })
+                .await;
+        }
+        inner.sort_out();
+        let mut state = inner.state();
+        let is_left = state.remote >= state.ahead + state.seated + 2;
+        let mut worker = if is_left { state.free.pop_front() } else { None };
+        if let Some(Lease::Remote { is_ahead, .. }) = worker.as_mut().map(|it| &mut it.lease) {
+            *is_ahead = true;
+            state.ahead += 1;
+        }
+        worker.ok_or_else(|| Failure::lost("no session worker to spare"))
+    }
+
+    fn inner(&self) -> Outcome<&Arc<Inner>> {
+        let none = || Failure::unexpected("a worker is wanted where there are none");
+        self.inner.as_ref().ok_or_else(none)
     }
 
     /// How many there are, if sessions live in workers.
     pub(crate) fn count(&self) -> Option<Count> {
         let state = self.inner.as_ref()?.state();
-        Some(Count { free: state.free.len(), local: state.local })
+        let (free, local, remote) = (state.free.len(), state.processes, state.remote);
+        Some(Count { free, local, remote })
     }
 }
 
@@ -155,56 +265,121 @@ impl Inner {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn take(&self) -> Option<(SocketAddr, Parcels)> {
+    /// Drops free workers that are gone.
+    fn sort_out(&self) {
         let mut state = self.state();
-        loop {
-            let (address, mut parcels) = state.free.pop_front()?;
-            if !parcels.is_over() {
-                return Some((address, parcels));
+        let (mut free, mut gone) = (VecDeque::new(), Vec::new());
+        for mut worker in std::mem::take(&mut state.free) {
+            match worker.parcels.is_over() {
+                true => gone.push(worker),
+                false => free.push_back(worker),
             }
         }
+        state.free = free;
+        drop(state);
+        // Their leases take the lock.
+        drop(gone);
     }
 
-    /// Starts a worker if there may be one more and none is free or coming; whether one is coming.
-    fn start_one(self: &Arc<Self>) -> bool {
-        let Some(gateway) = self.gateway.get() else { return false };
-        let mut state = self.state();
-        if !state.coming.is_empty() {
-            return true;
-        }
-        if state.local >= self.local || !state.free.is_empty() {
-            return false;
-        }
-        let number = state.next;
-        state.next = number.wrapping_add(1);
-        state.local += 1;
-        state.coming.insert(number);
-        drop(state);
-        let (inner, gateway) = (Arc::clone(self), *gateway);
-        tokio::spawn(async move {
-            if let Err(error) = inner.run(gateway, number).await {
-                tracing::warn!(%error, "a session worker cannot be started");
-                tokio::time::sleep(PAUSE).await;
+    /// Takes a worker as soon as there is one, starting what may be started.
+    async fn wait(
+        self: &Arc<Self>,
+        take: impl Fn(&mut State) -> Option<Worker>,
+    ) -> Outcome<Worker> {
+        let mut changes = self.changed.subscribe();
+        let failed = |state: &State| state.failure.as_ref().map_or(0, |(_, count, _)| *count);
+        let failed_before = failed(&self.state());
+        let waiting = Waiting::new(self);
+        let hiring = async {
+            loop {
+                self.sort_out();
+                {
+                    let mut state = self.state();
+                    if let Some(worker) = take(&mut state) {
+                        return Ok(worker);
+                    }
+                    if failed(&state) > failed_before {
+                        let why = state.failure.as_ref().map(|(why, ..)| why.clone());
+                        return Err(Failure::lost(why.unwrap_or_default()).with_remedy(
+                            "see the lines before; when federation.toml or party.toml has changed, \
+                             restart the daemon",
+                        ));
+                    }
+                }
+                self.start();
+                let _ = changes.changed().await;
             }
-            {
-                let mut state = inner.state();
-                state.local = state.local.saturating_sub(1);
-                // It may have ended before it offered itself.
-                state.coming.remove(&number);
-            }
-            inner.changed.notify_waiters();
+        };
+        let hired = timeout(HIRE_MAX, hiring).await.unwrap_or_else(|_| {
+            Err(Failure::lost("no session worker is free").with_remedy(
+                "raise `local` in [workers] of party.toml, or start more with `senate worker`",
+            ))
         });
-        true
+        drop(waiting);
+        // The next session finds one too.
+        self.start();
+        hired
+    }
+
+    /// Starts as many workers as sessions wait for, or a spare one.
+    fn start(self: &Arc<Self>) {
+        let Some(gateway) = self.gateway.get().copied() else { return };
+        let mut state = self.state();
+        let pauses = state.failure.as_ref().is_some_and(|(.., until)| Instant::now() < *until);
+        if self.local == 0 || pauses {
+            return;
+        }
+        let is_local = |worker: &&Worker| matches!(worker.lease, Lease::Local { .. });
+        let there = state.coming.len() + state.free.iter().filter(is_local).count();
+        for _ in there..state.waiting.max(1) {
+            let number = state.next;
+            state.next = number.wrapping_add(1);
+            state.processes += 1;
+            let (tell, offered) = oneshot::channel();
+            state.coming.insert(number, tell);
+            tokio::spawn(Arc::clone(self).look_after(gateway, number, offered));
+        }
     }
 
     /// One process, from its start to its end.
-    async fn run(&self, gateway: SocketAddr, number: u32) -> std::io::Result<()> {
-        let mut command = Command::new(std::env::current_exe()?);
-        command.args(&self.arguments).arg("--gateway").arg(gateway.to_string());
-        command.arg("--number").arg(number.to_string());
-        command.stdin(Stdio::null()).stdout(Stdio::null()).kill_on_drop(true);
-        // Ctrl-C in a terminal is for the daemon, which lets sessions end.
-        command.process_group(0);
-        command.spawn()?.wait().await.map(|_| ())
+    async fn look_after(
+        self: Arc<Self>,
+        gateway: SocketAddr,
+        number: u32,
+        offered: oneshot::Receiver<oneshot::Receiver<()>>,
+    ) {
+        let ended = self.starter.run(gateway, number, offered).await;
+        let came = ended.is_ok();
+        {
+            let mut state = self.state();
+            state.processes = state.processes.saturating_sub(1);
+            state.coming.remove(&number);
+            if let Err(why) = ended {
+                tracing::warn!("{why}");
+                let count = state.failure.as_ref().map_or(1, |(_, count, _)| count + 1);
+                state.failure = Some((why, count, Instant::now() + PAUSE));
+            }
+        }
+        self.changed.send_replace(());
+        if came {
+            self.start();
+        }
+    }
+}
+
+/// A session that waits for a worker, until it is dropped.
+struct Waiting<'a>(&'a Inner);
+
+impl<'a> Waiting<'a> {
+    fn new(inner: &'a Inner) -> Self {
+        inner.state().waiting += 1;
+        Self(inner)
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        let mut state = self.0.state();
+        state.waiting = state.waiting.saturating_sub(1);
     }
 }

@@ -6,13 +6,13 @@ use crate::failure::{Failure, Outcome};
 use crate::ipc;
 use crate::lanes::{Registration, Rendezvous};
 use crate::member::Member;
-use crate::messages::{Greeting, Offer, Preparation, Purpose, SessionId, VERSION};
+use crate::messages::{Greeting, Hiring, Offer, Preparation, Purpose, SessionId, VERSION};
 use crate::session::{Early, EarlySeat, EarlyState, Played, Running, Seat};
 use crate::transport::{Connection, Parcels, Speaking};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsAcceptor;
@@ -26,8 +26,8 @@ const TAKING_MAX: Duration = Duration::from_secs(60);
 /// Connections that are being accepted at once.
 const ACCEPTING_MAX: usize = 256;
 
-/// A session worker.
-pub(crate) struct Worker {
+/// A session worker's process.
+pub(crate) struct Process {
     member: Member,
     /// The gateway.
     gateway: String,
@@ -37,7 +37,7 @@ pub(crate) struct Worker {
     stopping: watch::Sender<bool>,
 }
 
-impl Worker {
+impl Process {
     /// A worker of this party that takes lanes on `listener`. Needs a runtime of tokio.
     ///
     /// # Errors
@@ -48,7 +48,7 @@ impl Worker {
         listener: TcpListener,
         offer: Offer,
     ) -> Outcome<Arc<Self>> {
-        let (acceptor, rendezvous) = (member.acceptor()?, Rendezvous::default());
+        let (acceptor, rendezvous) = (member.acceptor()?, Rendezvous::of(member.me));
         let stopping = watch::channel(false).0;
         let worker = Arc::new(Self { member, gateway, offer, rendezvous, stopping });
         tokio::spawn(Arc::clone(&worker).take_lanes(listener, acceptor));
@@ -62,10 +62,18 @@ impl Worker {
 
     /// Serves sessions until it is stopped, also across restarts of the gateway.
     pub(crate) async fn serve(&self) {
+        let mut told = None;
         while !*self.stopping.borrow() {
-            if let Err(failure) = self.serve_once().await {
-                tracing::debug!(%failure, "no session");
-                let _ = timeout(RETRY, self.stops()).await;
+            match self.serve_once().await {
+                Ok(()) => told = None,
+                Err(failure) => {
+                    let failure = failure.to_string();
+                    if told.as_ref() != Some(&failure) {
+                        tracing::warn!(%failure, "no session; trying again");
+                    }
+                    told = Some(failure);
+                    let _ = timeout(RETRY, self.stops()).await;
+                }
             }
         }
     }
@@ -77,11 +85,16 @@ impl Worker {
     /// Offers itself to the gateway and serves one session.
     ///
     /// # Errors
-    /// Lost when the gateway is not there, or goes away before it has one.
+    /// Lost when the gateway is not there, or goes away before it has one; refused when the gateway
+    /// does not take it.
     pub(crate) async fn serve_once(&self) -> Outcome<()> {
-        let pinned = self.member.identity.fingerprint();
-        let mut connection = Connection::dial(&self.member.identity, &self.gateway, pinned).await?;
-        connection.send(&self.member.hello(Purpose::Work(self.offer))).await?;
+        let member = &self.member;
+        let pinned = member.identity.fingerprint();
+        let mut connection = Connection::dial(&member.identity, &self.gateway, pinned).await?;
+        connection.send(&member.hello(Purpose::Work(self.offer))).await?;
+        if let Hiring::Refused(why) = connection.receive().await? {
+            return Err(Failure::refused(format!("the daemon at {}: {why}", self.gateway)));
+        }
         let mut parcels = Parcels::over(connection);
         let duty = tokio::select! {
             duty = parcels.hear() => duty?,
@@ -97,19 +110,32 @@ impl Worker {
     /// A query in a session of its own.
     async fn query(&self, mut parcels: Parcels, session: SessionId, order: Order) -> Outcome<()> {
         let mut speaking = parcels.speaking();
-        let registration = self.register(session)?;
+        let mut registration = self.register(session)?;
         speaking.say(&Word::Expecting).await?;
         tracing::info!(%session, "session begun");
         let (progress, phases) = watch::channel("opening links".to_owned());
-        let running = async {
-            let play = order.take(&mut parcels, &self.member.workspace, progress).await?;
-            let mut registration = registration;
-            let participants = play.agreement.plan.participants;
-            let links = self.member.open_lanes(&mut registration, participants).await?;
-            let (me, federation) = (self.member.me, Arc::clone(&self.member.federation));
+        let (me, federation) = (self.member.me, Arc::clone(&self.member.federation));
+        let (give, given) = oneshot::channel();
+        let prepared = async {
+            let lanes = self.member.open_lanes(&mut registration, order.participants());
+            let play = async {
+                let own = given.await.map_err(|_| Failure::lost("the daemon is gone"))?;
+                order.plan(&self.member.workspace, own, progress).await
+            };
+            let (links, play) = tokio::try_join!(lanes, play)?;
             Running::start(Seat { me, federation, links, play })
         };
-        match running.await {
+        // Whoever leaves meanwhile is heard.
+        let gone = async {
+            let own = order.inputs(&mut parcels).await?;
+            let _ = give.send(own);
+            parcels.hear::<Duty>().await
+        };
+        let running = tokio::select! {
+            running = prepared => running,
+            gone = gone => return gone.map(drop),
+        };
+        match running {
             Ok(running) => report(parcels, speaking, running, phases).await,
             Err(failure) => speaking.say(&Word::Failed(failure)).await,
         }
@@ -121,7 +147,10 @@ impl Worker {
         let mut registration = self.register(preparation.session)?;
         speaking.say(&Word::Expecting).await?;
         let provisions = preparation.provisions(&self.member.federation)?;
-        let links = self.member.open_lanes(&mut registration, provisions.parties()).await?;
+        let links = tokio::select! {
+            links = self.member.open_lanes(&mut registration, provisions.parties()) => links?,
+            () = parcels.end() => return Ok(()),
+        };
         drop(registration);
         let (me, federation) = (self.member.me, Arc::clone(&self.member.federation));
         let (work, mut pause) = (Work::default(), None::<Working>);
@@ -161,7 +190,8 @@ impl Worker {
             return Ok(());
         };
         let (progress, phases) = watch::channel(String::new());
-        match order.take(&mut parcels, &self.member.workspace, progress).await {
+        let own = order.inputs(&mut parcels).await?;
+        match order.plan(&self.member.workspace, own, progress).await {
             Ok(play) => report(parcels, speaking, bound.play(play), phases).await,
             Err(failure) => speaking.say(&Word::Failed(failure)).await,
         }

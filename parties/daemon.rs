@@ -15,6 +15,7 @@ mod links;
 mod metrics;
 mod prepare;
 mod probe;
+mod refusals;
 mod reports;
 mod shelf;
 mod work;
@@ -45,6 +46,7 @@ use jobs::Jobs;
 use lanes::Rendezvous;
 use links::Measured;
 use metrics::Metrics;
+use refusals::Refusals;
 use senate_circuit::PartyId;
 use senate_planner::catalog::Federation;
 use shelf::Shelf;
@@ -92,6 +94,7 @@ pub struct Daemon {
     jobs: Jobs,
     metrics: Metrics,
     shelf: Shelf,
+    refusals: Refusals,
     bulletin: Bulletin,
     measured: Measured,
     draining: AtomicBool,
@@ -125,6 +128,7 @@ impl Daemon {
             jobs: Jobs::new(config.limits.clone()),
             metrics: Metrics::new(&federation.name, &federation.party_name(me)),
             shelf: Shelf::new(config.ahead_bytes),
+            refusals: Refusals::default(),
             workspace: Arc::new(workspace),
             federation,
             me,
@@ -174,6 +178,7 @@ impl Daemon {
         let mut running = self.jobs.running();
         let thinking = tokio::spawn(Arc::clone(&self).think());
         let gossiping = tokio::spawn(Arc::clone(&self).gossip());
+        let counting = tokio::spawn(Arc::clone(&self).count_refusals());
         tokio::pin!(stop);
         // Queries that run when the daemon drains may still have to open their links.
         while !(self.draining() && served.is_empty() && *running.borrow() == 0) {
@@ -205,6 +210,10 @@ impl Daemon {
             }
         }
         drop((listener, drained));
+        counting.abort();
+        if let Err(failure) = self.log_further_refusals(None) {
+            tracing::error!(%failure, "the audit log misses refusals");
+        }
         tokio::time::sleep(LINGER).await;
         if let Some(flight) = flight {
             // Answers that are there are still fetched.
@@ -328,7 +337,10 @@ impl Daemon {
                         _ => "federation.toml",
                     }
                 );
-                let failure = Failure::usage(why).with_remedy("restart it");
+                let failure = Failure::usage(why).with_remedy(
+                    "restart it; a federation.toml that has changed is signed by all before \
+                     (senate invite --members)",
+                );
                 connection.send(&Reply::Failed(failure)).await
             }
             AnswerKind::Verdict => connection.send(&Verdict::Refused(reason)).await,

@@ -91,6 +91,14 @@ pub struct Waiting {
     pub asked: i64,
 }
 
+impl Decision {
+    /// What the audit log calls a use of it, under its identifier: one that is made again counts
+    /// anew.
+    pub fn use_of(&self, id: &str) -> String {
+        format!("{id}@{}", self.made)
+    }
+}
+
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Signed {

@@ -12,7 +12,7 @@ pub use chain::{Head, Link, follows};
 pub use entry::{Entry, Event, Subject};
 pub use export::{ExportFormat, export};
 pub use ledger::{Ledger, Usage};
-pub use log::{History, read};
+pub use log::{History, read, uses};
 
 /// Name of the log in the party's folder.
 pub const LOG_FILE: &str = "audit.log";

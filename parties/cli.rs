@@ -4,8 +4,13 @@ use crate::commands::{
     audit, bench, decisions, demo, doctor, explain, init, invite, jobs, join, publish, query,
     serve, shell, token, worker,
 };
+use crate::config::Workspace;
 use crate::failure::{Cause, Failure, Outcome};
-use clap::{ArgAction, Args, ColorChoice, Parser, Subcommand, ValueEnum};
+use clap::{
+    ArgAction, Args, ColorChoice, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum,
+};
+use senate_circuit::PartyId;
+use std::ffi::{OsStr, OsString};
 use std::io::{IsTerminal, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -13,7 +18,14 @@ use std::process::ExitCode;
 /// Several organisations ask one SQL question over their combined tables and learn the answer, and
 /// nothing else.
 #[derive(Parser, Debug)]
-#[command(name = "senate", version, propagate_version = true)]
+#[command(
+    name = "senate",
+    version,
+    propagate_version = true,
+    after_help = "Examples:\n  senate demo medical\n  senate query --workspace study --as \
+    hospital_a \"SELECT COUNT(*) AS n FROM diagnoses\"\n\n\
+    SENATE_WORKSPACE and SENATE_AS stand for --workspace and --as where these are not given."
+)]
 pub struct Cli {
     /// What to do.
     #[command(subcommand)]
@@ -112,11 +124,34 @@ pub struct Place {
     #[arg(long, value_name = "DIR", conflicts_with_all = ["workspace", "party"])]
     pub local: Option<PathBuf>,
     /// The workspace directory
-    #[arg(long, value_name = "DIR", requires = "party")]
+    #[arg(long, value_name = "DIR")]
     pub workspace: Option<PathBuf>,
     /// The party whose daemon is asked
     #[arg(long = "as", id = "party", value_name = "PARTY")]
     pub party: Option<String>,
+}
+
+/// A party whose files are in a workspace on this machine.
+#[derive(Args, Clone, Debug)]
+pub struct Own {
+    /// The workspace directory
+    #[arg(long, value_name = "DIR", default_value = ".")]
+    pub workspace: PathBuf,
+    /// The party
+    #[arg(long = "as", value_name = "PARTY")]
+    pub party: String,
+}
+
+impl Own {
+    /// Reads the workspace.
+    ///
+    /// # Errors
+    /// Usage when it cannot be read, or has no such party.
+    pub fn open(&self) -> Outcome<(Workspace, PartyId)> {
+        let workspace = Workspace::open(&self.workspace)?;
+        let party = workspace.party(&self.party)?;
+        Ok((workspace, party))
+    }
 }
 
 /// A place that makes sense.
@@ -138,10 +173,46 @@ impl Place {
             (Some(folder), ..) => Ok(Where::Embedded(folder.clone())),
             (None, Some(folder), Some(party)) => Ok(Where::AsParty(folder.clone(), party.clone())),
             (None, None, Some(party)) => Ok(Where::AsParty(".".into(), party.clone())),
-            _ => Err(Failure::usage("no workspace given")
-                .with_remedy("use --local DIR, or --workspace DIR --as PARTY")),
+            (None, Some(_), None) => Err(Failure::usage("which party asks is not said").with_remedy(
+                "give --as PARTY (or SENATE_AS), or run all parties in this process: --local DIR",
+            )),
+            (None, None, None) => Err(Failure::usage("no workspace given").with_remedy(
+                "give --local DIR, or --workspace DIR --as PARTY (the directory is this one by \
+                 default), or set SENATE_WORKSPACE and SENATE_AS",
+            )),
         }
     }
+}
+
+/// Variables that stand for arguments of the same meaning.
+const VARIABLES: [(&str, &str); 2] = [("workspace", "SENATE_WORKSPACE"), ("party", "SENATE_AS")];
+
+impl Cli {
+    /// The words of the command line; `variable` gives what is set in the environment.
+    ///
+    /// # Errors
+    /// Clap's, for words that make no sense.
+    pub fn read<W: Into<OsString> + Clone>(
+        words: impl IntoIterator<Item = W>,
+        variable: impl Fn(&str) -> Option<OsString>,
+    ) -> Result<Self, clap::Error> {
+        let mut command = Self::command();
+        for (id, name) in VARIABLES {
+            if let Some(value) = variable(name).filter(|value| !value.is_empty()) {
+                // A default lives as long as the program.
+                command = with_default(command, id, Box::leak(value.into_boxed_os_str()));
+            }
+        }
+        Self::from_arg_matches(&command.try_get_matches_from(words)?)
+    }
+}
+
+/// The command with a default for an argument of its subcommands, wherever they have it.
+fn with_default(mut command: clap::Command, id: &str, value: &'static OsStr) -> clap::Command {
+    if command.get_arguments().any(|argument| argument.get_id() == id) {
+        command = command.mut_arg(id, |argument| argument.required(false).default_value(value));
+    }
+    command.mut_subcommands(|inner| with_default(inner, id, value))
 }
 
 /// Runs a command and says how it ended.
@@ -254,15 +325,42 @@ fn start_logging(verbosity: Verbosity, daemon: bool) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::CommandFactory;
+
+    fn has_examples(command: &mut clap::Command) {
+        let help = command.render_long_help().to_string();
+        assert!(help.contains("\nExample"), "{}", command.get_name());
+        let inner = command.get_subcommands_mut();
+        inner.filter(|inner| inner.get_name() != "help").for_each(has_examples);
+    }
 
     #[test]
     fn every_command_has_an_example() {
         let mut cli = Cli::command();
         cli.clone().debug_assert();
-        for command in cli.get_subcommands_mut() {
-            let help = command.render_long_help().to_string();
-            assert!(help.contains("Example"), "{}", command.get_name());
+        has_examples(&mut cli);
+    }
+
+    #[test]
+    fn variables_stand_for_the_workspace_and_the_party() {
+        let variable = |name: &str| match name {
+            "SENATE_WORKSPACE" => Some("study".into()),
+            "SENATE_AS" => Some("a".into()),
+            _ => None,
+        };
+        let place = |words: &[&str]| match Cli::read(words, variable).unwrap().command {
+            Command::Query(options) => options.place.resolve().unwrap(),
+            other => panic!("{other:?}"),
+        };
+        let query = ["senate", "query", "SELECT 1"];
+        assert_eq!(place(&query), Where::AsParty("study".into(), "a".into()));
+        let other = [&query[..], &["--as", "b"]].concat();
+        assert_eq!(place(&other), Where::AsParty("study".into(), "b".into()));
+        let local = [&query[..], &["--local", "d"]].concat();
+        assert_eq!(place(&local), Where::Embedded("d".into()));
+        for words in [&["serve"][..], &["audit", "verify"], &["approve", "3f2a"], &["init"]] {
+            let words = [&["senate"], words].concat();
+            assert!(Cli::read(&words, variable).is_ok(), "{words:?}");
+            assert!(Cli::read(&words, |_| None).is_err(), "{words:?}");
         }
     }
 
@@ -270,7 +368,6 @@ mod tests {
     fn a_place_is_local_or_a_party() {
         let parse = |words: &[&str]| Cli::try_parse_from(words);
         assert!(parse(&["senate", "query", "--local", "d", "SELECT 1"]).is_ok());
-        assert!(parse(&["senate", "query", "--workspace", "d", "SELECT 1"]).is_err());
         assert!(parse(&["senate", "query", "--local", "d", "--as", "a", "SELECT 1"]).is_err());
         let Command::Query(options) =
             parse(&["senate", "query", "--as", "a", "SELECT 1"]).unwrap().command
@@ -278,7 +375,9 @@ mod tests {
             panic!("not a query");
         };
         assert_eq!(options.place.resolve().unwrap(), Where::AsParty(".".into(), "a".into()));
-        let none = Place { local: None, workspace: None, party: None };
-        assert_eq!(none.resolve().unwrap_err().cause.exit_code(), 2);
+        for workspace in [None, Some("d".into())] {
+            let nobody = Place { local: None, workspace, party: None };
+            assert_eq!(nobody.resolve().unwrap_err().cause.exit_code(), 2);
+        }
     }
 }

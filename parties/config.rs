@@ -5,6 +5,7 @@ mod limits;
 pub use limits::{Bytes, Limits, Ports};
 
 use crate::ahead::MEMORY_BYTES;
+use crate::draft::Draft;
 use crate::failure::{Failure, Outcome};
 use crate::identity::{Fingerprint, Identity};
 use crate::tables::postgres::Relation;
@@ -42,8 +43,16 @@ impl Workspace {
             Failure::usage(format!("{}: {error}", path.display()))
                 .with_remedy("name a directory that holds federation.toml")
         })?;
-        let federation = Federation::parse(&bytes)
-            .map_err(|error| Failure::usage(error.to_string()).at(folder.display()))?;
+        let federation = Federation::parse(&bytes).map_err(|error| {
+            let failure = Failure::usage(error.to_string()).at(folder.display());
+            match Draft::begun(&bytes) {
+                true => failure.with_remedy(
+                    "bring in the others: `senate invite` here and `senate join` there, or the \
+                     other way round",
+                ),
+                false => failure,
+            }
+        })?;
         Ok(Self { folder: folder.to_owned(), federation })
     }
 

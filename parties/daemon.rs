@@ -14,6 +14,7 @@ mod links;
 mod metrics;
 mod prepare;
 mod probe;
+mod refusals;
 mod reports;
 mod shelf;
 mod work;
@@ -44,6 +45,7 @@ use gossip::Bulletin;
 use jobs::Jobs;
 use links::Measured;
 use metrics::Metrics;
+use refusals::Refusals;
 use senate_circuit::PartyId;
 use shelf::Shelf;
 use std::fmt::Display;
@@ -92,6 +94,7 @@ pub struct Daemon {
     jobs: Jobs,
     metrics: Metrics,
     shelf: Shelf,
+    refusals: Refusals,
     bulletin: Bulletin,
     measured: Measured,
     draining: AtomicBool,
@@ -127,6 +130,7 @@ impl Daemon {
             shelf: Shelf::new(config.ahead_bytes),
             workers,
             member,
+            refusals: Refusals::default(),
             config,
             rendezvous: Rendezvous::of(me),
             passages: Arc::new(Semaphore::new(PASSAGES_MAX)),
@@ -172,6 +176,7 @@ impl Daemon {
         let mut running = self.jobs.running();
         let thinking = tokio::spawn(Arc::clone(&self).think());
         let gossiping = tokio::spawn(Arc::clone(&self).gossip());
+        let counting = tokio::spawn(Arc::clone(&self).count_refusals());
         tokio::pin!(stop);
         // Queries that run when the daemon drains may still have to open their links.
         while !(self.draining() && served.is_empty() && *running.borrow() == 0) {
@@ -203,6 +208,10 @@ impl Daemon {
             }
         }
         drop((listener, drained));
+        counting.abort();
+        if let Err(failure) = self.log_further_refusals(None) {
+            tracing::error!(%failure, "the audit log misses refusals");
+        }
         tokio::time::sleep(LINGER).await;
         if let Some(flight) = flight {
             // Answers that are there are still fetched.
@@ -375,7 +384,10 @@ impl Daemon {
                         _ => "federation.toml",
                     }
                 );
-                let failure = Failure::usage(why).with_remedy("restart it");
+                let failure = Failure::usage(why).with_remedy(
+                    "restart it; a federation.toml that has changed is signed by all before \
+                     (senate invite --members)",
+                );
                 connection.send(&Reply::Failed(failure)).await
             }
             AnswerKind::Verdict => connection.send(&Verdict::Refused(reason)).await,

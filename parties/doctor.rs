@@ -6,9 +6,14 @@ mod peer;
 pub use own::examine as examine_own;
 pub use peer::examine as examine_peer;
 
-use crate::failure::Cause;
+use crate::failure::{Cause, Failure};
 use serde::Serialize;
 use std::fmt;
+
+/// The check that is passed where a peer is reached.
+const REACHED: &str = "TLS";
+/// Columns of a check's name.
+const CHECK_WIDTH: usize = 14;
 
 /// How a check went.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
@@ -74,6 +79,21 @@ impl Report {
     ) {
         self.note(check, state, detail).remedy = Some(remedy.into());
     }
+
+    fn is_reached(&self) -> bool {
+        self.findings.iter().any(|found| found.check == REACHED && found.state == State::Ok)
+    }
+
+    /// What failed is no more than worth a word.
+    fn soften(&mut self) {
+        let failed = |found: &&mut Finding| matches!(found.state, State::Failed(_));
+        self.findings.iter_mut().filter(failed).for_each(|found| found.state = State::Warning);
+    }
+}
+
+fn note_failure(report: &mut Report, check: &str, failure: Failure) {
+    let finding = report.note(check, State::Failed(failure.cause), failure.message);
+    finding.remedy = failure.remedy;
 }
 
 /// The cause that is to be dealt with first: what is wrong here, then with the data, then with what
@@ -99,6 +119,8 @@ pub fn worst(reports: &[Report]) -> Option<Cause> {
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "{}", self.party)?;
+        let names = self.findings.iter().map(|finding| finding.check.len() + 1);
+        let width = names.max().unwrap_or(0).max(CHECK_WIDTH);
         for Finding { check, state, detail, remedy } in &self.findings {
             let word = match state {
                 State::Ok => "ok",
@@ -106,9 +128,9 @@ impl fmt::Display for Report {
                 State::Failed(_) => "FAIL",
             };
             let line: Vec<&str> = detail.split_whitespace().collect();
-            writeln!(f, "  {word:<5}{check:<14}{}", line.join(" "))?;
+            writeln!(f, "  {word:<5}{check:<width$}{}", line.join(" "))?;
             if let Some(remedy) = remedy {
-                writeln!(f, "  {:<5}{:<14}help: {remedy}", "", "")?;
+                writeln!(f, "  {:<5}{:<width$}help: {remedy}", "", "")?;
             }
         }
         Ok(())

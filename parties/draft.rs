@@ -3,8 +3,10 @@
 
 mod columns;
 mod merge;
+mod private;
 
 pub use columns::{Column, Literal};
+pub use private::begin_private;
 
 use crate::config::{FEDERATION_FILE, Workspace};
 use crate::failure::{Failure, Outcome};
@@ -132,6 +134,12 @@ impl Draft {
         let document = text.parse().map_err(|error| Failure::usage(format!("{error}")))?;
         let draft = Self { document };
         draft.federation().map(|_| draft)
+    }
+
+    /// Whether these bytes are the draft of a party that is alone as yet.
+    pub(crate) fn begun(bytes: &[u8]) -> bool {
+        let draft = std::str::from_utf8(bytes).ok().and_then(|text| Self::parse(text).ok());
+        draft.and_then(|draft| draft.members().ok()).is_some_and(|members| members.len() == 1)
     }
 
     /// The file's text.

@@ -131,8 +131,10 @@ impl Identity {
     /// Usage when the file is missing or holds something else.
     pub fn read(path: &Path) -> Outcome<Self> {
         let pem = std::fs::read_to_string(path).map_err(|error| {
-            Failure::usage(format!("identity {}: {error}", path.display()))
-                .with_remedy("create one with `senate init --workspace DIR --as PARTY`")
+            Failure::usage(format!("identity {}: {error}", path.display())).with_remedy(
+                "a party's commands run where its key is; a new party makes one with `senate init \
+                 --workspace DIR --as PARTY`",
+            )
         })?;
         Self::parse(&pem).map_err(|failure| failure.at(path.display()))
     }

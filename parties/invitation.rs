@@ -26,6 +26,9 @@ use crate::messages::Version;
 use crate::roster::Signed;
 use serde::{Deserialize, Serialize};
 
+/// What comes after a round.
+const NEXT: &str = "next: `senate serve` (a daemon that runs is restarted), then `senate doctor`";
+
 /// The host's first message.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 struct Offer {

@@ -1,7 +1,6 @@
 //! The `senate` binary: arguments in, exit code out.
 #![forbid(unsafe_code)]
 
-use clap::Parser;
 use senate::cli::Cli;
 use std::process::ExitCode;
 
@@ -11,5 +10,8 @@ use std::process::ExitCode;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
-    senate::cli::run(Cli::parse())
+    match Cli::read(std::env::args_os(), |name| std::env::var_os(name)) {
+        Ok(cli) => senate::cli::run(cli),
+        Err(error) => error.exit(),
+    }
 }

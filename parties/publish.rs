@@ -58,7 +58,13 @@ impl Wishes {
 /// Usage for a wish about a column that is not there; input when the source cannot be read or a
 /// column has no type here.
 pub async fn infer(table: &str, source: &Source, wishes: &Wishes) -> Outcome<Part> {
-    let observed = observe(source, wishes).await.map_err(|failure| failure.at(source))?;
+    let place = source.to_string();
+    let observed = observe(source, wishes).await.map_err(|failure| {
+        match failure.message.starts_with(&place) {
+            true => failure,
+            false => failure.at(source),
+        }
+    })?;
     let header: Vec<&str> = observed.iter().map(|column| column.name.as_str()).collect();
     let known =
         |name: &&String| header.contains(&name.as_str()) || wishes.excluded.contains(name.as_str());

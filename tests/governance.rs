@@ -96,6 +96,8 @@ fn a_query_is_approved_once_by_itself_and_as_a_template_until_it_is_withdrawn() 
     assert!(stderr.contains("org_b") && stderr.contains(&id), "{stderr}");
     assert!(run(&hosts, 1, &["approve", &id]).status.success());
     assert_eq!(answer(&hosts.query(0, COUNT, &[])), "n\n2\n");
+    let inbox = stdout(&run(&hosts, 1, &["inbox"]));
+    assert!(inbox.contains("once, and used up"), "{inbox}");
     refusal(&hosts.query(0, COUNT, &[]), 3);
     let id = waiting(&hosts, 1);
     let approved = run(&hosts, 1, &["approve", &id[..6], "--template", "--until", "1d"]);
@@ -197,6 +199,27 @@ fn a_denial_binds_a_party_whose_queries_run_without_asking() {
     let stderr = refusal(&hosts.query(0, COUNT, &[]), 3);
     assert!(stderr.contains("denied"), "{stderr}");
     answer(&hosts.query(0, &COUNT.replace("= 1", "= 2"), &[]));
+}
+
+#[test]
+fn a_loop_of_refused_queries_does_not_fill_the_log() {
+    let hosts = Hosts::new(2, 8, &few);
+    hosts.rewrite(1, &accepting("", &policy("\"org_a\"")));
+    let mut daemons = hosts.serve_all();
+    let asked: Vec<_> = (0..14).map(|_| hosts.start(0, COUNT, &[])).collect();
+    for query in asked {
+        refusal(&query.wait_with_output().unwrap(), 3);
+    }
+    let mut owner = daemons.pop().unwrap();
+    owner.signal("-TERM");
+    assert!(owner.ends().success());
+    let log = log(&hosts, 1);
+    assert!(log.iter().all(|entry| entry["event"] == "refused" && entry["asker"] == "org_a"));
+    let (last, singly) = log.split_last().unwrap();
+    assert_eq!(singly.len(), 10);
+    assert!(singly.iter().all(|entry| entry["sql"] == COUNT));
+    assert_eq!(last["outcome"], "4 further refusals of party org_a within a minute");
+    assert!(run(&hosts, 1, &["audit", "verify"]).status.success());
 }
 
 #[test]

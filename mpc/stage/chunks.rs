@@ -18,9 +18,9 @@ const WINDOW_CHUNKS: usize = 8;
 /// several.
 fn window_gates(parties: usize) -> usize {
     match parties {
-        ..=4 => 1 << 17,
-        ..=8 => 1 << 16,
-        ..=16 => 1 << 15,
+        0..=4 => 1 << 17,
+        5..=8 => 1 << 16,
+        9..=16 => 1 << 15,
         _ => CHUNK_GATES,
     }
 }

@@ -10,6 +10,8 @@ use time::format_description::well_known::Rfc3339;
 const REFUSED_SQL_BYTES_MAX: usize = 4 << 10;
 /// Most recipients of the same that are written down.
 const REFUSED_NAMES_MAX: usize = 64;
+/// Longest name of the same, in bytes.
+const REFUSED_NAME_BYTES_MAX: usize = 128;
 
 /// One line of the log.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -87,9 +89,9 @@ pub struct Subject {
     pub suspicions: Vec<String>,
 }
 
-fn shorten(text: &mut String) {
-    if text.len() > REFUSED_SQL_BYTES_MAX {
-        let end = (0..=REFUSED_SQL_BYTES_MAX).rev().find(|end| text.is_char_boundary(*end));
+fn shorten(text: &mut String, bytes_max: usize) {
+    if text.len() > bytes_max {
+        let end = (0..=bytes_max).rev().find(|end| text.is_char_boundary(*end));
         text.truncate(end.unwrap_or(0));
         text.push('…');
     }
@@ -100,8 +102,10 @@ impl Entry {
     pub(super) fn now(seq: u64, event: Event, mut subject: Subject) -> Self {
         if event == Event::Refused {
             subject.recipients.truncate(REFUSED_NAMES_MAX);
-            let texts = [&mut subject.sql, &mut subject.asker, &mut subject.outcome];
-            texts.into_iter().chain(&mut subject.recipients).for_each(shorten);
+            let names = [&mut subject.asker].into_iter().chain(&mut subject.recipients);
+            names.for_each(|name| shorten(name, REFUSED_NAME_BYTES_MAX));
+            let texts = [&mut subject.sql, &mut subject.outcome];
+            texts.into_iter().for_each(|text| shorten(text, REFUSED_SQL_BYTES_MAX));
         }
         let now = OffsetDateTime::now_utc();
         // Milliseconds are enough.

@@ -3,7 +3,7 @@
 use super::entry::Entry;
 use crate::failure::{Failure, Outcome};
 use clap::ValueEnum;
-use std::io::Write;
+use std::io::{ErrorKind, Write};
 
 /// How a log is written.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, ValueEnum)]
@@ -26,7 +26,12 @@ pub fn export(entries: &[Entry], format: ExportFormat, to: &mut impl Write) -> O
             .and_then(|()| writeln!(to)),
         ExportFormat::Csv => csv(entries, to),
     };
-    written.map_err(|error| Failure::usage(format!("writing the log: {error}")))
+    match written {
+        // Whoever reads it has seen enough.
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
+        Err(error) => Err(Failure::usage(format!("writing the log: {error}"))),
+        Ok(()) => Ok(()),
+    }
 }
 
 const HEADER: &str = "seq,time,event,query,asker,recipients,participants,approvals,digest,policies,\

@@ -6,6 +6,7 @@ use super::{HEAD_FILE, LOG_FILE};
 use crate::failure::{Failure, Outcome};
 use crate::identity::{Fingerprint, Identity, Signature};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
 use std::io::{BufRead, BufReader, ErrorKind, Write};
 use std::path::{Path, PathBuf};
@@ -79,6 +80,28 @@ pub fn read(folder: &Path, party: &str, pinned: Fingerprint) -> Outcome<History>
         false => failure,
     })?;
     Ok(history)
+}
+
+/// How often each approval has been used, as the log's lines say that are there: to show it, without
+/// the checks of [`read`].
+///
+/// # Errors
+/// Usage when the log cannot be read.
+pub fn uses(folder: &Path) -> Outcome<BTreeMap<String, usize>> {
+    let path = folder.join(LOG_FILE);
+    let mut uses = BTreeMap::new();
+    let mut lines = match File::open(&path) {
+        Ok(file) => BufReader::new(file),
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(uses),
+        Err(error) => return Err(Failure::usage(format!("{}: {error}", path.display()))),
+    };
+    while let Some(line) = next_line(&mut lines, &path)? {
+        let Ok(Line { entry, .. }) = serde_json::from_str(&line) else { break };
+        if entry.event == Event::Admitted {
+            entry.subject.approvals.into_iter().for_each(|id| *uses.entry(id).or_insert(0) += 1);
+        }
+    }
+    Ok(uses)
 }
 
 /// One line without its end; `None` at the end of the file.

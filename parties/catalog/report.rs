@@ -83,7 +83,7 @@ impl CatalogReport {
 pub(crate) fn topic_name(topic: &Topic) -> String {
     match topic {
         Topic::Roster => "federation.toml".to_owned(),
-        Topic::Release => "its release".to_owned(),
+        Topic::Release => "release of senate".to_owned(),
         Topic::Table(_) => "a table".to_owned(),
         Topic::Policy(version) => format!("version {version} of its policy"),
         Topic::Approval(Digest(plan)) => format!("plan {}", crate::messages::short(plan)),

@@ -2,10 +2,12 @@
 
 use crate::audit::{ExportFormat, Head, export, follows, read};
 use crate::chunks;
+use crate::cli::Own;
 use crate::config::{PartyConfig, Workspace};
 use crate::failure::{Failure, Outcome};
 use crate::identity::Identity;
 use crate::messages::{Answer, Chain, Hello, Purpose, VERSION};
+use crate::tls;
 use crate::transport::Connection;
 use clap::{Args, Subcommand};
 use senate_circuit::PartyId;
@@ -35,23 +37,13 @@ enum Action {
 }
 
 #[derive(Args, Debug)]
-struct Place {
-    /// The workspace directory
-    #[arg(long, value_name = "DIR", default_value = ".")]
-    workspace: PathBuf,
-    /// The party
-    #[arg(long = "as", value_name = "PARTY")]
-    party: String,
-}
-
-#[derive(Args, Debug)]
 #[command(after_help = "Example:\n  senate audit verify --workspace study --as hospital_a")]
 struct VerifyOptions {
     /// Also compare what PARTY showed of its log in each query with the log that it has now
     #[arg(long, value_name = "PARTY")]
     peer: Option<String>,
     #[command(flatten)]
-    place: Place,
+    own: Own,
 }
 
 #[derive(Args, Debug)]
@@ -64,7 +56,7 @@ struct ExportOptions {
     #[arg(short, value_name = "FILE")]
     output: Option<PathBuf>,
     #[command(flatten)]
-    place: Place,
+    own: Own,
 }
 
 /// Verifies or exports.
@@ -75,9 +67,9 @@ pub async fn run(options: Options) -> Outcome<()> {
     match options.action {
         Action::Verify(options) => verify(&options).await,
         Action::Export(options) => {
-            let (workspace, me, config) = opened(&options.place)?;
+            let (workspace, me, config) = opened(&options.own)?;
             let pinned = workspace.fingerprint(me)?;
-            let history = read(&config.folder, &options.place.party, pinned)?;
+            let history = read(&config.folder, &options.own.party, pinned)?;
             match &options.output {
                 Some(path) => {
                     let mut file = std::fs::File::create(path)
@@ -90,16 +82,15 @@ pub async fn run(options: Options) -> Outcome<()> {
     }
 }
 
-fn opened(place: &Place) -> Outcome<(Workspace, PartyId, PartyConfig)> {
-    let workspace = Workspace::open(&place.workspace)?;
-    let me = workspace.party(&place.party)?;
+fn opened(own: &Own) -> Outcome<(Workspace, PartyId, PartyConfig)> {
+    let (workspace, me) = own.open()?;
     let config = PartyConfig::read(&workspace, me)?;
     Ok((workspace, me, config))
 }
 
 async fn verify(options: &VerifyOptions) -> Outcome<()> {
-    let (workspace, me, config) = opened(&options.place)?;
-    let party = &options.place.party;
+    let (workspace, me, config) = opened(&options.own)?;
+    let party = &options.own.party;
     let history = read(&config.folder, party, workspace.fingerprint(me)?)?;
     let own = format!("{party}: {} entries, ends in {}", history.head.seq, history.head.link);
     let Some(peer) = &options.peer else {
@@ -134,8 +125,9 @@ async fn verify(options: &VerifyOptions) -> Outcome<()> {
 async fn ask(workspace: &Workspace, identity: &Identity, peer: PartyId) -> Outcome<Vec<[u8; 32]>> {
     let name = workspace.federation.party_name(peer);
     let at = |failure: Failure| failure.at(format!("party {name}"));
-    let (address, pinned) = (workspace.address(peer)?, workspace.fingerprint(peer)?);
-    let mut connection = Connection::dial(identity, address, pinned).await.map_err(at)?;
+    let (addresses, pinned) = (workspace.addresses(peer)?, workspace.fingerprint(peer)?);
+    let mut connection =
+        Connection::dial_any(identity, addresses, pinned, &tls::no_name()).await.map_err(at)?;
     let (federation, purpose) = (workspace.federation.digest, Purpose::History);
     let hello = Hello { version: VERSION.to_owned(), federation, purpose };
     connection.send(&hello).await.map_err(at)?;

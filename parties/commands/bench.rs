@@ -21,8 +21,10 @@ pub struct Options {
 #[derive(Subcommand, Debug)]
 enum Figure {
     /// What one core of this machine can do at most
+    #[command(after_help = "Example:\n  senate bench limits")]
     Limits,
     /// AND gates per second, set-up, preprocessing and all checks included
+    #[command(after_help = "Example:\n  senate bench gates --parties 3 --ands 400000")]
     Gates {
         /// How many parties
         #[arg(long, default_value_t = 2)]
@@ -32,6 +34,7 @@ enum Figure {
         ands: u64,
     },
     /// Session set-up, correlated OTs and triples per second
+    #[command(after_help = "Example:\n  senate bench preprocessing --triples 400000")]
     Preprocessing {
         /// How many parties
         #[arg(long, default_value_t = 2)]
@@ -41,6 +44,7 @@ enum Figure {
         triples: usize,
     },
     /// AND gates per second once all garbled tables are there: evaluation and all checks
+    #[command(after_help = "Example:\n  senate bench online --parties 3 --stages 8")]
     Online {
         /// How many parties
         #[arg(long, default_value_t = 2)]
@@ -50,16 +54,20 @@ enum Figure {
         stages: u32,
     },
     /// Rows of four 64-bit columns sorted between two parties: merged halves, and from nothing
+    #[command(after_help = "Example:\n  senate bench sort --rows 1024")]
     Sort {
         /// Rows of both parties together
         #[arg(long, default_value_t = 1024)]
         rows: u32,
     },
     /// m-way intersection, sort and union, decomposed and in one circuit
+    #[command(after_help = "Example:\n  senate bench primitives --parties 16 --rows 1000")]
     Primitives(Size),
     /// The packaged questions, decomposed and in one circuit
+    #[command(after_help = "Example:\n  senate bench queries --parties 3")]
     Queries(Size),
     /// Time and memory as rows double, beside the predictions
+    #[command(after_help = "Example:\n  senate bench scale --rows-max 65536")]
     Scale {
         /// Rows of each of the two parties to begin with
         #[arg(long, default_value_t = 1024)]
@@ -69,8 +77,10 @@ enum Figure {
         rows_max: usize,
     },
     /// AND gates of every operator beside the paper's formulas
+    #[command(after_help = "Example:\n  senate bench circuits")]
     Circuits,
     /// The prices of plans, measured on this machine
+    #[command(after_help = "Example:\n  senate bench calibrate")]
     Calibrate {
         /// AND gates of the circuits
         #[arg(long, default_value_t = 400_000)]

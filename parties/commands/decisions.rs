@@ -1,6 +1,8 @@
 //! `senate inbox`, `approve` and `deny`: what this party's operator lets other parties ask.
 
 use crate::approvals::{Approvals, Decision, Matter, Ruling, Scope, Waiting, now, until};
+use crate::audit;
+use crate::cli::Own;
 use crate::config::{PartyConfig, Workspace};
 use crate::failure::{Failure, Outcome};
 use crate::identity::Identity;
@@ -10,24 +12,13 @@ use std::path::PathBuf;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-/// Whose decisions.
-#[derive(Args, Clone, Debug)]
-pub struct Operator {
-    /// The workspace directory
-    #[arg(long, value_name = "DIR", default_value = ".")]
-    workspace: PathBuf,
-    /// The party
-    #[arg(long = "as", value_name = "PARTY")]
-    party: String,
-}
-
 /// Arguments of `senate inbox`.
 #[derive(Args, Debug)]
 #[command(after_help = "Example:\n  senate inbox --workspace study --as hospital_a")]
 pub struct InboxOptions {
     /// Whose.
     #[command(flatten)]
-    operator: Operator,
+    own: Own,
     /// How to write it
     #[arg(long, value_enum, default_value_t)]
     format: InboxFormat,
@@ -43,27 +34,35 @@ pub enum InboxFormat {
     Json,
 }
 
+/// Which query a decision is about, and how long it counts.
+#[derive(Args, Debug)]
+pub struct Choice {
+    /// Identifier in the inbox, or its beginning; that of a decision, to decide otherwise
+    #[arg(value_name = "ID")]
+    id: String,
+    /// Decide on all queries that differ from it in constants only
+    #[arg(long)]
+    template: bool,
+    /// Until when: 12h, 7d, 2w, 2027-01-31, or a time; by default for good
+    #[arg(long, value_name = "WHEN")]
+    until: Option<String>,
+    /// Whose.
+    #[command(flatten)]
+    own: Own,
+}
+
 /// Arguments of `senate approve`.
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:\n  \
     senate approve 3f2a90c417d86b5e --workspace study --as hospital_a\n  \
     senate approve 3f2a --template --until 30d --times 100 --workspace study --as hospital_a")]
 pub struct ApproveOptions {
-    /// Identifier in the inbox, or its beginning
-    #[arg(value_name = "ID")]
-    id: String,
-    /// Also let queries run that differ from it in constants only
-    #[arg(long)]
-    template: bool,
-    /// Until when: 12h, 7d, 2w, 2027-01-31, or a time; by default for good
-    #[arg(long, value_name = "WHEN")]
-    until: Option<String>,
+    /// What.
+    #[command(flatten)]
+    choice: Choice,
     /// How often; by default once, with --template as often as asked
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     times: Option<u32>,
-    /// Whose.
-    #[command(flatten)]
-    operator: Operator,
 }
 
 /// Arguments of `senate deny`.
@@ -71,35 +70,26 @@ pub struct ApproveOptions {
 #[command(after_help = "Example:\n  \
     senate deny 3f2a90c417d86b5e --workspace study --as hospital_a")]
 pub struct DenyOptions {
-    /// Identifier in the inbox, or its beginning; of a decision, to withdraw it
-    #[arg(value_name = "ID")]
-    id: String,
-    /// Also deny queries that differ from it in constants only
-    #[arg(long)]
-    template: bool,
-    /// Until when: 12h, 7d, 2w, 2027-01-31, or a time; by default for good
-    #[arg(long, value_name = "WHEN")]
-    until: Option<String>,
-    /// Whose.
+    /// What.
     #[command(flatten)]
-    operator: Operator,
+    choice: Choice,
 }
 
 /// The operator at work.
 struct Desk {
     workspace: Workspace,
+    folder: PathBuf,
     identity: Identity,
     approvals: Approvals,
 }
 
-impl Operator {
-    fn desk(&self) -> Outcome<Desk> {
-        let workspace = Workspace::open(&self.workspace)?;
-        let party = workspace.party(&self.party)?;
+impl Desk {
+    fn of(own: &Own) -> Outcome<Self> {
+        let (workspace, party) = own.open()?;
         let config = PartyConfig::read(&workspace, party)?;
         let identity = config.identity(&workspace, party)?;
         let approvals = Approvals::of(&config.folder);
-        Ok(Desk { workspace, identity, approvals })
+        Ok(Self { workspace, folder: config.folder, identity, approvals })
     }
 }
 
@@ -108,9 +98,11 @@ impl Operator {
 /// # Errors
 /// Usage when files cannot be read; aborted when a decision is not this party's.
 pub fn inbox(options: &InboxOptions) -> Outcome<()> {
-    let desk = options.operator.desk()?;
+    let desk = Desk::of(&options.own)?;
     let waiting = desk.approvals.waiting()?;
     let decided = desk.approvals.all(desk.identity.fingerprint())?;
+    let uses = audit::uses(&desk.folder)?;
+    let used = |id: &str, decision: &Decision| uses.get(&decision.use_of(id)).copied().unwrap_or(0);
     if options.format == InboxFormat::Json {
         let waiting = waiting.iter().map(|(id, waiting)| {
             json!({
@@ -124,7 +116,7 @@ pub fn inbox(options: &InboxOptions) -> Outcome<()> {
                 "id": id, "ruling": decision.ruling, "scope": decision.matter.scope,
                 "asker": decision.matter.asker, "recipients": decision.matter.recipients,
                 "sql": decision.matter.sql, "until": decision.until.map(moment),
-                "times": decision.times, "made": moment(decision.made),
+                "times": decision.times, "used": used(id, decision), "made": moment(decision.made),
             })
         });
         let (waiting, decided): (Vec<_>, Vec<_>) = (waiting.collect(), decided.collect());
@@ -134,7 +126,7 @@ pub fn inbox(options: &InboxOptions) -> Outcome<()> {
     println!("waiting: {}", waiting.len());
     waiting.iter().for_each(|(id, waiting)| show_waiting(id, waiting));
     println!("decided: {}", decided.len());
-    decided.iter().for_each(|(id, decision)| show_decision(id, decision));
+    decided.iter().for_each(|(id, decision)| show_decision(id, decision, used(id, decision)));
     Ok(())
 }
 
@@ -148,7 +140,7 @@ fn show_waiting(id: &str, waiting: &Waiting) {
     request.sql.trim().lines().for_each(|line| println!("    {}", printable(line)));
 }
 
-fn show_decision(id: &str, decision: &Decision) {
+fn show_decision(id: &str, decision: &Decision, used: usize) {
     let Decision { matter, ruling, until, times, made } = decision;
     let ruling = match ruling {
         Ruling::Approved => "approved",
@@ -159,7 +151,14 @@ fn show_decision(id: &str, decision: &Decision) {
         Scope::Template => "template",
     };
     let until = until.map_or_else(String::new, |until| format!(", until {}", moment(until)));
-    let times = times.map_or_else(String::new, |times| format!(", {times} times"));
+    let times = match (times, used) {
+        (Some(1), 0) => ", once".to_owned(),
+        (Some(1), _) => ", once, and used up".to_owned(),
+        (Some(times), _) if used >= *times as usize => format!(", {times} times, and used up"),
+        (Some(times), _) => format!(", {times} times, used {used}"),
+        (None, 0) => String::new(),
+        (None, _) => format!(", used {used}"),
+    };
     println!("  {id}  {scope} {ruling} at {}{until}{times}", moment(*made));
     println!("    asked by {}, answer to {}", matter.asker, matter.recipients.join(", "));
     println!("    {}", printable(&matter.sql));
@@ -180,13 +179,9 @@ fn moment(seconds: i64) -> String {
 /// # Errors
 /// Usage for an unknown identifier or a wrong time.
 pub fn approve(options: &ApproveOptions) -> Outcome<()> {
-    let scope = if options.template { Scope::Template } else { Scope::Query };
-    let times = match scope {
-        Scope::Query => options.times.or(Some(1)),
-        Scope::Template => options.times,
-    };
-    let until = options.until.as_deref().map(until).transpose()?;
-    decide(&options.operator.desk()?, &options.id, scope, (Ruling::Approved, until, times))
+    let ApproveOptions { choice, times } = options;
+    let once = if choice.template { None } else { Some(1) };
+    decide(choice, Ruling::Approved, times.or(once))
 }
 
 /// Forbids a query, or withdraws its approval.
@@ -194,20 +189,17 @@ pub fn approve(options: &ApproveOptions) -> Outcome<()> {
 /// # Errors
 /// As [`approve`].
 pub fn deny(options: &DenyOptions) -> Outcome<()> {
-    let scope = if options.template { Scope::Template } else { Scope::Query };
-    let until = options.until.as_deref().map(until).transpose()?;
-    decide(&options.operator.desk()?, &options.id, scope, (Ruling::Denied, until, None))
+    decide(&options.choice, Ruling::Denied, None)
 }
 
-fn decide(
-    desk: &Desk,
-    id: &str,
-    scope: Scope,
-    (ruling, until, times): (Ruling, Option<i64>, Option<u32>),
-) -> Outcome<()> {
+fn decide(choice: &Choice, ruling: Ruling, times: Option<u32>) -> Outcome<()> {
+    let Choice { id, template, until: when, own } = choice;
+    let scope = if *template { Scope::Template } else { Scope::Query };
+    let until = when.as_deref().map(until).transpose()?;
+    let desk = Desk::of(own)?;
     let waiting = desk.approvals.waiting()?;
     let decided = desk.approvals.all(desk.identity.fingerprint())?;
-    let named = |known: &str| !id.is_empty() && known.starts_with(id);
+    let named = |known: &str| !id.is_empty() && known.starts_with(id.as_str());
     let waits: Vec<_> = waiting.into_iter().filter(|(known, _)| named(known)).collect();
     let was: Vec<_> = decided.into_iter().filter(|(known, _)| named(known)).collect();
     let (matter, settled) = match (waits.as_slice(), was.as_slice()) {
@@ -232,6 +224,6 @@ fn decide(
     if let Some(settled) = settled {
         desk.approvals.settle(&settled);
     }
-    show_decision(&id, &decision);
+    show_decision(&id, &decision, 0);
     Ok(())
 }

@@ -1,26 +1,22 @@
 //! `senate doctor`: what stands between this party and a query, and what to do about it.
 
-use crate::config::Workspace;
+use crate::cli::Own;
 use crate::doctor::{Report, State, examine_own, examine_peer, worst};
 use crate::failure::{Failure, Outcome};
 use clap::{Args, ValueEnum};
 use futures_util::future::join_all;
 use senate_circuit::PartyId;
-use std::path::PathBuf;
 
 /// Arguments of `senate doctor`.
 #[derive(Args, Debug)]
 #[command(after_help = "Example:\n  senate doctor --workspace study --as hospital_a\n\n\
-    Checks this party's identity, signatures and tables, then the way to every party's daemon: \
-    name, port, TLS, clock, version, federation.toml, round trip, bandwidth. The exit code is that \
-    of what to mend first.")]
+    Checks this party's identity, signatures and tables, then the way to every party's daemon, at \
+    each of its addresses: name, port, TLS, clock, version, federation.toml, round trip, \
+    bandwidth. The exit code is that of what to mend first.")]
 pub struct Options {
-    /// The workspace directory
-    #[arg(long, value_name = "DIR", default_value = ".")]
-    workspace: PathBuf,
-    /// The party
-    #[arg(long = "as", value_name = "PARTY")]
-    party: String,
+    /// Whose.
+    #[command(flatten)]
+    own: Own,
     /// How to write the report
     #[arg(long, value_enum, default_value_t)]
     format: ReportFormat,
@@ -41,14 +37,13 @@ pub enum ReportFormat {
 /// # Errors
 /// Of the cause to mend first, when a check fails.
 pub async fn run(options: &Options) -> Outcome<()> {
-    let workspace = Workspace::open(&options.workspace)?;
-    let me = workspace.party(&options.party)?;
+    let (workspace, me) = options.own.open()?;
     let (own, identity) = examine_own(&workspace, me).await;
     let mut reports = vec![own];
     if let Some(identity) = &identity {
         let parties = (0..workspace.federation.parties.len()).filter_map(PartyId::new);
         let looks = parties.map(|party| examine_peer(&workspace, identity, party, party == me));
-        reports.extend(join_all(looks).await);
+        reports.extend(join_all(looks).await.into_iter().flatten());
     }
     match options.format {
         ReportFormat::Text => reports.iter().for_each(|report| println!("{report}")),

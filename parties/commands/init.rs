@@ -1,11 +1,12 @@
 //! `senate init`: a key and a certificate for one party, and its entry in federation.toml.
 
+use crate::cli::Own;
 use crate::config::{FEDERATION_FILE, Workspace, identity_path};
-use crate::draft::{Draft, Member};
+use crate::draft::{Draft, Member, begin_private};
 use crate::failure::{Failure, Outcome};
 use crate::identity::{Identity, write_private};
 use clap::Args;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// Arguments of `senate init`.
 #[derive(Args, Debug)]
@@ -13,15 +14,13 @@ use std::path::{Path, PathBuf};
     a.example.org:7401\n\n\
     Makes the key and the ten-year certificate study/hospital_a/identity.pem, prints its \
     fingerprint, \
-    and begins study/federation.toml with this party. Without --address, federation.toml is \
+    and begins study/hospital_a/party.toml, in which nothing is allowed yet, and \
+    study/federation.toml with this party. Without --address, federation.toml is \
     left to you: the fingerprint is to be pinned there at every party.")]
 pub struct Options {
-    /// The workspace directory
-    #[arg(long, value_name = "DIR", default_value = ".")]
-    workspace: PathBuf,
-    /// The party
-    #[arg(long = "as", value_name = "PARTY")]
-    party: String,
+    /// Whose.
+    #[command(flatten)]
+    own: Own,
     /// Where other parties reach this one; begins or changes federation.toml
     #[arg(long, value_name = "HOST:PORT")]
     address: Option<String>,
@@ -35,7 +34,7 @@ pub struct Options {
 /// # Errors
 /// Usage when files cannot be read or written.
 pub fn run(options: &Options) -> Outcome<()> {
-    let Options { workspace: folder, party, address, .. } = options;
+    let Options { own: Own { workspace: folder, party }, address, .. } = options;
     let draft = Draft::read(folder)?;
     let host = address.as_deref().map(host_of).transpose()?;
     if let (Some(draft), None) = (&draft, address) {
@@ -57,6 +56,7 @@ pub fn run(options: &Options) -> Outcome<()> {
         eprintln!("wrote {}", path.display());
         identity
     };
+    begin_private(folder, party)?;
     if let Some(address) = address {
         let member = Member {
             name: party.clone(),
@@ -76,6 +76,12 @@ pub fn run(options: &Options) -> Outcome<()> {
     }
     eprintln!("in words: {}", identity.fingerprint().words());
     println!("fingerprint = \"{}\"", identity.fingerprint());
+    if address.is_some() {
+        eprintln!(
+            "next: `senate publish` for each table, then `senate invite`, or `senate join` with a \
+             code from a party that invites"
+        );
+    }
     Ok(())
 }
 
@@ -96,8 +102,8 @@ fn federation_name(options: &Options) -> Outcome<String> {
         return Ok(name.clone());
     }
     let named = |path: &Path| path.file_name().map(|name| name.to_string_lossy().into_owned());
-    let folder = std::path::absolute(&options.workspace)
-        .map_err(|error| Failure::usage(format!("{}: {error}", options.workspace.display())))?;
+    let folder = std::path::absolute(&options.own.workspace)
+        .map_err(|error| Failure::usage(format!("{}: {error}", options.own.workspace.display())))?;
     named(&folder).ok_or_else(|| {
         Failure::usage("the federation needs a name").with_remedy("give it: --federation NAME")
     })

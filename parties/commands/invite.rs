@@ -1,12 +1,12 @@
 //! `senate invite`: gives out codes and has federation.toml signed by all.
 
+use crate::cli::Own;
 use crate::config::{FEDERATION_FILE, identity_path};
 use crate::draft::Draft;
 use crate::failure::{Failure, Outcome};
 use crate::identity::Identity;
 use crate::invitation::{Host, host};
 use clap::Args;
-use std::path::PathBuf;
 use std::time::Duration;
 
 /// Most minutes that a code counts.
@@ -25,12 +25,9 @@ const GUESTS_MAX: u64 = 31;
     both sides see.\n\
     Scripts: --yes-if FINGERPRINT (of each guest, as `senate init` prints it there) asks nothing.")]
 pub struct Options {
-    /// The workspace directory
-    #[arg(long, value_name = "DIR", default_value = ".")]
-    workspace: PathBuf,
-    /// The party
-    #[arg(long = "as", value_name = "PARTY")]
-    party: String,
+    /// Whose.
+    #[command(flatten)]
+    own: Own,
     /// How many parties are new
     #[arg(long, value_name = "N", default_value_t = 1)]
     #[arg(value_parser = clap::value_parser!(u64).range(1..=GUESTS_MAX))]
@@ -52,7 +49,7 @@ pub struct Options {
 /// # Errors
 /// As [`host`]'s.
 pub async fn run(options: Options) -> Outcome<()> {
-    let Options { workspace: folder, party, .. } = options;
+    let Own { workspace: folder, party } = options.own;
     let draft = Draft::read(&folder)?.ok_or_else(|| {
         Failure::usage(format!("{} has no {FEDERATION_FILE}", folder.display()))
             .with_remedy(format!("begin one: senate init --as {party} --address HOST:PORT"))
@@ -67,13 +64,8 @@ pub async fn run(options: Options) -> Outcome<()> {
     if newcomers == 0 && draft.members()?.len() < 2 {
         return Err(Failure::usage("the federation has no other member yet"));
     }
-    eprintln!(
-        "waiting at {} for {} minutes; this party's certificate is {} ({})",
-        member.address,
-        options.expires,
-        identity.fingerprint(),
-        identity.fingerprint().words()
-    );
+    let fingerprint = identity.fingerprint();
+    eprintln!("this party's certificate is {fingerprint} ({})", fingerprint.words());
     let lasts = Duration::from_secs(60 * options.expires);
     let yes_if = options.yes_if;
     let round = Host { folder, identity, member, draft, newcomers, lasts, yes_if };

@@ -1,7 +1,7 @@
 //! `senate jobs`: the queries of a party's daemon.
 
 use super::query::{AnswerOptions, show};
-use crate::cli::{Place, Verbosity, Where};
+use crate::cli::{Own, Verbosity};
 use crate::client;
 use crate::config::Workspace;
 use crate::daemon::JobLine;
@@ -9,6 +9,7 @@ use crate::failure::{Failure, Outcome};
 use crate::messages::JobsRequest;
 use crate::progress::Progress;
 use clap::{Args, ValueEnum};
+use std::io::IsTerminal;
 
 /// Arguments of `senate jobs`.
 #[derive(Args, Debug)]
@@ -25,9 +26,9 @@ pub struct Options {
     /// The query
     #[arg(value_name = "ID")]
     id: Option<String>,
-    /// The daemon.
+    /// Whose daemon.
     #[command(flatten)]
-    pub place: Place,
+    own: Own,
     /// The answer of `attach`.
     #[command(flatten)]
     answer: AnswerOptions,
@@ -52,39 +53,43 @@ pub enum JobsAction {
 /// # Errors
 /// Usage for an unknown id; lost when no daemon answers; for `attach` as the query's.
 pub async fn run(options: Options, verbosity: Verbosity) -> Outcome<()> {
-    let Where::AsParty(folder, party) = options.place.resolve()? else {
-        return Err(Failure::usage("a daemon has jobs: name it with --workspace DIR --as PARTY"));
-    };
-    let workspace = Workspace::open(&folder)?;
+    let Own { workspace: folder, party } = &options.own;
+    let workspace = Workspace::open(folder)?;
     let id = || {
         let id = options.id.clone();
         id.ok_or_else(|| Failure::usage("no ID given").with_remedy("`senate jobs` lists them"))
     };
     match options.action {
         JobsAction::List => {
-            let lines = client::jobs(&workspace, &party, JobsRequest::List).await?;
+            let lines = client::jobs(&workspace, party, JobsRequest::List).await?;
+            if std::io::stdout().is_terminal() && !lines.is_empty() {
+                println!("{HEADER}");
+            }
             lines.iter().for_each(|line| println!("{}", row(line)));
             if lines.is_empty() && !verbosity.quiet {
                 eprintln!("no queries");
             }
         }
         JobsAction::Show => {
-            let lines = client::jobs(&workspace, &party, JobsRequest::Show(id()?)).await?;
+            let lines = client::jobs(&workspace, party, JobsRequest::Show(id()?)).await?;
             lines.iter().for_each(|line| println!("{}\n{}", row(line), line.sql));
         }
         JobsAction::Cancel => {
-            let lines = client::jobs(&workspace, &party, JobsRequest::Cancel(id()?)).await?;
+            let lines = client::jobs(&workspace, party, JobsRequest::Cancel(id()?)).await?;
             lines.iter().for_each(|line| println!("{}", row(line)));
         }
         JobsAction::Attach => {
             let progress = Progress::start(verbosity.quiet);
-            let attached = client::attach(&workspace, &party, &id()?, &progress.sender()).await;
+            let attached = client::attach(&workspace, party, &id()?, &progress.sender()).await;
             progress.finish();
             show(&attached?, &options.answer, None, verbosity)?;
         }
     }
     Ok(())
 }
+
+/// Over the lines, for people.
+const HEADER: &str = "query              age  asked at (by)  state  | question";
 
 /// One line: id, age, who asks, state, and the beginning of the question.
 fn row(line: &JobLine) -> String {

@@ -1,9 +1,10 @@
 //! `senate join`: answers an invitation.
 
+use crate::cli::Own;
+use crate::draft::begin_private;
 use crate::failure::Outcome;
 use crate::invitation::{Code, Guest, join};
 use clap::Args;
-use std::path::PathBuf;
 
 /// Arguments of `senate join`.
 #[derive(Args, Debug)]
@@ -19,12 +20,9 @@ pub struct Options {
     /// The code that `senate invite` printed
     #[arg(value_name = "CODE")]
     code: String,
-    /// The workspace directory
-    #[arg(long, value_name = "DIR", default_value = ".")]
-    workspace: PathBuf,
-    /// The party
-    #[arg(long = "as", value_name = "PARTY")]
-    party: String,
+    /// Whose.
+    #[command(flatten)]
+    own: Own,
     /// Do not ask if the inviting party's certificate is this one
     #[arg(long, value_name = "FINGERPRINT")]
     yes_if: Option<String>,
@@ -37,6 +35,8 @@ pub struct Options {
 pub async fn run(options: Options) -> Outcome<()> {
     let code = Code::parse(&options.code)?;
     let yes_if = options.yes_if.into_iter().collect();
-    let guest = Guest { folder: options.workspace, party: options.party, yes_if };
-    join(&guest, &code).await
+    let Own { workspace: folder, party } = options.own;
+    let guest = Guest { folder, party, yes_if };
+    join(&guest, &code).await?;
+    begin_private(&guest.folder, &guest.party)
 }

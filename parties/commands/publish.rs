@@ -1,5 +1,6 @@
 //! `senate publish`: a table's public declaration, from its source.
 
+use crate::cli::Own;
 use crate::config::{FEDERATION_FILE, PARTY_FILE, PartyConfig, Workspace};
 use crate::draft::{Draft, Part, replace};
 use crate::failure::{Failure, Outcome};
@@ -26,12 +27,9 @@ pub struct Options {
     /// The table's name in SQL
     #[arg(value_name = "TABLE")]
     table: String,
-    /// The workspace directory
-    #[arg(long, value_name = "DIR", default_value = ".")]
-    workspace: PathBuf,
-    /// The party
-    #[arg(long = "as", value_name = "PARTY")]
-    party: String,
+    /// Whose.
+    #[command(flatten)]
+    own: Own,
     /// Where the rows are.
     #[command(flatten)]
     origin: Origin,
@@ -118,7 +116,7 @@ struct Consent {
 /// Usage for wrong options; input when the rows break what would be declared; refused when the
 /// answer is no.
 pub async fn run(options: &Options) -> Outcome<()> {
-    let Options { workspace: folder, party, table, .. } = options;
+    let Options { own: Own { workspace: folder, party }, table, .. } = options;
     let mut draft = Draft::read(folder)?.ok_or_else(|| {
         Failure::usage(format!("{} has no {FEDERATION_FILE}", folder.display()))
             .with_remedy(format!("begin one: senate init --as {party} --address HOST:PORT"))
@@ -148,33 +146,41 @@ pub async fn run(options: &Options) -> Outcome<()> {
         part = merged;
     }
     show(&part, party, &others, &wishes);
-    if grant.is_empty() {
+    let Private { text, is_changed } = private(options, &own, &source, &draft, &grant)?;
+    let allowed = Grant::written(&text, table)?;
+    if allowed.is_empty() {
         eprintln!(
             "What others may ask is left as [policy] in party.toml has it: by default nothing."
         );
     } else {
-        eprintln!("Others may use: {grant}.");
+        eprintln!("Others may use: {allowed}.");
     }
-    let private = private(options, &own, &source, &draft, &grant)?;
     if options.dry_run {
         eprintln!("nothing was written");
         return Ok(());
     }
     if !options.yes && !confirmed("publish this?").await? {
-        return Err(Failure::refused("not published; nothing was written"));
+        return Err(Failure::refused("not published; nothing was written")
+            .with_remedy("answer y, or give --yes in a script"));
     }
-    write(folder, &own, private.as_deref(), &draft)
+    write(folder, &own, is_changed.then_some(text.as_str()), &draft)
 }
 
-/// The party file's text with the source and what others may ask; `None` when nothing changes.
+/// What party.toml is to say.
+struct Private {
+    text: String,
+    is_changed: bool,
+}
+
+/// The party file's text with the source and what others may ask.
 fn private(
     options: &Options,
     own: &Path,
     source: &Source,
     draft: &Draft,
     grant: &Grant,
-) -> Outcome<Option<String>> {
-    let Options { workspace: folder, party, table, .. } = options;
+) -> Outcome<Private> {
+    let Options { own: Own { workspace: folder, party }, table, .. } = options;
     let path = own.join(PARTY_FILE);
     let text = match std::fs::read_to_string(&path) {
         Ok(text) => text,
@@ -183,13 +189,15 @@ fn private(
     };
     let at = |failure: Failure| failure.at(path.display());
     let entry = entry::with_source(&text, own, table, source).map_err(at)?;
+    let is_changed = entry.is_some();
+    let text = entry.unwrap_or(text);
     if grant.is_empty() {
-        return Ok(entry);
+        return Ok(Private { text, is_changed });
     }
     let workspace = Workspace { folder: folder.clone(), federation: draft.federation()? };
     let me = workspace.party(party)?;
-    let text = entry.unwrap_or(text);
-    grant.put(&text, table, &workspace.federation, me).map(Some).map_err(at)
+    let text = grant.put(&text, table, &workspace.federation, me).map_err(at)?;
+    Ok(Private { text, is_changed: true })
 }
 
 /// The federation file last: it must not promise a table that has no source.

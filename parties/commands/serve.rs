@@ -1,12 +1,10 @@
 //! `senate serve`: a party's daemon.
 
-use crate::cli::Verbosity;
-use crate::config::Workspace;
+use crate::cli::{Own, Verbosity};
 use crate::daemon::Daemon;
 use crate::failure::{Cause, Failure, Outcome};
 use crate::roster::{self, Standing};
 use clap::Args;
-use std::path::PathBuf;
 use std::sync::Arc;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::oneshot;
@@ -19,12 +17,9 @@ pub const READY: &str = "listening on";
 #[command(after_help = "Example:\n  senate serve --workspace study --as hospital_a\n\n\
     SIGTERM or Ctrl-C refuses new queries and lets running ones end; a second one stops at once.")]
 pub struct Options {
-    /// The workspace directory
-    #[arg(long, value_name = "DIR", default_value = ".")]
-    workspace: PathBuf,
-    /// The party
-    #[arg(long = "as", value_name = "PARTY")]
-    party: String,
+    /// Whose.
+    #[command(flatten)]
+    own: Own,
 }
 
 /// Serves until a signal, then drains; a second signal ends it at once.
@@ -32,8 +27,7 @@ pub struct Options {
 /// # Errors
 /// Usage for a wrong workspace or identity, or a port in use.
 pub async fn run(options: Options, verbosity: Verbosity) -> Outcome<()> {
-    let workspace = Workspace::open(&options.workspace)?;
-    let party = workspace.party(&options.party)?;
+    let (workspace, party) = options.own.open()?;
     if roster::check(&workspace)? == Standing::Signed {
         tracing::info!("every party has signed federation.toml");
     }
@@ -45,7 +39,8 @@ pub async fn run(options: Options, verbosity: Verbosity) -> Outcome<()> {
     let stop = async move {
         let _ = drained.await;
     };
-    let serving = daemon.serve(stop, |address| eprintln!("{} {READY} {address}", options.party));
+    let serving =
+        daemon.serve(stop, |address| eprintln!("{} {READY} {address}", options.own.party));
     tokio::pin!(serving);
     let mut drain = Some(drain);
     loop {

@@ -1,7 +1,7 @@
 //! `senate token`: who may ask through Flight SQL in a party's name.
 
-use crate::cli::{Place, Where};
-use crate::config::{PartyConfig, Workspace};
+use crate::cli::Own;
+use crate::config::PartyConfig;
 use crate::failure::{Failure, Outcome};
 use crate::token::{Token, Tokens};
 use clap::{Args, ValueEnum};
@@ -27,9 +27,9 @@ pub struct Options {
     /// Days for which a new token is good
     #[arg(long, value_name = "N", default_value_t = 90, value_parser = clap::value_parser!(u64).range(1..=366))]
     days: u64,
-    /// The party.
+    /// Whose.
     #[command(flatten)]
-    pub place: Place,
+    own: Own,
 }
 
 /// What can be done with tokens.
@@ -48,11 +48,8 @@ pub enum TokenAction {
 /// # Errors
 /// Usage for a wrong party, name or id, or files that cannot be written.
 pub fn run(options: &Options) -> Outcome<()> {
-    let Where::AsParty(folder, party) = options.place.resolve()? else {
-        return Err(Failure::usage("tokens are a party's: use --workspace DIR --as PARTY"));
-    };
-    let workspace = Workspace::open(&folder)?;
-    let config = PartyConfig::read(&workspace, workspace.party(&party)?)?;
+    let (workspace, party) = options.own.open()?;
+    let config = PartyConfig::read(&workspace, party)?;
     let tokens = Tokens::of(&config);
     let name = || {
         let name = options.name.as_deref();

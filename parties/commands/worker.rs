@@ -1,13 +1,13 @@
 //! `senate worker`: a process in which one of a party's sessions lives at a time.
 
-use crate::config::{PartyConfig, Workspace};
+use crate::cli::Own;
+use crate::config::PartyConfig;
 use crate::failure::{Cause, Failure, Outcome};
 use crate::member::Member;
 use crate::messages::Offer;
 use crate::worker::Process;
 use clap::Args;
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
@@ -25,12 +25,9 @@ const LINGER: Duration = Duration::from_millis(300);
     starts workers of its own machine by itself."
 )]
 pub struct Options {
-    /// The workspace directory
-    #[arg(long, value_name = "DIR", default_value = ".")]
-    workspace: PathBuf,
-    /// The party
-    #[arg(long = "as", value_name = "PARTY")]
-    party: String,
+    /// Which federation, and as whom
+    #[command(flatten)]
+    own: Own,
     /// Address of the party's daemon [default: the one in federation.toml]
     #[arg(long, value_name = "HOST:PORT")]
     gateway: Option<String>,
@@ -48,8 +45,7 @@ pub struct Options {
 /// Usage for a wrong workspace or identity, or a port in use; lost when the daemon that started it is
 /// gone.
 pub async fn run(options: Options) -> Outcome<()> {
-    let workspace = Workspace::open(&options.workspace)?;
-    let me = workspace.party(&options.party)?;
+    let (workspace, me) = options.own.open()?;
     let identity = PartyConfig::read(&workspace, me)?.identity(&workspace, me)?;
     let gateway = match options.gateway {
         Some(gateway) => gateway,
@@ -68,7 +64,7 @@ pub async fn run(options: Options) -> Outcome<()> {
     let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
     let serving = async {
         if offer.number.is_none() {
-            tracing::info!(%address, "session worker of {}", options.party);
+            tracing::info!(%address, "session worker of {}", options.own.party);
             return worker.serve().await;
         }
         if let Err(failure) = worker.serve_once().await {

@@ -247,7 +247,7 @@ impl Daemon {
                     });
                 }
                 Some(decision) => {
-                    let id = format!("{}@{}", matter.id(), decision.made);
+                    let id = decision.use_of(&matter.id());
                     let left = self.ledger.uses(&id);
                     let spent = decision.times.is_some_and(|times| left >= times as usize);
                     if !spent {

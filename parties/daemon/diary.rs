@@ -10,6 +10,11 @@ use senate_circuit::{PartyId, PartySet};
 use senate_planner::explain::hex;
 use senate_planner::sql::Form;
 use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// How often it is looked whether counted refusals are to be written.
+const SETTLE_EVERY: Duration = Duration::from_secs(15);
 
 /// A query whose beginning is in the log. What is dropped before its end is given up.
 pub(super) struct Page<'a> {
@@ -45,7 +50,8 @@ impl Daemon {
         Ok(Page { daemon: self, subject, head, is_over: false })
     }
 
-    /// A query that did not begin.
+    /// A query that did not begin. Where many of one side's are refused within a minute, further
+    /// ones are only counted.
     ///
     /// # Errors
     /// As the log's.
@@ -55,6 +61,11 @@ impl Daemon {
         request: &Request,
         failure: &Failure,
     ) -> Outcome<()> {
+        let now = Instant::now();
+        self.log_further_refusals(Some(now))?;
+        if !self.refusals.one_more(&job.user().to_string(), now) {
+            return Ok(());
+        }
         let subject = Subject {
             query: job.session().to_string(),
             sql: request.sql.clone(),
@@ -65,6 +76,34 @@ impl Daemon {
             ..Subject::default()
         };
         self.ledger.record(&self.member.identity, Event::Refused, subject).map(|_| ())
+    }
+
+    /// Writes how many refusals have only been counted: of minutes that are over, or of all for no
+    /// `now`.
+    ///
+    /// # Errors
+    /// As the log's.
+    pub(super) fn log_further_refusals(&self, now: Option<Instant>) -> Outcome<()> {
+        self.refusals.settle(now, |whose, further| {
+            let party = whose.strip_prefix("party ").map(str::to_owned);
+            let subject = Subject {
+                asker: party.unwrap_or_else(|| self.name(self.member.me)),
+                user: whose.to_owned(),
+                outcome: format!("{further} further refusals of {whose} within a minute"),
+                ..Subject::default()
+            };
+            self.ledger.record(&self.member.identity, Event::Refused, subject).map(|_| ())
+        })
+    }
+
+    /// Writes what has been counted while nothing else is refused.
+    pub(super) async fn count_refusals(self: Arc<Self>) {
+        loop {
+            tokio::time::sleep(SETTLE_EVERY).await;
+            if let Err(failure) = self.log_further_refusals(Some(Instant::now())) {
+                tracing::error!(%failure, "the audit log misses refusals");
+            }
+        }
     }
 
     fn subject(&self, job: &Job, agreement: &Agreement) -> Subject {

@@ -1,8 +1,8 @@
 //! This party's own side: identity, signatures, sources.
 
-use super::{Report, State};
-use crate::config::{PartyConfig, Workspace};
-use crate::failure::{Cause, Failure};
+use super::{Report, State, note_failure};
+use crate::config::{Otherwise, PartyConfig, Workspace};
+use crate::failure::Cause;
 use crate::identity::{Identity, is_private};
 use crate::roster::{self, Standing};
 use crate::tables;
@@ -64,6 +64,7 @@ pub async fn examine(workspace: &Workspace, me: PartyId) -> (Report, Option<Iden
             "none: nobody else's question can use this party's rows (senate publish --allow)",
         ),
     }
+    report.good("accept", accepted(workspace, &config));
     for table in workspace.tables_of(me) {
         let rows = match config.source(&table.name) {
             Ok(source) => tables::load(&table, &source).await.map(|_| source),
@@ -80,6 +81,21 @@ pub async fn examine(workspace: &Workspace, me: PartyId) -> (Report, Option<Iden
     (report, identity)
 }
 
+/// Whose questions run without asking, and what becomes of the others'.
+fn accepted(workspace: &Workspace, config: &PartyConfig) -> String {
+    let names = config.accept.iter().map(|party| workspace.federation.party_name(*party));
+    let names: Vec<String> = names.collect();
+    let whose = match names.as_slice() {
+        [] => "nobody else's questions run without asking".to_owned(),
+        names => format!("questions of {} run without asking", names.join(", ")),
+    };
+    let others = match config.otherwise {
+        Otherwise::Refuse => "others are refused until `senate approve`",
+        Otherwise::Hold => "others wait for `senate approve`",
+    };
+    format!("{whose}; {others}")
+}
+
 /// Parties go by the pinned fingerprint whatever the date; other clients do not.
 fn certificate(report: &mut Report, identity: &Identity) {
     let der = identity.certificate();
@@ -93,18 +109,15 @@ fn certificate(report: &mut Report, identity: &Identity) {
     };
     let (validity, now) = (parsed.validity(), ASN1Time::now());
     let (from, until) = (validity.not_before, validity.not_after);
+    let day = |time: ASN1Time| time.to_datetime().date();
+    let (first, last) = (day(from), day(until));
     let remedy = "make a new identity and have it pinned at every party: senate invite";
     if now < from || now > until {
-        let detail = format!("valid from {from} to {until}, by this machine's clock not now");
+        let detail = format!("valid from {first} to {last}, by this machine's clock not now");
         report.bad("certificate", State::Warning, detail, remedy);
     } else if until.timestamp() - now.timestamp() < SOON_S {
-        report.bad("certificate", State::Warning, format!("valid until {until}"), remedy);
+        report.bad("certificate", State::Warning, format!("valid until {last}"), remedy);
     } else {
-        report.good("certificate", format!("valid until {until}"));
+        report.good("certificate", format!("valid until {last}"));
     }
-}
-
-fn note_failure(report: &mut Report, check: &str, failure: Failure) {
-    let finding = report.note(check, State::Failed(failure.cause), failure.message);
-    finding.remedy = failure.remedy;
 }

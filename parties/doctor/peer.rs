@@ -1,6 +1,6 @@
 //! The way to a peer's daemon, step by step.
 
-use super::{Report, State};
+use super::{REACHED, Report, State, note_failure};
 use crate::catalog::CatalogReport;
 use crate::config::Workspace;
 use crate::daemon::unix_ms;
@@ -10,6 +10,7 @@ use crate::messages::{
     Check, Condition, Echo, Hello, PROBE_BYTES, Purpose, VERSION, Version, short,
 };
 use crate::transport::{Connection, Hop, Reached, Unreached, reach};
+use futures_util::future::join_all;
 use senate_circuit::PartyId;
 use std::time::{Duration, Instant};
 use tokio::time::timeout;
@@ -21,17 +22,45 @@ const ECHOES: usize = 5;
 /// Clocks further apart than this deserve a word, in ms.
 const SKEW_MAX_MS: u64 = 30_000;
 
-/// Looks at a peer's daemon, or at this party's own.
+/// Looks at a peer's daemons, or at this party's own: a report for each of their addresses. Where one
+/// of them can be reached, another that cannot is no more than worth a word.
 pub async fn examine(
     workspace: &Workspace,
     identity: &Identity,
     peer: PartyId,
     is_own: bool,
-) -> Report {
+) -> Vec<Report> {
     let name = workspace.federation.party_name(peer);
-    let title = if is_own { format!("{name} (this party's daemon)") } else { name.clone() };
+    let title = if is_own { format!("{name} (this party's daemon)") } else { name };
+    let addresses = match workspace.addresses(peer) {
+        Ok(addresses) => addresses,
+        Err(failure) => {
+            let mut report = Report::new(&title);
+            note_failure(&mut report, "name", failure);
+            return vec![report];
+        }
+    };
+    let is_one = addresses.len() == 1;
+    let looks = addresses.iter().map(|address| {
+        let title = if is_one { title.clone() } else { format!("{title} at {address}") };
+        examine_at(workspace, identity, (peer, address), title)
+    });
+    let mut reports = join_all(looks).await;
+    if reports.iter().any(Report::is_reached) {
+        reports.iter_mut().filter(|report| !report.is_reached()).for_each(Report::soften);
+    }
+    reports
+}
+
+/// Looks at one of a peer's daemons.
+async fn examine_at(
+    workspace: &Workspace,
+    identity: &Identity,
+    at: (PartyId, &str),
+    title: String,
+) -> Report {
     let mut report = Report::new(&title);
-    let looking = look(workspace, identity, peer, &mut report);
+    let looking = look(workspace, identity, at, &mut report);
     match timeout(LOOK_MAX, looking).await {
         Ok(Ok(())) => {}
         Ok(Err(failure)) => {
@@ -51,10 +80,10 @@ pub async fn examine(
 async fn look(
     workspace: &Workspace,
     identity: &Identity,
-    peer: PartyId,
+    (peer, address): (PartyId, &str),
     report: &mut Report,
 ) -> Outcome<()> {
-    let (address, pinned) = (workspace.address(peer)?, workspace.fingerprint(peer)?);
+    let pinned = workspace.fingerprint(peer)?;
     let name = workspace.federation.party_name(peer);
     let Reached { addresses, connection } = reach(identity, address, pinned).await?;
     let listed: Vec<String> = addresses.iter().map(ToString::to_string).collect();
@@ -62,7 +91,7 @@ async fn look(
         Ok(connection) => {
             report.good("name", listed.join(", "));
             report.good("port", format!("{address} is open"));
-            report.good("TLS", format!("{pinned}"));
+            report.good(REACHED, format!("{pinned}"));
             connection
         }
         Err(broken) => {
@@ -120,13 +149,13 @@ fn unreached(report: &mut Report, broken: &Unreached, address: &str, name: &str)
             ),
         ),
         (Hop::Tls, Some(met)) => report.bad(
-            "TLS",
+            REACHED,
             State::Failed(Cause::Refused),
             format!("{address} is held by another certificate, {met}"),
             "if the party has a new identity, have it signed by all: senate invite",
         ),
         (Hop::Tls, None) => report.bad(
-            "TLS",
+            REACHED,
             lost,
             why,
             "see that a daemon of senate, and no proxy, answers at this address",

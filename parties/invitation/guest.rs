@@ -2,8 +2,8 @@
 
 use super::proof::{Transcript, code_id, commitment};
 use super::{
-    Claim, Code, Completion, Consent, Greeting, Offer, Proposal, Submission, Written, expected,
-    harmless,
+    Claim, Code, Completion, Consent, Greeting, NEXT, Offer, Proposal, Submission, Written,
+    expected, harmless,
 };
 use crate::config::{FEDERATION_FILE, identity_path};
 use crate::draft::{Draft, Member, Part};
@@ -96,6 +96,11 @@ async fn converse(guest: &Guest, own: &Own, code: &Code) -> Outcome<()> {
     };
     let members = inspect(own, code, &text)?;
     eprintln!("---- {FEDERATION_FILE}\n{}\n----", harmless(&text));
+    if own.members.len() > 1 {
+        let path = guest.folder.join(FEDERATION_FILE);
+        let known = std::fs::read_to_string(&path).unwrap_or_default();
+        eprintln!("what differs from {}:\n{}", path.display(), harmless(&changes(&known, &text)));
+    }
     if !is_known {
         let asking = confirmed("Do you sign this federation?");
         if !connection.alive_while(asking, stream::pending::<()>()).await?? {
@@ -111,8 +116,23 @@ async fn converse(guest: &Guest, own: &Own, code: &Code) -> Outcome<()> {
     })?;
     roster::write(&guest.folder, &text, &signed)?;
     connection.send(&Written).await?;
-    eprintln!("joined; {} parties have signed {FEDERATION_FILE}", members.len());
+    eprintln!("joined; {} parties have signed {FEDERATION_FILE}; {NEXT}", members.len());
     Ok(())
+}
+
+/// The lines that one text has and the other has not.
+fn changes(before: &str, after: &str) -> String {
+    let only = |sign: char, these: &str, those: &str| {
+        let mut others: Vec<&str> = those.lines().collect();
+        let lines = these.lines().filter(|line| !line.trim().is_empty());
+        let missing = lines.filter(|line| {
+            let found = others.iter().position(|other| other == line);
+            found.map(|at| others.swap_remove(at)).is_none()
+        });
+        missing.map(|line| format!("{sign} {line}\n")).collect::<String>()
+    };
+    let all = only('-', before, after) + &only('+', after, before);
+    if all.is_empty() { "nothing".to_owned() } else { all.trim_end().to_owned() }
 }
 
 /// Connects to the code's certificate, proves to know the code, and has it proved.

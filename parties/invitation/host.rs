@@ -3,8 +3,8 @@
 
 use super::proof::{Transcript, code_id, commitment};
 use super::{
-    Claim, Code, Completion, Consent, Greeting, Offer, Proposal, Refusal, Submission, Written,
-    expected, harmless,
+    Claim, Code, Completion, Consent, Greeting, NEXT, Offer, Proposal, Refusal, Submission,
+    Written, expected, harmless,
 };
 use crate::config::FEDERATION_FILE;
 use crate::draft::{BYTES_MAX, Draft, Member};
@@ -93,9 +93,12 @@ struct Arrival {
 pub async fn host(host: Host, mut show: impl FnMut(Option<&str>, &Code)) -> Outcome<()> {
     let address = host.member.address.as_str();
     let listener = TcpListener::bind(address).await.map_err(|error| {
-        Failure::usage(format!("{address}: {error}"))
-            .with_remedy("stop what uses the port (the daemon is started again afterwards)")
+        Failure::usage(format!("{address}: {error}")).with_remedy(
+            "stop what uses the port; if it is this party's own daemon, start it again when \
+                 all have signed",
+        )
     })?;
+    eprintln!("waiting at {address} for {} minutes", host.lasts.as_secs() / 60);
     let members = host.draft.members()?;
     let known = members.into_iter().filter(|member| member.name != host.member.name).map(Some);
     let mut seats = Vec::new();
@@ -185,7 +188,7 @@ async fn agree(host: &Host, guests: usize, arrivals: &mut mpsc::Receiver<Arrival
         finished
     });
     let _ = timeout(WRITTEN_MAX, join_all(finished)).await;
-    eprintln!("{} parties have signed {FEDERATION_FILE}", members.len());
+    eprintln!("{} parties have signed {FEDERATION_FILE}; {NEXT}", members.len());
     Ok(())
 }
 

@@ -5,6 +5,7 @@ use crate::failure::{Failure, Outcome};
 use senate_circuit::PartyId;
 use senate_planner::catalog::Federation;
 use senate_planner::policy::{MinGroup, Policy};
+use serde::Deserialize;
 use std::collections::BTreeMap;
 use toml_edit::{Array, DocumentMut, InlineTable, Item, Table, Value};
 
@@ -18,6 +19,26 @@ pub struct Grant {
     /// Who may learn answers; everybody in the federation if nobody is named and nothing is said
     /// yet.
     pub recipients: Vec<String>,
+}
+
+/// What is shown of a party file.
+#[derive(Deserialize)]
+struct View {
+    policy: Option<PolicyView>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct PolicyView {
+    recipients: Vec<String>,
+    table: BTreeMap<String, TableView>,
+}
+
+#[derive(Deserialize)]
+struct TableView {
+    min_group: Option<MinGroup>,
+    #[serde(default)]
+    columns: BTreeMap<String, Vec<String>>,
 }
 
 impl Grant {
@@ -49,6 +70,22 @@ impl Grant {
         });
         let (min_group, recipients) = (min_group.transpose()?, recipients.to_vec());
         Ok(Self { roles, min_group, recipients })
+    }
+
+    /// What a party file's text says of a table: what has been allowed before, too.
+    ///
+    /// # Errors
+    /// Usage when the text is no party.toml.
+    pub(crate) fn written(text: &str, table: &str) -> Outcome<Self> {
+        let wrong = |error: &toml::de::Error| Failure::usage(error.message()).at("party.toml");
+        let View { policy } = toml::from_str(text).map_err(|error| wrong(&error))?;
+        let PolicyView { recipients, table: mut tables } = policy.unwrap_or_default();
+        let found = tables.remove(table);
+        Ok(found.map_or_else(Self::default, |TableView { min_group, columns: roles }| Self {
+            roles,
+            min_group,
+            recipients,
+        }))
     }
 
     /// Whether it says anything.
@@ -104,12 +141,16 @@ impl std::fmt::Display for Grant {
         let columns = self.roles.iter();
         let columns: Vec<String> =
             columns.map(|(column, roles)| format!("{column}: {}", roles.join(", "))).collect();
-        f.write_str(&columns.join("; "))?;
+        let columns = columns.join("; ");
+        f.write_str(if columns.is_empty() { "COUNT(*) only" } else { &columns })?;
         if let Some(MinGroup { entity, size }) = &self.min_group {
             write!(f, "; groups of at least {size} distinct {entity}")?;
         }
         match self.recipients.as_slice() {
             [] => Ok(()),
+            names if names.iter().any(|name| name == Policy::ANYONE) => {
+                f.write_str("; answers to every party")
+            }
             names => write!(f, "; answers to {}", names.join(", ")),
         }
     }
@@ -171,6 +212,11 @@ mod tests {
         assert_eq!(after, format!("{before}{policy}"));
         let own = after.replace("[\"*\"]", "[\"a\"]");
         let again = put(&own, &["id=output"], None).unwrap();
+        let shown = Grant::written(&again, "t").unwrap().to_string();
+        let expected = "cost: aggregate(sum, avg), filter; id: output; groups of at least 5 distinct id; \
+                        answers to a";
+        assert_eq!(shown, expected, "what was allowed before counts as well");
+        assert!(Grant::written(&again, "other").unwrap().is_empty());
         assert_eq!(again, own.replace("[\"join_key\", \"filter\"]", "[\"output\"]"));
     }
 

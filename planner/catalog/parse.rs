@@ -101,7 +101,11 @@ fn first_epoch() -> u32 {
 
 fn parties(entries: Vec<PartyEntry>) -> Result<Vec<Party>, CatalogError> {
     if !(2..=PartySet::MAX).contains(&entries.len()) {
-        let problem = format!("{} parties; a federation has 2 to {}", entries.len(), PartySet::MAX);
+        let found = match entries.len() {
+            1 => "1 party".to_owned(),
+            count => format!("{count} parties"),
+        };
+        let problem = format!("{found}; a federation has 2 to {}", PartySet::MAX);
         return Err(invalid("[[party]]", &problem));
     }
     let mut names = BTreeSet::new();

@@ -79,5 +79,5 @@ fn mistakes_name_their_place() {
 fn a_federation_has_two_to_sixty_four_parties() {
     let one = "name = \"x\"\n[[party]]\nname = \"a\"\naddress = \"h:1\"\n";
     let error = Federation::parse(one.as_bytes()).unwrap_err().to_string();
-    assert_eq!(error, "federation.toml: [[party]]: 1 parties; a federation has 2 to 64");
+    assert_eq!(error, "federation.toml: [[party]]: 1 party; a federation has 2 to 64");
 }

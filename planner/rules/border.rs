@@ -70,7 +70,9 @@ impl Splitter<'_> {
                     })
                 })?;
                 if kind.nullable && is_declared_nullable(&part.plan, index, &self.bounds) {
-                    return Err(refused("it is declared nullable"));
+                    return Err(refused(
+                        "it is declared nullable (say what stands for NULL: COALESCE(column, value))",
+                    ));
                 }
                 match columns.get_mut(index) {
                     None => columns.push(Column { name: field.name().clone(), kind }),

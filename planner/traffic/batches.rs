@@ -83,10 +83,12 @@ pub fn preprocessing(stages: &[Stage]) -> Vec<Batches> {
 
 /// Triples of a batch of so many parties, `most` where memory allows.
 fn batch_triples(parties: usize, most: u64) -> u64 {
-    match parties {
-        ..=PARTIES_OF_LARGE => most,
-        ..=PARTIES_OF_MANY => 1 << 17,
-        _ => 1 << 16,
+    if parties <= PARTIES_OF_LARGE {
+        most
+    } else if parties <= PARTIES_OF_MANY {
+        1 << 17
+    } else {
+        1 << 16
     }
 }
 

@@ -14,9 +14,9 @@ const BLOCK_GATES: u64 = 1 << 17;
 /// Gates that may be garbled but not yet evaluated in a stage of so many parties; no chunk has more.
 pub fn window_gates(parties: usize) -> u64 {
     match parties {
-        ..=4 => 1 << 17,
-        ..=8 => 1 << 16,
-        ..=16 => 1 << 15,
+        0..=4 => 1 << 17,
+        5..=8 => 1 << 16,
+        9..=16 => 1 << 15,
         _ => CHUNK_GATES,
     }
 }

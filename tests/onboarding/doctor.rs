@@ -72,6 +72,39 @@ fn what_stands_in_the_way_is_named_with_its_hop_and_exit_code() {
 }
 
 #[test]
+fn every_address_of_a_peer_is_looked_at() {
+    let (a, b) = joined();
+    let away = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let first = format!("address = {:?}", b.address);
+    let replicas = format!("{first}\nreplicas = [\"{away}\", \"no.such.host.invalid:7401\"]");
+    for host in [&a, &b] {
+        let text = host.federation().replace(&first, &replicas);
+        fs::write(host.folder.path().join("federation.toml"), text).unwrap();
+        fs::remove_file(host.folder.path().join("federation.sig")).unwrap();
+    }
+    let _daemon = a.serve();
+    {
+        let _other = b.serve();
+        let output = examine(&a);
+        let shown = done(&output);
+        assert!(shown.contains(&format!("\"party\": \"org_b at {}\"", b.address)), "{shown}");
+        let found = trouble(&output);
+        // Daemons may not have met yet.
+        let found = found.iter().filter(|(_, check, _)| check != "catalog");
+        let at: Vec<_> = found.map(|(party, check, _)| (&**party, &**check)).collect();
+        let expected = [
+            (&*format!("org_b at {away}"), "port"),
+            ("org_b at no.such.host.invalid:7401", "name"),
+        ];
+        assert_eq!(at, expected, "queries reach it at its first address: {shown}");
+    }
+    let output = examine(&a);
+    refused(&output, 4);
+    let found = trouble(&output);
+    assert_eq!(found.iter().filter(|(party, ..)| party.starts_with("org_b at ")).count(), 3);
+}
+
+#[test]
 fn a_peer_with_another_certificate_is_told_from_one_that_is_away() {
     let (a, b) = joined();
     fs::remove_file(b.home().join("identity.pem")).unwrap();

@@ -66,6 +66,12 @@ fn refused(relation: &Relation, error: &tokio_postgres::Error) -> Failure {
         Some(refusal) if refusal.code().code().starts_with("28") => Failure::input(why)
             .with_remedy("give the password in PGPASSWORD or a password file (~/.pgpass)"),
         Some(_) => Failure::input(why),
+        // The client library's words, before anything is sent.
+        None if why.ends_with("password missing") => {
+            Failure::input(format!("{relation}: the server asks for a password")).with_remedy(
+                "set PGPASSWORD, or put it into a password file (~/.pgpass), for the daemon too",
+            )
+        }
         None => Failure::lost(why).with_remedy(
             "see that the server runs, is reachable from here, and, with TLS, that `ca` vouches \
              for the name in the URL",

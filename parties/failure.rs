@@ -97,6 +97,26 @@ impl Failure {
         Self::new(Cause::Aborted, message)
     }
 
+    /// Several parties' reasons for one outcome, as one failure of the first one's cause: what others say
+    /// for the same cause follows it.
+    pub(crate) fn together(failures: Vec<Self>) -> Option<Self> {
+        let mut failures = failures.into_iter();
+        let first = failures.next()?;
+        let cause = first.cause;
+        let also = failures.filter(|failure| failure.cause == cause);
+        Some(also.fold(first, |mut all, other| {
+            all.message = format!("{}; {}", all.message, other.message);
+            match (&mut all.remedy, other.remedy) {
+                (Some(remedy), Some(other)) if *remedy != other => {
+                    *remedy = format!("{remedy}; {other}");
+                }
+                (remedy @ None, other) => *remedy = other,
+                _ => {}
+            }
+            all
+        }))
+    }
+
     /// With a remedy.
     #[must_use]
     pub fn with_remedy(mut self, remedy: impl Into<String>) -> Self {

@@ -116,6 +116,21 @@ fn a_query_is_approved_once_by_itself_and_as_a_template_until_it_is_withdrawn() 
 }
 
 #[test]
+fn whoever_asks_hears_at_once_of_all_whose_approval_is_missing() {
+    let hosts = Hosts::new(3, 8, &few);
+    let everything = policy("\"*\"");
+    (1..3).for_each(|party| hosts.rewrite(party, &accepting("", &everything)));
+    let _daemons = hosts.serve_all();
+    let stderr = refusal(&hosts.query(0, COUNT, &[]), 3);
+    for party in [1, 2] {
+        let id = waiting(&hosts, party);
+        assert!(stderr.contains(&party_name(party)) && stderr.contains(&id), "{stderr}");
+        stdout(&run(&hosts, party, &["approve", &id]));
+    }
+    assert!(answer(&hosts.query(0, COUNT, &[])).starts_with("n\n"));
+}
+
+#[test]
 fn a_held_query_waits_for_its_approval() {
     let hosts = Hosts::new(2, 8, &few);
     let hold = format!("[accept]\notherwise = \"hold\"\n{}", policy("\"org_a\""));

@@ -33,6 +33,12 @@ fn until(what: &str, holds: impl Fn() -> bool) {
     }
 }
 
+/// The worker that waits for the daemon's next session.
+fn spare(daemon: &Daemon) -> u32 {
+    until("a spare worker", || workers(daemon).len() == 1);
+    workers(daemon)[0]
+}
+
 fn begun(daemon: &Daemon) -> usize {
     daemon.log.lock().unwrap().matches(BEGUN).count()
 }
@@ -123,7 +129,7 @@ fn a_worker_that_is_stuck_holds_up_its_query_only_and_is_killed() {
     let hosts = Hosts::new(2, 400, &many);
     hosts.configure_all("[workers]\nlocal = 1\n[ahead]\nmemory_mb = 0\n");
     let daemons = hosts.serve_all();
-    let stuck = workers(&daemons[1])[0].to_string();
+    let stuck = spare(&daemons[1]).to_string();
     let query = hosts.start(0, GROUPS, &["--timeout", "8"]);
     daemons[1].says(BEGUN);
     let signal = |signal: &str| {
@@ -141,11 +147,9 @@ fn a_killed_worker_ends_its_query_everywhere_and_no_other() {
     let hosts = Hosts::new(3, 400, &many);
     hosts.configure_all("[workers]\nlocal = 2\n[ahead]\nmemory_mb = 0\n");
     let daemons = hosts.serve_all();
-    let spare = workers(&daemons[1]);
+    let killed = spare(&daemons[1]).to_string();
     let query = hosts.start(0, GROUPS, &["--timeout", "60"]);
     daemons[1].says(BEGUN);
-    let busy = workers(&daemons[1]).into_iter().find(|pid| spare.contains(pid));
-    let killed = busy.unwrap().to_string();
     assert!(std::process::Command::new("kill").args(["-9", &killed]).status().unwrap().success());
     let start = Instant::now();
     let stderr = refusal(&query.wait_with_output().unwrap(), 4);

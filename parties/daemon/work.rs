@@ -18,8 +18,8 @@ use crate::query::Answered;
 use crate::request::{Request, Stopwatch};
 use crate::session::Bound;
 use crate::transport::Connection;
-use futures_util::FutureExt;
-use futures_util::future::try_join_all;
+use futures_util::stream::FuturesUnordered;
+use futures_util::{FutureExt, StreamExt};
 use senate_circuit::{PartyId, PartySet};
 use std::sync::Arc;
 use std::time::Duration;
@@ -28,6 +28,9 @@ use tokio::time::{timeout, timeout_at};
 
 /// How long after its deadline a query may take to end everywhere.
 const ENDING_MAX: Duration = Duration::from_secs(8);
+
+/// How long others may take to say that they do not take part either.
+const OTHERS_MAX: Duration = Duration::from_millis(700);
 
 /// A participant that has accepted.
 struct Invited {
@@ -103,7 +106,7 @@ impl Daemon {
                 tracing::info!(%session, "query answered: {}", answered.stats.summary());
             }
             Err(failure) => {
-                let remedy = failure.remedy.as_deref().unwrap_or_default();
+                let remedy = failure.remedy.as_deref();
                 tracing::warn!(%session, user = %job.user(), %failure, remedy, "query failed");
             }
         }
@@ -187,7 +190,29 @@ impl Daemon {
     async fn invite_all(&self, job: &Job, invitation: &Invitation<'_>) -> Outcome<Vec<Invited>> {
         let others = invitation.agreement.plan.participants.without(self.member.me);
         let invitations = others.iter().map(|party| self.invite(party, job, invitation).boxed());
-        try_join_all(invitations).await
+        let mut answers: FuturesUnordered<_> = invitations.collect();
+        let (mut invited, mut failures) = (Vec::new(), Vec::new());
+        while let Some(answer) = answers.next().await {
+            match answer {
+                Ok(accepted) => invited.push(accepted),
+                Err(failure) => {
+                    failures.push(failure);
+                    break;
+                }
+            }
+        }
+        if failures.is_empty() {
+            return Ok(invited);
+        }
+        // Whoever asks wants to hear of all that will not at once.
+        let others = async {
+            while let Some(answer) = answers.next().await {
+                failures.extend(answer.err());
+            }
+        };
+        let _ = timeout(OTHERS_MAX, others).await;
+        Err(Failure::together(failures)
+            .unwrap_or_else(|| Failure::unexpected("a refusal without a reason")))
     }
 
     /// Proposes the query to `party`, which accepts, perhaps once its operator has approved it.

@@ -125,15 +125,16 @@ impl Process {
             let (links, play) = tokio::try_join!(lanes, play)?;
             Running::start(Seat { me, federation, links, play })
         };
-        // Whoever leaves meanwhile is heard.
+        // The gateway is heard leaving meanwhile.
         let gone = async {
             let own = order.inputs(&mut parcels).await?;
             let _ = give.send(own);
-            parcels.hear::<Duty>().await
+            parcels.end().await;
+            Ok::<_, Failure>(())
         };
         let running = tokio::select! {
             running = prepared => running,
-            gone = gone => return gone.map(drop),
+            gone = gone => return gone,
         };
         match running {
             Ok(running) => report(parcels, speaking, running, phases).await,
@@ -147,13 +148,23 @@ impl Process {
         let mut registration = self.register(preparation.session)?;
         speaking.say(&Word::Expecting).await?;
         let provisions = preparation.provisions(&self.member.federation)?;
-        let links = tokio::select! {
-            links = self.member.open_lanes(&mut registration, provisions.parties()) => links?,
-            () = parcels.end() => return Ok(()),
+        let (work, mut pause) = (Work::default(), None::<Working>);
+        let links = {
+            let opening = self.member.open_lanes(&mut registration, provisions.parties());
+            tokio::pin!(opening);
+            loop {
+                tokio::select! {
+                    links = &mut opening => break links?,
+                    duty = parcels.hear() => match duty {
+                        Ok(Duty::Pause) => pause = Some(work.begin()),
+                        Ok(Duty::Resume) => pause = None,
+                        _ => return Ok(()),
+                    },
+                }
+            }
         };
         drop(registration);
         let (me, federation) = (self.member.me, Arc::clone(&self.member.federation));
-        let (work, mut pause) = (Work::default(), None::<Working>);
         let seat = EarlySeat { me, federation, provisions, links, calm: work.calm() };
         let early = Early::open(seat)?;
         let mut state = early.state();
@@ -174,11 +185,12 @@ impl Process {
                     Ok(Duty::Pause) => pause = Some(work.begin()),
                     Ok(Duty::Resume) => pause = None,
                     Ok(Duty::Bind(digest)) => break digest,
-                    other => {
+                    // It is not wanted any more.
+                    _ => {
                         drop(early);
                         let over = |state: &EarlyState| matches!(state, EarlyState::Ended(_));
                         let _ = timeout(FAREWELL_MAX, state.wait_for(over)).await;
-                        return other.map(|_| ());
+                        return Ok(());
                     }
                 },
             }
@@ -186,7 +198,7 @@ impl Process {
         drop(pause);
         let bound = early.bind(digest).await;
         speaking.say(&Word::Bound(bound.is_some())).await?;
-        let (Some(bound), Duty::Play(order)) = (bound, parcels.hear().await?) else {
+        let (Some(bound), Ok(Duty::Play(order))) = (bound, parcels.hear().await) else {
             return Ok(());
         };
         let (progress, phases) = watch::channel(String::new());

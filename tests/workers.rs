@@ -104,6 +104,24 @@ fn a_worker_with_other_files_is_told_why_it_gets_nothing() {
 }
 
 #[test]
+fn workers_that_do_not_start_are_named_as_the_reason_and_tried_again() {
+    let hosts = Hosts::new(2, 8, &few);
+    hosts.configure_all("[workers]\nlocal = 1\n[ahead]\nmemory_mb = 0\n");
+    let daemons = hosts.serve_all();
+    let file = hosts.home(1).join(party_name(1)).join("party.toml");
+    let good = fs::read_to_string(&file).unwrap();
+    fs::write(&file, "not toml").unwrap();
+    let waits = spare(&daemons[1]).to_string();
+    assert!(std::process::Command::new("kill").args(["-9", &waits]).status().unwrap().success());
+    until("it has ended", || workers(&daemons[1]).is_empty());
+    let stderr = refusal(&hosts.query(0, GROUPS, &["--timeout", "30"]), 4);
+    assert!(stderr.contains(&party_name(1)), "{stderr}");
+    daemons[1].says("failure=a session worker ended before it offered itself: exit status: 2");
+    fs::write(&file, good).unwrap();
+    assert!(answer(&hosts.query(0, GROUPS, &[])).starts_with("diag,n\n"));
+}
+
+#[test]
 fn sessions_opened_ahead_have_workers_beside_those_of_queries() {
     let hosts = Hosts::new(3, 8, &few);
     hosts.configure_all("[workers]\nlocal = 1\n");

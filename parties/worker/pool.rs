@@ -17,7 +17,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::sync::{oneshot, watch};
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 /// How long a query that has a seat waits for its worker: other parties hold their lanes meanwhile.
 const HIRE_MAX: Duration = Duration::from_secs(6);
@@ -361,7 +361,11 @@ impl Inner {
             }
         }
         self.changed.send_replace(());
-        if came {
+        if !came {
+            sleep(PAUSE).await;
+        }
+        // A spare one, or one for whoever waits; what keeps failing is tried when it is wanted.
+        if came || self.state().waiting > 0 {
             self.start();
         }
     }

@@ -10,13 +10,15 @@ use std::collections::BTreeMap;
 pub(crate) const STATISTICAL: u32 = 40;
 /// SoftSpoken parameter: a COT costs `128 / SOFTSPOKEN` bits (PROTOCOL.md §3).
 const SOFTSPOKEN: u64 = 4;
-/// Computation of a party with two cores per AND gate and member of the stage, preprocessing
-/// included.
-const NANOS_PER_AND_AND_MEMBER: u64 = 830;
+/// Computation of a party with two cores per AND gate and member of the stage, apart from leaky
+/// triples.
+const NANOS_PER_AND_AND_MEMBER: u64 = 84;
+/// The same per leaky triple, of which a gate takes B.
+const NANOS_PER_LEAKY_AND_MEMBER: u64 = 98;
 /// The part of that which a block of the tables takes: an interactive stage has none.
 const NANOS_PER_TABLE_BLOCK: u64 = 6;
 /// Base OTs, tree expansion and the Δ check: computation of a party per other party of the session.
-const SETUP_NANOS_PER_PEER: u64 = 50_000_000;
+const SETUP_NANOS_PER_PEER: u64 = 13_000_000;
 /// Computation of a party per layer of an interactive stage and other member: a message each way.
 const NANOS_PER_LAYER_AND_PEER: u64 = 40_000;
 /// Gates after which the layers' MACs are compared (PROTOCOL.md §9).
@@ -47,8 +49,13 @@ pub fn prices() -> Vec<Price> {
     vec![
         price(
             "NANOS_PER_AND_AND_MEMBER",
-            "an AND gate, per member and member of one machine",
+            "an AND gate beside its leaky triples, per member and member of one machine",
             NANOS_PER_AND_AND_MEMBER,
+        ),
+        price(
+            "NANOS_PER_LEAKY_AND_MEMBER",
+            "a leaky triple, of which a gate takes B, per member and member of one machine",
+            NANOS_PER_LEAKY_AND_MEMBER,
         ),
         price(
             "NANOS_PER_TABLE_BLOCK",
@@ -91,6 +98,8 @@ impl Link {
 
 /// Speed of the machine that the prices of computation were measured on, in percent.
 pub const SPEED: u32 = 100;
+/// AES blocks per second of all cores of that machine together.
+pub const SPEED_BLOCKS: u64 = 2 * 568_000_000;
 
 /// What a plan was priced with: links, machines, and what is to be small. Part of the agreed digest.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -278,11 +287,12 @@ fn nanos(
     cost: &StageCost,
 ) -> u64 {
     let n = parties.len() as u64;
+    let all = NANOS_PER_AND_AND_MEMBER + bucket_size(sizes.and_gates) * NANOS_PER_LEAKY_AND_MEMBER;
     let (per_gate, layers) = match backend {
-        Backend::Garbled => (NANOS_PER_AND_AND_MEMBER, 0),
+        Backend::Garbled => (all, 0),
         Backend::Interactive => {
             let tables = NANOS_PER_TABLE_BLOCK * (3 * n).saturating_sub(4);
-            (NANOS_PER_AND_AND_MEMBER.saturating_sub(tables), sizes.depth)
+            (all.saturating_sub(tables), sizes.depth)
         }
     };
     let gates = sizes.and_gates.saturating_mul(per_gate) * n;
@@ -368,12 +378,12 @@ mod tests {
         assert!((90..105).contains(&per_and), "{per_and}");
         assert!(cost(4).total_bytes() > 4 * cost(2).total_bytes());
         assert!(cost(4).nanos > cost(2).nanos);
-        // All on one machine with two cores: about 300, 130 and 80 thousand AND gates per second.
-        for (n, rate) in [(2, 300_000), (3, 130_000), (4, 80_000)] {
+        // All on one machine with two cores: about 660, 290 and 165 thousand AND gates per second.
+        for (n, rate) in [(2, 660_000), (3, 290_000), (4, 165_000)] {
             let predicted = 400_000_000_000_000 / cost(n).nanos;
             assert!((rate * 3 / 4..rate * 5 / 4).contains(&predicted), "{n}: {predicted}");
         }
         let setup = setup_cost(PartySet::first(3), &links);
-        assert_eq!((setup.total_bytes(), setup.nanos), (6 * 18_897, 300_000_000));
+        assert_eq!((setup.total_bytes(), setup.nanos), (6 * 18_897, 78_000_000));
     }
 }

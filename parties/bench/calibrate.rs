@@ -3,10 +3,11 @@
 use super::engine;
 use super::federation::{and_gates, each, open};
 use super::limits::{self, Limits};
+use super::preprocessing;
 use crate::failure::{Failure, Outcome};
 use senate_circuit::{PartySet, Source, Stage, StageId};
 use senate_mpc::Error;
-use senate_planner::cost::{Price, prices};
+use senate_planner::cost::{Price, bucket_size, prices};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::time::Instant;
@@ -38,8 +39,10 @@ pub struct Run {
     pub set_up_seconds: f64,
     /// Preprocessing, garbling and evaluating the gates.
     pub gates_seconds: f64,
-    /// Computation per AND gate, member and member of this machine.
+    /// Computation per AND gate, member and member of this machine, leaky triples apart.
     pub nanos_per_and_and_member: f64,
+    /// The same per leaky triple.
+    pub nanos_per_leaky_and_member: f64,
     /// Computation of set-up per peer and member of this machine.
     pub set_up_nanos_per_peer: f64,
     /// What a stage takes beside its gates.
@@ -61,6 +64,7 @@ pub fn measure(gates: u64) -> Outcome<Calibration> {
     let measured = prices().into_iter().map(|price| {
         let nanos = match price.name {
             "NANOS_PER_AND_AND_MEMBER" => mean(|run| run.nanos_per_and_and_member),
+            "NANOS_PER_LEAKY_AND_MEMBER" => mean(|run| run.nanos_per_leaky_and_member),
             "SETUP_NANOS_PER_PEER" => mean(|run| run.set_up_nanos_per_peer),
             "STAGE_NANOS" => mean(|run| run.stage_seconds) * 1e9,
             _ => return price,
@@ -81,12 +85,17 @@ fn one(parties: usize, gates: u64) -> Outcome<Run> {
     let chain = (0..STAGES).map(|id| circuit(set, STAGE_GATES, id)).collect::<Outcome<Vec<_>>>()?;
     let (first, _) = chain.split_at(1);
     let stage_seconds = (seconds(&chained(&chain))? - seconds(first)?) / f64::from(STAGES - 1);
+    let triples = usize::try_from(gates).unwrap_or(usize::MAX);
+    let triples_per_second = preprocessing::measure(parties, triples)?.triples_per_second;
     let members = parties as f64;
+    let per_gate = gates_seconds.max(0.0) * 1e9 / (gates as f64 * members * members);
+    let per_triple = 1e9 / (triples_per_second * members * members);
     Ok(Run {
         parties,
         set_up_seconds,
         gates_seconds,
-        nanos_per_and_and_member: gates_seconds.max(0.0) * 1e9 / (gates as f64 * members * members),
+        nanos_per_and_and_member: (per_gate - per_triple).max(0.0),
+        nanos_per_leaky_and_member: per_triple / bucket_size(gates) as f64,
         set_up_nanos_per_peer: set_up_seconds * 1e9 / ((members - 1.0) * members),
         stage_seconds: stage_seconds.max(0.0),
     })

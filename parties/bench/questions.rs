@@ -10,6 +10,7 @@ use crate::queries::Question;
 use crate::query::embedded;
 use crate::request::{BackendChoice, Request, Stages};
 use crate::snapshot::Snapshot;
+use senate_planner::cost::SPEED_BLOCKS;
 use serde::Serialize;
 use std::fmt::Write;
 use std::path::Path;
@@ -32,8 +33,10 @@ pub struct Measured {
     pub bytes_sent: u64,
     /// Largest resident set of this process, which is all parties, during the question.
     pub peak_rss_bytes: u64,
-    /// Predicted time.
+    /// Predicted time, at the speed that this machine has in this run.
     pub seconds_predicted: f64,
+    /// That over the measured time.
+    pub predicted_over_measured: f64,
     /// AES blocks that one core could compute in the wall time of one AND gate.
     pub aes_blocks_per_and: f64,
 }
@@ -185,13 +188,16 @@ pub(super) async fn measure(
     let (progress, _) = watch::channel(String::new());
     let stats = embedded(workspace, request, progress).await?.stats;
     let per_second = limits.aes_blocks_per_second;
+    let slower = SPEED_BLOCKS as f64 / (per_second * limits.cores as f64);
+    let seconds_predicted = plan.nanos() as f64 / 1e9 * slower;
     Ok(Measured {
         stages: stats.stages.len(),
         and_gates: stats.and_gates,
         seconds: stats.seconds,
         bytes_sent: stats.bytes_sent.values().sum(),
         peak_rss_bytes: stats.peak_rss_bytes,
-        seconds_predicted: plan.nanos() as f64 / 1e9,
+        seconds_predicted,
+        predicted_over_measured: seconds_predicted / stats.seconds,
         aes_blocks_per_and: per_second * stats.seconds / stats.and_gates.max(1) as f64,
     })
 }

@@ -8,7 +8,7 @@ use crate::snapshot::{LinkEntry, Snapshot, SpeedEntry, quantised_speed};
 use senate_block::Tile;
 use senate_circuit::{PartyId, PartySet};
 use senate_planner::catalog::Federation;
-use senate_planner::cost::{Link, SPEED};
+use senate_planner::cost::{Link, SPEED, SPEED_BLOCKS};
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
@@ -19,8 +19,6 @@ const FRESH: Duration = Duration::from_secs(300);
 const AGE_MAX: Duration = Duration::from_secs(900);
 /// Echoes of which the fastest counts.
 const ECHOES: usize = 3;
-/// AES blocks per second of all cores of the machine that predictions are calibrated on.
-const REFERENCE_BLOCKS: f64 = 2.0 * 568e6;
 /// How long is measured.
 const WINDOW: Duration = Duration::from_millis(20);
 
@@ -98,7 +96,7 @@ impl Measured {
     fn speed(&self) -> u32 {
         *self.speed.get_or_init(|| {
             let cores = std::thread::available_parallelism().map_or(1, usize::from);
-            quantised_speed(100.0 * aes_rate() * cores as f64 / REFERENCE_BLOCKS)
+            quantised_speed(100.0 * aes_rate() * cores as f64 / SPEED_BLOCKS as f64)
         })
     }
 }

@@ -1,6 +1,7 @@
 //! From nothing to a first result: real processes in separate directories, joined by codes.
 
 mod doctor;
+mod network;
 mod publish;
 mod refusals;
 
@@ -17,6 +18,8 @@ struct Host {
     address: String,
     fingerprint: String,
     folder: TempDir,
+    /// The namespace of its network, if it has one of its own.
+    network: Option<String>,
 }
 
 /// A running `senate serve`.
@@ -33,9 +36,13 @@ impl Host {
     /// Makes the identity; nothing is published yet.
     fn new(name: &'static str) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let address = listener.local_addr().unwrap().to_string();
+        Self::at(name, listener.local_addr().unwrap().to_string(), None)
+    }
+
+    /// At this address of a network.
+    fn at(name: &'static str, address: String, network: Option<String>) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let mut host = Self { name, address, fingerprint: String::new(), folder };
+        let mut host = Self { name, address, fingerprint: String::new(), folder, network };
         let address = host.address.clone();
         let init = ["init", "--address", &address, "--federation", "study"];
         let stdout = done(&host.senate(&init).output().unwrap());
@@ -46,11 +53,15 @@ impl Host {
     /// With visits(patient, diag) published.
     fn with_visits(name: &'static str, rows: &str) -> Self {
         let host = Self::new(name);
-        host.put("visits.csv", &format!("patient,diag\n{rows}"));
+        host.publish_visits(rows);
+        host
+    }
+
+    fn publish_visits(&self, rows: &str) {
+        self.put("visits.csv", &format!("patient,diag\n{rows}"));
         let allow = ["--allow", "patient=join_key", "--allow", "diag=group_by,filter"];
         let publish = [&["publish", "visits", "--yes"][..], &allow].concat();
-        done(&host.senate(&publish).output().unwrap());
-        host
+        done(&self.senate(&publish).output().unwrap());
     }
 
     fn home(&self) -> PathBuf {
@@ -67,7 +78,15 @@ impl Host {
     }
 
     fn senate(&self, words: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_senate"));
+        let program = env!("CARGO_BIN_EXE_senate");
+        let mut command = match &self.network {
+            None => Command::new(program),
+            Some(network) => {
+                let mut command = Command::new("ip");
+                command.args(["netns", "exec", network, program]);
+                command
+            }
+        };
         command.arg(words[0]).arg("--workspace").arg(self.folder.path());
         command.args(["--as", self.name]).args(&words[1..]);
         command.stdin(Stdio::null());
@@ -130,9 +149,14 @@ const TOTAL: &str = "SELECT COUNT(*) AS n FROM visits";
 
 #[test]
 fn two_hosts_come_to_a_result_in_six_commands_each_and_a_third_joins() {
+    from_nothing_to_a_result(&["org_a", "org_b", "org_c"].map(Host::new));
+}
+
+/// Gives the daemons of all three.
+fn from_nothing_to_a_result([a, b, c]: &[Host; 3]) -> [Served; 3] {
     // Of each host: init, publish, invite or join, one line in party.toml, serve, query.
-    let a = Host::with_visits("org_a", "1,2\n2,3\n");
-    let b = Host::with_visits("org_b", "1,5000000000\n");
+    a.publish_visits("1,2\n2,3\n");
+    b.publish_visits("1,5000000000\n");
     let (invite, codes, _) = a.invite(&["--yes-if", &b.fingerprint], 1);
     let joined = b.join(&[&codes[0], "--yes-if", &a.fingerprint]);
     let stderr = String::from_utf8_lossy(&joined.stderr).into_owned();
@@ -141,22 +165,22 @@ fn two_hosts_come_to_a_result_in_six_commands_each_and_a_third_joins() {
     done(&invite.wait_with_output().unwrap());
     assert_eq!(a.federation(), b.federation());
     assert!(a.federation().contains("type = \"BIGINT\""), "wide enough for both holders");
-    a.accept(&[&b]);
-    b.accept(&[&a]);
+    a.accept(&[b]);
+    b.accept(&[a]);
     let query = |host: &Host| {
         let query = host.senate(&["query", "--format", "csv", TOTAL]).output().unwrap();
         done(&query)
     };
     {
         let _daemons = (a.serve(), b.serve());
-        assert_eq!((query(&a), query(&b)), ("n\n3\n".to_owned(), "n\n3\n".to_owned()));
+        assert_eq!((query(a), query(b)), ("n\n3\n".to_owned(), "n\n3\n".to_owned()));
         done(&a.senate(&["doctor"]).output().unwrap());
     }
-    let c = Host::with_visits("org_c", "7,7\n8,8\n");
+    c.publish_visits("7,7\n8,8\n");
     let before = a.federation();
     let known = [&b.fingerprint, &c.fingerprint].map(String::as_str);
     let (invite, codes, _) = a.invite(&["--yes-if", known[0], "--yes-if", known[1]], 2);
-    let joins: Vec<_> = [(&b, &codes[0]), (&c, &codes[1])]
+    let joins: Vec<_> = [(b, &codes[0]), (c, &codes[1])]
         .map(|(host, code)| {
             let mut join = host.senate(&["join", code, "--yes-if", &a.fingerprint]);
             join.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
@@ -169,9 +193,10 @@ fn two_hosts_come_to_a_result_in_six_commands_each_and_a_third_joins() {
     done(&invite.wait_with_output().unwrap());
     assert!(a.federation() != before && a.federation() == c.federation());
     assert_eq!(a.federation(), b.federation());
-    c.accept(&[&a, &b]);
-    let _daemons = (a.serve(), b.serve(), c.serve());
-    assert_eq!(query(&a), "n\n5\n");
+    c.accept(&[a, b]);
+    let daemons = [a, b, c].map(Host::serve);
+    assert_eq!(query(a), "n\n5\n");
+    daemons
 }
 
 #[test]

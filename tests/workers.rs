@@ -76,6 +76,9 @@ fn queries_wait_for_workers_that_are_elsewhere_and_these_end_their_session_first
     let _daemons = hosts.serve_all();
     let stderr = refusal(&hosts.query(0, GROUPS, &["--timeout", "3"]), 4);
     assert!(stderr.contains("waiting for room at org_"), "{stderr}");
+    // What concerns one's own rows alone needs no session.
+    let own = "SELECT COUNT(*) AS n FROM org_a.visits";
+    assert_eq!(answer(&hosts.query(0, own, &["--timeout", "5"])), "n\n6\n");
     let mut remote: Vec<_> = (0..2).map(|party| elsewhere(&hosts, party)).collect();
     let queries: Vec<_> = [0, 1, 0].map(|party| hosts.start(party, GROUPS, &[])).into();
     remote[0].says(BEGUN);

@@ -210,7 +210,12 @@ impl Admission {
         let fits = memory_bytes <= self.limits.memory.0
             && triples <= self.limits.triples
             && state.running < self.limits.running;
-        let seat = if fits { self.workers.try_seat() } else { None }?;
+        // What has no joint part has no session.
+        let seat = match (fits, cost == Cost::default()) {
+            (false, _) => None,
+            (true, true) => Some(Seat::unneeded()),
+            (true, false) => self.workers.try_seat(),
+        }?;
         state.used = Cost { memory_bytes, triples };
         state.running += 1;
         Some(Room { admission: Arc::clone(self), cost, _seat: seat })

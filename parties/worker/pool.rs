@@ -128,6 +128,13 @@ impl Worker {
 /// A seat, given back on drop.
 pub(crate) struct Seat(Option<Arc<Inner>>);
 
+impl Seat {
+    /// For a query without a session.
+    pub(crate) fn unneeded() -> Self {
+        Self(None)
+    }
+}
+
 impl Drop for Seat {
     fn drop(&mut self) {
         if let Some(inner) = &self.0 {

@@ -8,15 +8,17 @@ use futures_util::future::try_join_all;
 use futures_util::{FutureExt, TryFutureExt};
 use senate_circuit::{PartyId, PartySet};
 use senate_mpc::ByParty;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 use tokio::time::{sleep, timeout};
 
 /// How long the others may take to open their lanes.
 const LANES_MAX: Duration = Duration::from_secs(20);
+/// Connections that may be on their way to a worker at once under the name of one lane.
+const CONNECTIONS_OF_LANE_MAX: usize = 8;
 /// How long a session that is over may take to say so to the others.
 const FAREWELL_MAX: Duration = Duration::from_secs(8);
 
@@ -25,6 +27,8 @@ type Arrival = (PartyId, LaneKind, Connection);
 /// A session whose lanes come here.
 struct Expected {
     lanes: mpsc::Sender<Arrival>,
+    /// Those that have come: no party fills the queue with one lane again and again.
+    come: BTreeSet<(PartyId, LaneKind)>,
     /// Where it lives, once that is known, if it does not live in this process.
     worker: watch::Sender<Option<SocketAddr>>,
 }
@@ -32,8 +36,8 @@ struct Expected {
 #[derive(Default)]
 struct Waiting {
     sessions: BTreeMap<SessionId, Expected>,
-    /// Names of lanes that have not come.
-    names: BTreeMap<LaneName, SessionId>,
+    /// Names of lanes, and how many more connections may be on their way under each.
+    names: BTreeMap<LaneName, (SessionId, Arc<Semaphore>)>,
 }
 
 /// Sessions of one party that wait for lanes.
@@ -54,7 +58,7 @@ impl Drop for Registration {
     fn drop(&mut self) {
         let mut waiting = self.rendezvous.locked();
         waiting.sessions.remove(&self.session);
-        waiting.names.retain(|_, session| *session != self.session);
+        waiting.names.retain(|_, (session, _)| *session != self.session);
     }
 }
 
@@ -77,6 +81,7 @@ pub(crate) struct Passage {
     /// Where the session lives.
     pub(crate) worker: SocketAddr,
     session: watch::Receiver<Option<SocketAddr>>,
+    _slot: OwnedSemaphorePermit,
 }
 
 impl Passage {
@@ -104,14 +109,18 @@ impl Rendezvous {
             return None;
         }
         let (lanes, arrivals) = mpsc::channel(2 * PartySet::MAX);
-        waiting.sessions.insert(session, Expected { lanes, worker: watch::channel(None).0 });
+        let (come, worker) = (BTreeSet::new(), watch::channel(None).0);
+        waiting.sessions.insert(session, Expected { lanes, come, worker });
         let below = PartySet::first(self.me.index());
-        let names = both(below).map(|(from, lane)| (LaneName::of(session, from, lane), session));
+        let names = both(below).map(|(from, lane)| {
+            let slots = Arc::new(Semaphore::new(CONNECTIONS_OF_LANE_MAX));
+            (LaneName::of(session, from, lane), (session, slots))
+        });
         waiting.names.extend(names);
         Some(Registration { session, arrivals, rendezvous: self.clone() })
     }
 
-    /// A lane has been opened by `peer`; one that nobody waits for is dropped.
+    /// A lane has been opened by `peer`; one that nobody waits for, or that has come, is dropped.
     pub(crate) fn arrived(
         &self,
         session: SessionId,
@@ -119,27 +128,30 @@ impl Rendezvous {
         lane: LaneKind,
         connection: Connection,
     ) {
-        let waiting = self.locked();
-        let kept = match waiting.sessions.get(&session) {
-            Some(expected) => expected.lanes.try_send((peer, lane, connection)).is_ok(),
-            None => false,
-        };
+        let mut waiting = self.locked();
+        let kept = waiting.sessions.get_mut(&session).is_some_and(|expected| {
+            expected.come.insert((peer, lane))
+                && expected.lanes.try_send((peer, lane, connection)).is_ok()
+        });
         if !kept {
             tracing::warn!(%session, "a lane that nobody waits for");
         }
     }
 
-    /// The way to the worker that waits for the lane of this name, as soon as it is known; a name
-    /// serves once. `None` when nobody waits for it, or has not for long.
+    /// The way to the worker that waits for the lane of this name, as soon as it is known. `None` when
+    /// nobody waits for it, has not for long, or as many as may be are on this way: whoever uses the
+    /// name of another's lane does not shut that one out at once, and the worker takes it from its owner
+    /// only.
     pub(crate) async fn passage(&self, name: LaneName) -> Option<Passage> {
-        let mut session = {
-            let mut waiting = self.locked();
-            let session = waiting.names.remove(&name)?;
-            waiting.sessions.get(&session)?.worker.subscribe()
+        let (mut session, slot) = {
+            let waiting = self.locked();
+            let (session, slots) = waiting.names.get(&name)?;
+            let slot = Arc::clone(slots).try_acquire_owned().ok()?;
+            (waiting.sessions.get(session)?.worker.subscribe(), slot)
         };
         let known = timeout(LANES_MAX, session.wait_for(Option::is_some)).await;
         let worker = known.ok()?.ok().and_then(|worker| *worker)?;
-        Some(Passage { worker, session })
+        Some(Passage { worker, session, _slot: slot })
     }
 }
 
@@ -212,9 +224,12 @@ fn both(peers: PartySet) -> impl Iterator<Item = (PartyId, LaneKind)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::identity::Identity;
+    use crate::tls;
+    use tokio::net::TcpListener;
 
     #[tokio::test(start_paused = true)]
-    async fn a_lane_is_passed_on_once_and_no_longer_than_its_session_lasts() {
+    async fn a_lane_is_passed_on_to_few_at_once_and_no_longer_than_its_session_lasts() {
         let party = |index| PartyId::new(index).unwrap();
         let rendezvous = Rendezvous::of(party(2));
         let session = SessionId([3; 16]);
@@ -228,15 +243,18 @@ mod tests {
         });
         let late = late.unwrap();
         assert_eq!(late.worker, worker);
-        assert!(
-            rendezvous.passage(name(0, LaneKind::Protocol)).await.is_none(),
-            "a name serves once"
-        );
         assert!(rendezvous.passage(name(1, LaneKind::Protocol)).await.is_some());
         assert!(
             rendezvous.passage(name(3, LaneKind::Control)).await.is_none(),
             "dials nobody here"
         );
+        let mut others = Vec::new();
+        while let Some(other) = rendezvous.passage(name(0, LaneKind::Protocol)).await {
+            others.push(other);
+        }
+        assert_eq!(others.len(), CONNECTIONS_OF_LANE_MAX - 1);
+        drop(others);
+        assert!(rendezvous.passage(name(0, LaneKind::Protocol)).await.is_some(), "given back");
         let ending = late.ends();
         tokio::pin!(ending);
         assert!(timeout(Duration::from_secs(600), &mut ending).await.is_err());
@@ -253,5 +271,35 @@ mod tests {
         let _registration = rendezvous.register(session).unwrap();
         let name = LaneName::of(session, PartyId::new(0).unwrap(), LaneKind::Control);
         assert!(rendezvous.passage(name).await.is_none());
+    }
+
+    #[tokio::test]
+    async fn a_party_that_opens_its_lane_again_and_again_leaves_room_for_the_others() {
+        let (own, _) = Identity::generate("a").unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        let connection = || async {
+            let dial = Connection::dial(&own, &address, own.fingerprint());
+            let pins = BTreeSet::from([own.fingerprint()]);
+            let accepting = async {
+                let (tcp, _) = listener.accept().await.unwrap();
+                Connection::accept(tls::acceptor(&own, pins).unwrap(), tcp).await
+            };
+            let (_far, near) = tokio::join!(dial, accepting);
+            near.unwrap()
+        };
+        let rendezvous = Rendezvous::of(PartyId::new(2).unwrap());
+        let session = SessionId([5; 16]);
+        let mut registration = rendezvous.register(session).unwrap();
+        let arrives = |party, lane, connection| {
+            rendezvous.arrived(session, PartyId::new(party).unwrap(), lane, connection);
+        };
+        for _ in 0..4 {
+            arrives(0, LaneKind::Control, connection().await);
+        }
+        arrives(1, LaneKind::Control, connection().await);
+        let come = std::iter::from_fn(|| registration.arrivals.try_recv().ok());
+        let come: Vec<usize> = come.map(|(party, ..)| party.index()).collect();
+        assert_eq!(come, [0, 1]);
     }
 }

@@ -16,7 +16,7 @@ const WINDOW_CHUNKS: usize = 8;
 /// As many gates may be garbled but not yet evaluated in a stage of so many parties: the tables of a
 /// gate grow with the square of their number. No chunk has more: a wider instruction is split over
 /// several.
-fn window_gates(parties: usize) -> usize {
+pub fn window_gates(parties: usize) -> usize {
     match parties {
         0..=4 => 1 << 17,
         5..=8 => 1 << 16,

@@ -14,6 +14,7 @@ mod run;
 mod wires;
 
 pub(crate) use chunks::Lanes;
+pub use chunks::window_gates;
 pub use execution::{Execution, Host, execute};
 pub use host::{SessionHost, need_of, provisions_of};
 pub(crate) use run::Run;

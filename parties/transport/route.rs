@@ -1,7 +1,7 @@
 //! Finding the process of a party in which a session lives. Whoever opens a lane gives its name in the
 //! first message of TLS; a gateway reads that much and passes the connection on as it is, so that the
 //! session's worker is the other end of the encryption. The name is a hash of the session's id, which
-//! only its parties know, and serves once: whoever has seen it on the wire cannot use it.
+//! only its parties know; what the worker takes is decided by certificates alone.
 
 use crate::messages::{LaneKind, SessionId};
 use crate::tls;

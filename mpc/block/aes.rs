@@ -3,6 +3,9 @@
 #[cfg(target_arch = "x86_64")]
 mod x86;
 
+#[cfg(target_arch = "x86_64")]
+pub(crate) use x86::{ROUND_KEYS, Wide};
+
 use crate::Block;
 use aes::Aes128Enc;
 use aes::cipher::consts::U16;
@@ -23,14 +26,14 @@ pub struct FixedKey(Backend);
 enum Backend {
     Crate(Aes128Enc),
     #[cfg(target_arch = "x86_64")]
-    Wide(x86::Wide),
+    Wide(Wide),
 }
 
 impl FixedKey {
     /// Expands `key`.
     pub fn new(key: Block) -> Self {
         #[cfg(target_arch = "x86_64")]
-        if let Some(wide) = x86::Wide::new(key) {
+        if let Some(wide) = Wide::fastest().then(|| Wide::new(key)).flatten() {
             return Self(Backend::Wide(wide));
         }
         Self(Backend::Crate(Aes128Enc::new(&Array::from(key.to_bytes()))))

@@ -8,6 +8,7 @@
 
 mod aes;
 mod block;
+mod forest;
 mod gf128;
 mod prg;
 mod tccr;
@@ -17,12 +18,14 @@ mod xor;
 
 pub use aes::FixedKey;
 pub use block::Block;
+pub use forest::{Forest, Scratch};
 pub use gf128::{combine_bits, dot, dot_columns, mul, select};
 pub use prg::{Prg, Weights};
 pub use tccr::{Tccr, Tweak};
 pub use tile::Tile;
 pub use transpose::transpose;
-pub use xor::{xor_four, xor_into, xor_into_both};
+pub use xor::xor_into;
+use xor::{xor_four, xor_into_both};
 
 #[cfg(target_endian = "big")]
 compile_error!("blocks are laid out little-endian in memory; big-endian targets are not supported");

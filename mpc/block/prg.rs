@@ -22,6 +22,14 @@ impl Prg {
         self.0.each_tile(out, counters, |_, _| ());
     }
 
+    /// `len` blocks from `address` on.
+    #[cfg(test)]
+    pub(crate) fn blocks(&self, address: u128, len: usize) -> Vec<Block> {
+        let mut out = vec![Block::ZERO; len];
+        self.fill(address, &mut out);
+        out
+    }
+
     /// XORs blocks `address`, `address` + 1, … into `out`.
     pub fn xor_into(&self, address: u128, out: &mut [Block]) {
         let mut pad = [Block::ZERO; TILE];

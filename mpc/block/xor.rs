@@ -29,7 +29,7 @@ fn avx2(dst: &mut [Block], src: &[Block]) {
 
 /// first_r ⊕= src_r and second_r ⊕= src_r in one pass. Lengths as in [`xor_into`].
 #[inline]
-pub fn xor_into_both(first: &mut [Block], second: &mut [Block], src: &[Block]) {
+pub(crate) fn xor_into_both(first: &mut [Block], second: &mut [Block], src: &[Block]) {
     #[cfg(target_arch = "x86_64")]
     if src.len() >= 8 && is_x86_feature_detected!("avx2") {
         // SAFETY: avx2, which `avx2_both` is compiled for, was detected.
@@ -59,7 +59,7 @@ fn avx2_both(first: &mut [Block], second: &mut [Block], src: &[Block]) {
 /// With rows r_0..r_3: r_0 ⊕= r_1 ⊕ r_2 ⊕ r_3, columns_0 ⊕= r_1 ⊕ r_3, columns_1 ⊕= r_2 ⊕ r_3 in one
 /// pass. Lengths as in [`xor_into`].
 #[inline]
-pub fn xor_four(r0: &mut [Block], rest: [&[Block]; 3], columns: [&mut [Block]; 2]) {
+pub(crate) fn xor_four(r0: &mut [Block], rest: [&[Block]; 3], columns: [&mut [Block]; 2]) {
     #[cfg(target_arch = "x86_64")]
     if r0.len() >= 8 && is_x86_feature_detected!("avx2") {
         // SAFETY: avx2, which `avx2_four` is compiled for, was detected.

@@ -5,7 +5,6 @@
 //! u and gets MACs M = K ⊕ uΔ_j, with bit0(K) = 0 and bit0(M) = u. Neither learns the other's part.
 
 mod base;
-mod fold;
 mod ggm;
 mod pair;
 mod softspoken;

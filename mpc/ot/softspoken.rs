@@ -5,7 +5,6 @@
 //! u_b into one u; the check at the end, one per bit column, convicts a receiver that corrected
 //! toward different u. Until the check has passed, planes are columns: block t of column c at 128 t + c.
 
-use super::fold::{Scratch, TILE};
 use super::pair::{Pair, TreeDepth};
 use super::spare::Spare;
 use super::{base, ggm};
@@ -15,7 +14,7 @@ use crate::error::{Error, Fault};
 use crate::mesh::{Channel, Kind};
 use crate::wire::{BLOCK_BYTES, from_blocks, to_blocks};
 use rayon::prelude::*;
-use senate_block::{Block, Prg, Weights, dot, dot_columns, transpose, xor_into};
+use senate_block::{Block, Forest, Scratch, Weights, dot, dot_columns, transpose, xor_into};
 use senate_circuit::{Bits, PartySet};
 use std::cell::RefCell;
 use std::collections::BTreeSet;
@@ -23,6 +22,8 @@ use std::rc::Rc;
 use subtle::ConstantTimeEq;
 use zeroize::{Zeroize, Zeroizing};
 
+/// Blocks of a column per parallel task.
+const TILE: usize = Scratch::ROW;
 /// Bits of a column in one block.
 const ROWS_PER_BLOCK: usize = 128;
 /// Blocks of a column whose corrections share one message.
@@ -35,15 +36,14 @@ const RESPONSE_BYTES: usize = BLOCK_BYTES + DIGEST_BYTES;
 pub struct CotSender {
     instance: Instance,
     delta: Rc<Delta>,
-    /// 2^k − 1 generators per tree, in relative order from 1.
-    leaves: Vec<Prg>,
+    /// In relative order: the missing leaf is the first.
+    forest: Forest,
 }
 
 /// The side of P_i, which chooses u and gets M = K ⊕ uΔ_j.
 pub struct CotReceiver {
     instance: Instance,
-    /// 2^k generators per tree.
-    leaves: Vec<Prg>,
+    forest: Forest,
 }
 
 impl std::fmt::Debug for CotSender {
@@ -106,8 +106,8 @@ impl CotSender {
         let corrections = channel.recv(peer, Kind::Ggm, ggm::CORRECTION_BYTES).await?;
         let check = channel.recv(peer, Kind::Pprf, ggm::check_bytes(depth)).await?;
         let values = ggm::puncture(pair, depth, delta.block(), keys, &corrections, &check)?;
-        let leaves = values.iter().map(|value| Prg::new(*value)).collect();
-        Ok(Self { instance, delta, leaves })
+        let forest = Forest::new(depth.bits(), true, &values);
+        Ok(Self { instance, delta, forest })
     }
 
     /// This instance, using the memory that `spare` has.
@@ -156,9 +156,8 @@ impl CotSender {
 
     /// Keys' columns W of one group of blocks, the first being number `first` of the extension.
     fn expand(&self, run: &Run, first: usize, planes: &mut [Block], corrections: &[Block]) {
-        let depth = self.instance.depth;
+        let (forest, depth) = (&self.forest, self.instance.depth);
         let delta = self.delta.block().0;
-        let (leaves, bits, per_tree) = (&self.leaves, depth.bits(), depth.leaves() - 1);
         let tiles = planes
             .par_chunks_mut(TILE * ROWS_PER_BLOCK)
             .zip(corrections.par_chunks(TILE * depth.trees()));
@@ -166,20 +165,9 @@ impl CotSender {
             let len = planes.len() / ROWS_PER_BLOCK;
             let address = run.address + (first + tile * TILE) as u128;
             let mut sum = [Block::ZERO; TILE];
-            let trees = leaves.chunks(per_tree).zip(corrections.chunks(len)).enumerate();
-            for (tree, (leaves, correction)) in trees {
-                let leaf = |y: usize, out: &mut [Block]| match y.checked_sub(1) {
-                    Some(known) => leaves[known].fill(address, out),
-                    None => out.fill(Block::ZERO),
-                };
-                let columns = scratch.fold(bits, &mut sum[..len], leaf);
-                for (t, column) in columns.chunks_mut(len).enumerate() {
-                    let bit = delta >> (tree * bits + t) & 1 == 1;
-                    for (w, d) in column.iter_mut().zip(correction) {
-                        *w ^= d.times(bit);
-                    }
-                }
-                scatter(columns, tree * bits, planes);
+            for (tree, correction) in corrections.chunks(len).enumerate() {
+                let addend = Some((correction, (delta >> (tree * depth.bits())) as u8));
+                forest.fold(scratch, tree, address, &mut sum[..len], planes, addend);
             }
         });
     }
@@ -231,8 +219,8 @@ impl CotReceiver {
         let grown = ggm::grow(pair, depth, keys, &Zeroizing::new(entropy.seed("tree roots")));
         channel.send(peer, Kind::Ggm, grown.corrections).await?;
         channel.send(peer, Kind::Pprf, grown.check).await?;
-        let leaves = grown.leaves.iter().map(|value| Prg::new(*value)).collect();
-        Ok(Self { instance, leaves })
+        let forest = Forest::new(depth.bits(), false, &grown.leaves);
+        Ok(Self { instance, forest })
     }
 
     /// This instance, using the memory that `spare` has.
@@ -273,8 +261,7 @@ impl CotReceiver {
     /// MACs' columns V of one group of blocks, the first being number `first` of the extension;
     /// returns the corrections, tile by tile and tree by tree.
     fn expand(&self, run: &Run, first: usize, planes: &mut [Block], u: &[Block]) -> Vec<Block> {
-        let depth = self.instance.depth;
-        let (leaves, bits) = (&self.leaves, depth.bits());
+        let (forest, depth) = (&self.forest, self.instance.depth);
         let mut corrections = vec![Block::ZERO; u.len() * depth.trees()];
         let tiles = planes
             .par_chunks_mut(TILE * ROWS_PER_BLOCK)
@@ -283,35 +270,12 @@ impl CotReceiver {
             .enumerate();
         tiles.for_each_init(Scratch::new, |scratch, (tile, ((planes, corrections), u))| {
             let address = run.address + (first + tile * TILE) as u128;
-            let trees = leaves.chunks(depth.leaves()).zip(corrections.chunks_mut(u.len()));
-            for (tree, (leaves, correction)) in trees.enumerate() {
-                let leaf = |x: usize, out: &mut [Block]| leaves[x].fill(address, out);
-                let columns = scratch.fold(bits, correction, leaf);
-                scatter(columns, tree * bits, planes);
+            for (tree, correction) in corrections.chunks_mut(u.len()).enumerate() {
+                forest.fold(scratch, tree, address, correction, planes, None);
                 xor_into(correction, u);
             }
         });
         corrections
-    }
-}
-
-/// Files columns `first`, `first` + 1, … of a tile: block t of column c is `planes[128 t + c]`.
-fn scatter(columns: &[Block], first: usize, planes: &mut [Block]) {
-    let (len, squares) = (planes.len() / ROWS_PER_BLOCK, planes.chunks_mut(ROWS_PER_BLOCK));
-    let mut parts = columns.chunks(len);
-    let four = [(); 4].map(|()| parts.next());
-    if let ([Some(a), Some(b), Some(c), Some(d)], None) = (four, parts.next()) {
-        // The usual depth: four columns are one cache line of a square.
-        let rows = a.iter().zip(b).zip(c).zip(d);
-        for (square, (((a, b), c), d)) in squares.zip(rows) {
-            square[first..first + 4].copy_from_slice(&[*a, *b, *c, *d]);
-        }
-        return;
-    }
-    for (t, square) in squares.enumerate() {
-        for (block, column) in square[first..].iter_mut().zip(columns.chunks(len)) {
-            *block = column[t];
-        }
     }
 }
 

@@ -14,10 +14,10 @@ use zeroize::Zeroize;
 /// Blocks in flight: eight registers hide the latency of a round.
 const BATCH: usize = 16;
 /// Round keys of AES-128.
-const ROUND_KEYS: usize = 11;
+pub(crate) const ROUND_KEYS: usize = 11;
 
 /// The round keys, each twice for the two halves of a register; zeroised on drop.
-pub(super) struct Wide([[Block; 2]; ROUND_KEYS]);
+pub(crate) struct Wide([[Block; 2]; ROUND_KEYS]);
 
 impl Drop for Wide {
     fn drop(&mut self) {
@@ -26,14 +26,29 @@ impl Drop for Wide {
 }
 
 impl Wide {
-    /// Expands `key`, where this is the fastest backend of the machine.
-    pub(super) fn new(key: Block) -> Option<Self> {
-        let fastest = is_x86_feature_detected!("vaes")
+    /// Whether the machine has all that this backend uses.
+    pub(crate) fn supported() -> bool {
+        is_x86_feature_detected!("vaes")
             && is_x86_feature_detected!("avx2")
             && is_x86_feature_detected!("aes")
-            && !is_x86_feature_detected!("avx512f");
+    }
+
+    /// Whether this is the machine's fastest backend: the `aes` crate takes wider registers.
+    pub(super) fn fastest() -> bool {
+        Self::supported() && !is_x86_feature_detected!("avx512f")
+    }
+
+    /// Expands `key`, where supported.
+    pub(crate) fn new(key: Block) -> Option<Self> {
         // SAFETY: aes and sse2 (part of avx2), which `expand` is compiled for, were detected.
-        fastest.then(|| unsafe { expand(key) })
+        Self::supported().then(|| unsafe { expand(key) })
+    }
+
+    /// This round key, in both halves.
+    #[inline]
+    #[target_feature(enable = "avx2")]
+    pub(crate) fn round_key(&self, round: usize) -> __m256i {
+        load(&self.0[round])
     }
 
     /// As [`super::FixedKey::each_tile`].
@@ -119,19 +134,18 @@ fn each_tile(
 #[target_feature(enable = "vaes,avx2")]
 fn encrypt<const N: usize>(keys: &Wide, blocks: &mut [Block; N]) {
     let mut state = [_mm256_setzero_si256(); BATCH / 2];
-    let key = |r: usize| load(&keys.0[r]);
     let (pairs, _) = blocks.as_chunks_mut::<2>();
     for (state, pair) in state.iter_mut().zip(&*pairs) {
-        *state = _mm256_xor_si256(load(pair), key(0));
+        *state = _mm256_xor_si256(load(pair), keys.round_key(0));
     }
     for r in 1..ROUND_KEYS - 1 {
-        let key = key(r);
+        let key = keys.round_key(r);
         for state in &mut state[..N / 2] {
             *state = _mm256_aesenc_epi128(*state, key);
         }
     }
     for (state, pair) in state.iter().zip(pairs) {
-        let state = _mm256_aesenclast_epi128(*state, key(ROUND_KEYS - 1));
+        let state = _mm256_aesenclast_epi128(*state, keys.round_key(ROUND_KEYS - 1));
         // SAFETY: the pointer comes from a reference to 32 bytes; the store is an unaligned one.
         unsafe { _mm256_storeu_si256(pair.as_mut_ptr().cast(), state) };
     }

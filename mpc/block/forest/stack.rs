@@ -1,21 +1,36 @@
-//! The kernel of SoftSpokenOT: from 2^k pseudorandom rows to their sum and its k bit-weighted
-//! sums, in one pass whose working set is k + 1 rows.
+//! The fold for every machine: one pass over 2^k rows whose working set is k + 1 of them.
 
-use senate_block::{Block, xor_four, xor_into_both};
+use super::SQUARE;
+use crate::{Block, xor_four, xor_into_both};
 use zeroize::Zeroize;
 
-/// Blocks of a row that are worked on at a time: one full batch of the widest AES backend.
-pub(super) const TILE: usize = 64;
+const TILE: usize = Scratch::ROW;
 const DEPTH_MAX: usize = 8;
 
 /// What a fold works on: first-level cache, used again and again. It holds secrets afterwards.
-pub(super) struct Scratch {
+pub struct Scratch {
     stack: [Block; (DEPTH_MAX + 3) * TILE],
     columns: [Block; DEPTH_MAX * TILE],
 }
 
+impl std::fmt::Debug for Scratch {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Scratch")
+    }
+}
+
+impl Default for Scratch {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl Scratch {
-    pub(super) fn new() -> Self {
+    /// Blocks of a row that are worked on at a time: one full batch of the widest AES backend.
+    pub const ROW: usize = 64;
+
+    /// For one fold after the other.
+    pub fn new() -> Self {
         let (stack, columns) =
             ([Block::ZERO; (DEPTH_MAX + 3) * TILE], [Block::ZERO; DEPTH_MAX * TILE]);
         Self { stack, columns }
@@ -57,6 +72,34 @@ impl Scratch {
     }
 }
 
+/// columns_t ⊕= `row` if bit t of `word` is 1.
+pub(super) fn add_selected(columns: &mut [Block], row: &[Block], word: u8) {
+    for (t, column) in columns.chunks_mut(row.len().max(1)).enumerate() {
+        let bit = word >> t & 1 == 1;
+        column.iter_mut().zip(row).for_each(|(x, d)| *x ^= d.times(bit));
+    }
+}
+
+/// Files columns `first`, `first` + 1, … of a tile: block t of column c is `planes[128 t + c]`.
+pub(super) fn scatter(columns: &[Block], first: usize, planes: &mut [Block]) {
+    let (len, squares) = (planes.len() / SQUARE, planes.chunks_mut(SQUARE));
+    let mut parts = columns.chunks(len);
+    let four = [(); 4].map(|()| parts.next());
+    if let ([Some(a), Some(b), Some(c), Some(d)], None) = (four, parts.next()) {
+        // The usual depth: four columns are one cache line of a square.
+        let rows = a.iter().zip(b).zip(c).zip(d);
+        for (square, (((a, b), c), d)) in squares.zip(rows) {
+            square[first..first + 4].copy_from_slice(&[*a, *b, *c, *d]);
+        }
+        return;
+    }
+    for (t, square) in squares.enumerate() {
+        for (block, column) in square[first..].iter_mut().zip(columns.chunks(len)) {
+            *block = column[t];
+        }
+    }
+}
+
 /// The rows r_0..r_3 of `leaves` become their sum in the first; columns 0 and 1 get r_1 ⊕ r_3 and
 /// r_2 ⊕ r_3.
 fn four(leaves: &mut [Block], first: &mut [Block], second: &mut [Block]) {
@@ -77,7 +120,7 @@ impl Drop for Scratch {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use senate_block::{Prg, xor_into};
+    use crate::{Prg, xor_into};
 
     #[test]
     fn sums_agree_with_the_definition() {

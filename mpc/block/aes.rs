@@ -4,9 +4,9 @@
 mod x86;
 
 #[cfg(target_arch = "x86_64")]
-pub(crate) use x86::{ROUND_KEYS, Wide};
+pub(crate) use x86::{ROUND_KEYS, Wide, last_round};
 
-use crate::Block;
+use crate::{Block, xor_into};
 use aes::Aes128Enc;
 use aes::cipher::consts::U16;
 use aes::cipher::{
@@ -41,47 +41,86 @@ impl FixedKey {
 
     /// Replaces every block x by π_k(x).
     pub fn permute(&self, blocks: &mut [Block]) {
-        self.each_tile(blocks, |_, _| (), |_, _| ());
+        match &self.0 {
+            Backend::Crate(cipher) => {
+                cipher.encrypt_with_backend(Tiles { blocks, before: |_, _: &mut [Block]| () });
+            }
+            #[cfg(target_arch = "x86_64")]
+            Backend::Wide(wide) => wide.permute(blocks),
+        }
     }
 
-    /// Permutes every block, tile by tile, between `before(first, tile)` and `after(first, tile)`,
-    /// where `first` is the tile's position. All three are compiled for the cipher's registers.
+    /// Writes `what`; slices in it are at least as long as `out`.
     #[inline]
-    pub(crate) fn each_tile(
-        &self,
-        blocks: &mut [Block],
-        before: impl Fn(usize, &mut [Block]),
-        after: impl FnMut(usize, &mut [Block]),
-    ) {
+    pub(crate) fn write(&self, what: Written<'_>, out: &mut [Block]) {
         match &self.0 {
-            Backend::Crate(cipher) => cipher.encrypt_with_backend(Tiles { blocks, before, after }),
+            Backend::Crate(cipher) => write(cipher, what, out),
             #[cfg(target_arch = "x86_64")]
-            Backend::Wide(wide) => wide.each_tile(blocks, before, after),
+            Backend::Wide(wide) => wide.write(what, out),
         }
     }
 }
 
-struct Tiles<'a, I, O> {
-    blocks: &'a mut [Block],
-    before: I,
-    after: O,
+/// What a pass over blocks writes. Counters c + r count in the low 64 bits of c.
+#[derive(Clone, Copy)]
+pub(crate) enum Written<'a> {
+    /// out_r = π(x_r).
+    Permuted(&'a [Block]),
+    /// out_r = π(c + r).
+    Counters(Block),
+    /// out_r = π(x_r ⊕ (c + r)) ⊕ x_r.
+    Hashes(&'a [Block], Block),
+    /// out_r ⊕= π(x_r ⊕ (c + r)) ⊕ x_r.
+    Added(&'a [Block], Block),
 }
 
-impl<I, O> BlockSizeUser for Tiles<'_, I, O> {
+/// By the cipher of the crate, tile by tile.
+fn write(cipher: &Aes128Enc, what: Written<'_>, out: &mut [Block]) {
+    let count = |first: Block, r: usize| {
+        let low = (first.0 as u64).wrapping_add(r as u64);
+        Block(first.0 >> 64 << 64 | u128::from(low))
+    };
+    let each = |blocks: &mut [Block], input: &dyn Fn(usize) -> Block| {
+        let before = |first: usize, tile: &mut [Block]| {
+            tile.iter_mut().enumerate().for_each(|(r, x)| *x = input(first + r));
+        };
+        cipher.encrypt_with_backend(Tiles { blocks, before });
+    };
+    match what {
+        Written::Permuted(xs) => each(out, &|r| xs[r]),
+        Written::Counters(first) => each(out, &|r| count(first, r)),
+        Written::Hashes(xs, first) => {
+            each(out, &|r| xs[r] ^ count(first, r));
+            xor_into(out, &xs[..out.len()]);
+        }
+        Written::Added(xs, first) => {
+            let mut hashes = [Block::ZERO; TILE];
+            for (t, out) in out.chunks_mut(TILE).enumerate() {
+                let (xs, hashes) = (&xs[t * TILE..], &mut hashes[..out.len()]);
+                write(cipher, Written::Hashes(xs, count(first, t * TILE)), hashes);
+                xor_into(out, hashes);
+            }
+        }
+    }
+}
+
+/// Blocks to be encrypted, tile by tile, once `before(first, tile)` has written the tile whose first
+/// block is number `first`. Compiled for the cipher's registers.
+struct Tiles<'a, I> {
+    blocks: &'a mut [Block],
+    before: I,
+}
+
+impl<I> BlockSizeUser for Tiles<'_, I> {
     type BlockSize = U16;
 }
 
-impl<I, O> BlockCipherEncClosure for Tiles<'_, I, O>
-where
-    I: Fn(usize, &mut [Block]),
-    O: FnMut(usize, &mut [Block]),
-{
+impl<I: Fn(usize, &mut [Block])> BlockCipherEncClosure for Tiles<'_, I> {
     #[inline(always)]
-    fn call<B: BlockCipherEncBackend<BlockSize = U16>>(mut self, backend: &B) {
+    fn call<B: BlockCipherEncBackend<BlockSize = U16>>(self, backend: &B) {
         for (t, tile) in self.blocks.chunks_mut(TILE).enumerate() {
             (self.before)(t * TILE, tile);
             encrypt(backend, tile);
-            (self.after)(t * TILE, tile);
         }
     }
 }
@@ -124,11 +163,25 @@ mod tests {
             let key = noise(seed, 1)[0];
             let cipher = Aes128Enc::new(&Array::from(key.to_bytes()));
             let len = LADDER[seed as usize % LADDER.len()];
-            let mut ours = noise(6, len);
-            let mut theirs: Vec<_> = ours.iter().map(|b| Array::from(b.to_bytes())).collect();
-            cipher.encrypt_blocks(&mut theirs);
+            let (xs, before) = (noise(6, len), noise(7, len));
+            // One that runs over its low half.
+            let first = Block(9 << 64 | u128::from(u64::MAX - 40));
+            for what in [
+                Written::Permuted(&xs),
+                Written::Counters(first),
+                Written::Hashes(&xs, first),
+                Written::Added(&xs, first),
+            ] {
+                let (mut ours, mut theirs) = (before.clone(), before.clone());
+                FixedKey::new(key).write(what, &mut ours);
+                write(&cipher, what, &mut theirs);
+                assert!(ours == theirs, "{seed}");
+            }
+            let mut single: Vec<_> = xs.iter().map(|b| Array::from(b.to_bytes())).collect();
+            cipher.encrypt_blocks(&mut single);
+            let mut ours = xs.clone();
             FixedKey::new(key).permute(&mut ours);
-            assert!(ours.iter().map(|b| b.to_bytes()).eq(theirs.iter().map(|b| b.0)), "{seed}");
+            assert!(ours.iter().map(|b| b.to_bytes()).eq(single.iter().map(|b| b.0)), "{seed}");
         }
     }
 

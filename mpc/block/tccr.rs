@@ -1,6 +1,7 @@
 //! The tweakable circular correlation robust hash of PROTOCOL.md §2 ([GKWY20], TMMO).
 
-use crate::{Block, FixedKey};
+use crate::Block;
+use crate::aes::{FixedKey, Written};
 
 /// t = (use, index, i, j, half), packed injectively into a block.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -40,41 +41,39 @@ impl Tccr {
         Self(FixedKey::new(key))
     }
 
-    /// out_r = π_k(xs_r), the part of H that all tweaks of one value share. Both slices have the
-    /// same length; surplus elements of the longer one are left alone.
+    /// out_r = π_k(xs_r), the part of H that all tweaks of one value share. Surplus elements of the
+    /// longer slice are left alone.
+    #[inline]
     pub fn pi(&self, xs: &[Block], out: &mut [Block]) {
         let len = xs.len().min(out.len());
-        let input = |first: usize, tile: &mut [Block]| {
-            tile.copy_from_slice(&xs[first..first + tile.len()]);
-        };
-        self.0.each_tile(&mut out[..len], input, |_, _| ());
+        self.0.write(Written::Permuted(xs), &mut out[..len]);
     }
 
-    /// out_r = H_k(x_r, tweak(r)), given `pis`_r = π_k(x_r). Lengths as in [`Tccr::pi`].
+    /// out_r = H_k(x_r, t_r), given `pis`_r = π_k(x_r), where t_r is `first` with its index + r.
+    /// Lengths as in [`Tccr::pi`].
     #[inline]
-    pub fn finish(&self, pis: &[Block], tweak: impl Fn(usize) -> Block, out: &mut [Block]) {
+    pub fn finish(&self, pis: &[Block], first: Tweak, out: &mut [Block]) {
         let len = pis.len().min(out.len());
-        let pis = &pis[..len];
-        self.0.each_tile(
-            &mut out[..len],
-            |first, tile| {
-                for (r, (x, pi)) in tile.iter_mut().zip(&pis[first..]).enumerate() {
-                    *x = *pi ^ tweak(first + r);
-                }
-            },
-            |first, tile| tile.iter_mut().zip(&pis[first..]).for_each(|(x, pi)| *x ^= *pi),
-        );
+        self.0.write(Written::Hashes(pis, first.block()), &mut out[..len]);
     }
 
-    /// xs_r ← H_k(xs_r, tweak(r)), for values hashed under one tweak only.
+    /// As [`Tccr::finish`], XORed into `out`.
     #[inline]
-    pub fn hash(&self, xs: &mut [Block], tweak: impl Fn(usize) -> Block) {
+    pub fn finish_into(&self, pis: &[Block], first: Tweak, out: &mut [Block]) {
+        let len = pis.len().min(out.len());
+        self.0.write(Written::Added(pis, first.block()), &mut out[..len]);
+    }
+
+    /// xs_r ← H_k(xs_r, t_r), for values hashed under one tweak only.
+    #[inline]
+    pub fn hash(&self, xs: &mut [Block], first: Tweak) {
         const TILE: usize = 256;
         let mut pis = [Block::ZERO; TILE];
         for (tile, xs) in xs.chunks_mut(TILE).enumerate() {
             let pis = &mut pis[..xs.len()];
             self.pi(xs, pis);
-            self.finish(pis, |r| tweak(tile * TILE + r), xs);
+            let index = first.index.wrapping_add((tile * TILE) as u64);
+            self.finish(pis, Tweak { index, ..first }, xs);
         }
     }
 }
@@ -85,8 +84,10 @@ mod tests {
     use crate::{LADDER, noise};
     use std::collections::HashSet;
 
-    fn tweak(index: usize) -> Block {
-        Tweak { purpose: 3, index: index as u64, i: 1, j: 2, half: 1 }.block()
+    const FIRST: Tweak = Tweak { purpose: 3, index: 70, i: 1, j: 2, half: 1 };
+
+    fn tweak(r: usize) -> Block {
+        Tweak { index: FIRST.index + r as u64, ..FIRST }.block()
     }
 
     #[test]
@@ -104,12 +105,14 @@ mod tests {
             let expected: Vec<_> =
                 xs.iter().enumerate().map(|(r, x)| formula(*x, tweak(r))).collect();
             let mut once = xs.clone();
-            h.hash(&mut once, tweak);
+            h.hash(&mut once, FIRST);
             assert!(once == expected, "{len}");
             let (mut pis, mut reused) = (vec![Block::ZERO; len], vec![Block::ZERO; len]);
             h.pi(&xs, &mut pis);
-            h.finish(&pis, tweak, &mut reused);
+            h.finish(&pis, FIRST, &mut reused);
             assert!(reused == expected, "{len}");
+            h.finish_into(&pis, FIRST, &mut reused);
+            assert!(reused.iter().all(|x| *x == Block::ZERO), "{len}");
         }
     }
 

@@ -33,9 +33,8 @@ impl Tile {
     /// The TCCR hash of each block, two permutations.
     #[inline(never)]
     pub fn hash(&mut self) {
-        self.hash.hash(black_box(&mut self.blocks), |row| {
-            Tweak { purpose: 1, index: row as u64, i: 0, j: 0, half: 0 }.block()
-        });
+        let first = Tweak { purpose: 1, index: 0, i: 0, j: 0, half: 0 };
+        self.hash.hash(black_box(&mut self.blocks), first);
     }
 
     /// The inner product of two tiles in GF(2^128).

@@ -1,6 +1,6 @@
 //! The evaluator's half of PROTOCOL.md §6 step 3: active labels of a batch of AND gates.
 
-use super::hash::{Epochs, GateKeys, Half, tweaks};
+use super::hash::{Epochs, GateKeys, Half, tweak};
 use super::tiles::{TILE, Tile, cut, each, tiles};
 use super::{AndShares, Gates, table_rows};
 use crate::auth::Member;
@@ -133,11 +133,8 @@ impl Pis {
 
     /// H(L_α)⊕H(L_β) under the tweaks of row `pair`.
     fn row(&self, hash: &Tccr, gate: u64, pair: (PartyId, PartyId), row: &mut [Block]) {
-        let mut other = [Block::ZERO; TILE];
-        let other = &mut other[..self.len];
-        hash.finish(&self.left[..self.len], tweaks(gate, pair.0, pair.1, Half::Left), row);
-        hash.finish(&self.right[..self.len], tweaks(gate, pair.0, pair.1, Half::Right), other);
-        senate_block::xor_into(row, other);
+        hash.finish(&self.left[..self.len], tweak(gate, pair.0, pair.1, Half::Left), row);
+        hash.finish_into(&self.right[..self.len], tweak(gate, pair.0, pair.1, Half::Right), row);
     }
 }
 

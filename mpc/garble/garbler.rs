@@ -1,6 +1,6 @@
 //! The garbler's half of PROTOCOL.md §6 step 2: tables of a batch of AND gates.
 
-use super::hash::{Epochs, GateKeys, Half, tweaks};
+use super::hash::{Epochs, GateKeys, Half, tweak};
 use super::tiles::{TILE, Tile, cut, each, tiles};
 use super::{AndShares, Gates, table_rows};
 use crate::auth::Member;
@@ -113,18 +113,13 @@ impl Pis {
         pair: (PartyId, PartyId),
         [first, second, third]: [&mut [Block]; 3],
     ) {
-        let mut other = [Block::ZERO; TILE];
-        let other = &mut other[..self.len];
-        let left = tweaks(gate, pair.0, pair.1, Half::Left);
-        hash.finish(&self.left[0][..self.len], &left, first);
+        let [left, right] = [Half::Left, Half::Right].map(|half| tweak(gate, pair.0, pair.1, half));
+        hash.finish(&self.left[0][..self.len], left, first);
         third.copy_from_slice(first);
-        hash.finish(&self.left[1][..self.len], &left, other);
-        xor(first, other);
-        let right = tweaks(gate, pair.0, pair.1, Half::Right);
-        hash.finish(&self.right[0][..self.len], &right, second);
+        hash.finish_into(&self.left[1][..self.len], left, first);
+        hash.finish(&self.right[0][..self.len], right, second);
         xor(third, second);
-        hash.finish(&self.right[1][..self.len], &right, other);
-        xor(second, other);
+        hash.finish_into(&self.right[1][..self.len], right, second);
     }
 }
 

@@ -2,7 +2,7 @@
 //! (gate, garbler, receiver of the row, half).
 
 use crate::domain::Domain;
-use senate_block::{Block, Tccr, Tweak};
+use senate_block::{Tccr, Tweak};
 use senate_circuit::PartyId;
 
 /// Gates hashed under one key. A multiple of every tile.
@@ -53,21 +53,19 @@ impl Epochs {
     }
 }
 
-/// The tweak of gate `gate` + r, row (i, j) and `half`, as a function of r. Within a tile the gate
-/// number never carries out of its low 64 bits.
-pub(crate) fn tweaks(gate: u64, i: PartyId, j: PartyId, half: Half) -> impl Fn(usize) -> Block {
+/// The tweak of gate `gate`, row (i, j) and `half`; those of the next gates follow it.
+pub(crate) fn tweak(gate: u64, i: PartyId, j: PartyId, half: Half) -> Tweak {
     let half = match half {
         Half::Left => 0,
         Half::Right => 1,
     };
-    let (i, j) = (i.index() as u8, j.index() as u8);
-    let base = Tweak { purpose: PURPOSE, index: gate, i, j, half }.block();
-    move |r| Block(base.0 + r as u128)
+    Tweak { purpose: PURPOSE, index: gate, i: i.index() as u8, j: j.index() as u8, half }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use senate_block::Block;
     use crate::domain::SessionId;
     use crate::mesh::Lane;
     use senate_circuit::{PartySet, StageId};
@@ -80,7 +78,7 @@ mod tests {
     fn probe(keys: &GateKeys, gate: u64) -> Block {
         let mut block = [Block(77)];
         let party = PartyId::new(0).unwrap();
-        keys.epochs(gate, 1).of(gate).hash(&mut block, tweaks(0, party, party, Half::Left));
+        keys.epochs(gate, 1).of(gate).hash(&mut block, tweak(0, party, party, Half::Left));
         block[0]
     }
 

@@ -184,8 +184,8 @@ impl<'a> Kernel<'a> {
         for ((sum, phi), a) in sums.iter_mut().zip(phi.iter()).zip(a.d.iter()) {
             *sum ^= phi & mask(a.bit0());
         }
-        let mut pis = [Block::ZERO; SPAN];
-        let pis = &mut pis[..len];
+        let (mut pis, mut other) = ([Block::ZERO; SPAN], [Block::ZERO; SPAN]);
+        let (pis, other) = (&mut pis[..len], &mut other[..len]);
         for (((peer, rows), macs), u) in
             self.peers.iter().zip(self.cots).zip(&a.macs).zip(corrections)
         {
@@ -193,17 +193,15 @@ impl<'a> Kernel<'a> {
             let keys = &rows.keys[at..at + len];
             let (mine, theirs) = (tweak(number, self.me, *peer), tweak(number, *peer, self.me));
             hash.pi(keys, pis);
-            hash.finish(pis, &mine, scratch);
-            for (((u, sum), h), phi) in u.iter_mut().zip(&mut *sums).zip(&*scratch).zip(&*phi) {
-                *u = h.0 as u64 ^ phi;
-                *sum ^= h.0 as u64;
-            }
-            scratch.iter_mut().zip(keys).for_each(|(x, key)| *x = *key ^ self.delta);
-            hash.pi(scratch, pis);
-            hash.finish(pis, &mine, scratch);
-            u.iter_mut().zip(&*scratch).for_each(|(u, h)| *u ^= h.0 as u64);
+            hash.finish(pis, mine, scratch);
+            sums.iter_mut().zip(&*scratch).for_each(|(sum, h)| *sum ^= h.0 as u64);
+            other.iter_mut().zip(keys).for_each(|(x, key)| *x = *key ^ self.delta);
+            hash.pi(other, pis);
+            hash.finish_into(pis, mine, scratch);
+            let both = u.iter_mut().zip(&*scratch).zip(&*phi);
+            both.for_each(|((u, h), phi)| *u = h.0 as u64 ^ phi);
             hash.pi(macs, pis);
-            hash.finish(pis, &theirs, scratch);
+            hash.finish(pis, theirs, scratch);
             sums.iter_mut().zip(&*scratch).for_each(|(sum, h)| *sum ^= h.0 as u64);
         }
     }
@@ -253,12 +251,10 @@ fn residues(mut sums: Vec<u64>, d: &Bits, member: &Member) -> Vec<u64> {
     sums
 }
 
-/// The tweaks of the triples from `number` for keys of `holder` on bits of `chooser`.
-fn tweak(number: u64, holder: PartyId, chooser: PartyId) -> impl Fn(usize) -> Block {
+/// The tweak of triple `number` for keys of `holder` on bits of `chooser`; the next ones follow it.
+fn tweak(number: u64, holder: PartyId, chooser: PartyId) -> Tweak {
     let (i, j) = (holder.index() as u8, chooser.index() as u8);
-    let base = Tweak { purpose: PURPOSE, index: number, i, j, half: 0 }.block();
-    // A batch has fewer than 2^64 triples: no carry into the other fields.
-    move |r| Block(base.0 + r as u128)
+    Tweak { purpose: PURPOSE, index: number, i, j, half: 0 }
 }
 
 fn mask(bit: bool) -> u64 {

@@ -98,8 +98,8 @@ impl<C> Products<'_, C> {
         let keys = Zeroizing::new(rows.keys.iter().enumerate().map(adjust).collect::<Vec<_>>());
         let mut low = keys.clone();
         let mut high: Vec<_> = keys.iter().map(|key| *key ^ delta).collect();
-        h.hash(&mut low, |t| tweak(t, me, peer));
-        h.hash(&mut high, |t| tweak(t, me, peer));
+        h.hash(&mut low, first_tweak(me, peer));
+        h.hash(&mut high, first_tweak(me, peer));
         let mut power = self.rho;
         let mut share = Block::ZERO;
         for (w, low) in high.iter_mut().zip(low.iter()) {
@@ -114,7 +114,7 @@ impl<C> Products<'_, C> {
     fn take(&self, peer: PartyId, rows: &CotRows, offered: &[Block]) -> Block {
         let me = self.bench.member.me();
         let mut macs = Zeroizing::new(rows.macs.clone());
-        self.hash().hash(&mut macs, |t| tweak(t, peer, me));
+        self.hash().hash(&mut macs, first_tweak(peer, me));
         let terms = macs.iter().zip(offered).enumerate();
         terms.fold(Block::ZERO, |sum, (t, (mac, w))| {
             sum ^ *mac ^ w.times(self.alpha.0 >> t & 1 == 1)
@@ -149,7 +149,8 @@ fn choice_bits(macs: &[Block]) -> Block {
     Block(macs.iter().enumerate().fold(0, pack))
 }
 
-fn tweak(index: usize, holder: PartyId, chooser: PartyId) -> Block {
+/// The tweak of row 0 for keys of `holder` on bits of `chooser`.
+fn first_tweak(holder: PartyId, chooser: PartyId) -> Tweak {
     let (i, j) = (holder.index() as u8, chooser.index() as u8);
-    Tweak { purpose: PURPOSE, index: index as u64, i, j, half: 0 }.block()
+    Tweak { purpose: PURPOSE, index: 0, i, j, half: 0 }
 }

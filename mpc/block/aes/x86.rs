@@ -2,17 +2,20 @@
 //! the `aes` crate takes VAES only where the system saves 512-bit registers too, and single blocks in
 //! each register otherwise, at half the speed. Tests compare this twin with the crate.
 
+use super::Written;
 use crate::Block;
 use std::arch::x86_64::{
     __m128i, __m256i, _mm_aeskeygenassist_si128, _mm_loadu_si128, _mm_shuffle_epi32,
-    _mm_slli_si128, _mm_storeu_si128, _mm_xor_si128, _mm256_aesenc_epi128,
-    _mm256_aesenclast_epi128, _mm256_loadu_si256, _mm256_setzero_si256, _mm256_storeu_si256,
-    _mm256_xor_si256,
+    _mm_slli_si128, _mm_storeu_si128, _mm_xor_si128, _mm256_add_epi64, _mm256_aesenc_epi128,
+    _mm256_aesenclast_epi128, _mm256_loadu_si256, _mm256_set_epi64x, _mm256_setzero_si256,
+    _mm256_storeu_si256, _mm256_xor_si256,
 };
+use std::hint::black_box;
 use zeroize::Zeroize;
 
 /// Blocks in flight: eight registers hide the latency of a round.
 const BATCH: usize = 16;
+const ZEROS: [Block; BATCH] = [Block::ZERO; BATCH];
 /// Round keys of AES-128.
 pub(crate) const ROUND_KEYS: usize = 11;
 
@@ -51,17 +54,32 @@ impl Wide {
         load(&self.0[round])
     }
 
-    /// As [`super::FixedKey::each_tile`].
-    #[inline]
-    pub(super) fn each_tile(
-        &self,
-        blocks: &mut [Block],
-        before: impl Fn(usize, &mut [Block]),
-        after: impl FnMut(usize, &mut [Block]),
-    ) {
-        // SAFETY: vaes and avx2 were detected when `self` was made.
-        unsafe { each_tile(self, blocks, before, after) }
+    /// As [`super::FixedKey::permute`].
+    pub(super) fn permute(&self, blocks: &mut [Block]) {
+        // SAFETY: whoever has a `Wide` has vaes and avx2, which `permute` is compiled for.
+        unsafe { permute(self, blocks) }
     }
+
+    /// As [`super::FixedKey::write`].
+    #[inline]
+    pub(super) fn write(&self, what: Written<'_>, out: &mut [Block]) {
+        // SAFETY: whoever has a `Wide` has vaes and avx2, which the four are compiled for.
+        unsafe {
+            match what {
+                Written::Permuted(xs) => write::<false, false>(self, Some(xs), None, out),
+                Written::Counters(first) => write::<false, false>(self, None, Some(first), out),
+                Written::Hashes(xs, first) => write::<true, false>(self, Some(xs), Some(first), out),
+                Written::Added(xs, first) => write::<true, true>(self, Some(xs), Some(first), out),
+            }
+        }
+    }
+}
+
+/// Number of the last round, hidden from the compiler: it would unroll the rounds and run one register
+/// after the other through all of them, which leaves the cipher's units idle.
+#[inline(always)]
+pub(crate) fn last_round() -> usize {
+    black_box(ROUND_KEYS - 1)
 }
 
 #[target_feature(enable = "aes,sse2")]
@@ -101,53 +119,153 @@ fn next_key(last: __m128i, word: __m128i) -> __m128i {
 }
 
 #[target_feature(enable = "vaes,avx2")]
-fn each_tile(
+fn permute(keys: &Wide, blocks: &mut [Block]) {
+    let (batches, rest) = blocks.as_chunks_mut::<BATCH>();
+    for batch in batches {
+        let mut state = State::load(batch);
+        state.encrypt(keys);
+        state.store(batch);
+    }
+    let mut padded = ZEROS;
+    padded[..rest.len()].copy_from_slice(rest);
+    let mut state = State::load(&padded);
+    state.encrypt(keys);
+    state.store(&mut padded);
+    rest.copy_from_slice(&padded[..rest.len()]);
+}
+
+/// out_r = π(x_r ⊕ c_r), with c_r = `first` + r in its low 64 bits; `FORWARD` adds x_r, and `ADD` what
+/// was there. Without `xs`, or without `first`, these are zero.
+#[target_feature(enable = "vaes,avx2")]
+fn write<const FORWARD: bool, const ADD: bool>(
     keys: &Wide,
-    blocks: &mut [Block],
-    before: impl Fn(usize, &mut [Block]),
-    mut after: impl FnMut(usize, &mut [Block]),
+    xs: Option<&[Block]>,
+    first: Option<Block>,
+    out: &mut [Block],
 ) {
-    for (t, tile) in blocks.chunks_mut(super::TILE).enumerate() {
-        before(t * super::TILE, tile);
-        let (batches, rest) = tile.as_chunks_mut::<BATCH>();
-        batches.iter_mut().for_each(|batch| encrypt(keys, batch));
-        let (pairs, last) = rest.as_chunks_mut::<2>();
-        if pairs.len() > 2 {
-            let mut padded = [Block::ZERO; BATCH];
-            padded[..rest.len()].copy_from_slice(rest);
-            encrypt(keys, &mut padded);
-            rest.copy_from_slice(&padded[..rest.len()]);
-        } else {
-            pairs.iter_mut().for_each(|pair| encrypt(keys, pair));
-            if let [last] = last {
-                let mut padded = [*last; 2];
-                encrypt(keys, &mut padded);
-                *last = padded[0];
+    let (mut counters, step) = match first {
+        Some(first) => (State::count(first), BATCH as i64),
+        None => (State::zero(), 0),
+    };
+    for (batch, out) in out.chunks_mut(BATCH).enumerate() {
+        let xs = match xs {
+            Some(xs) => &xs[batch * BATCH..][..out.len()],
+            None => &[],
+        };
+        match (out.as_mut_array(), xs.as_array()) {
+            (Some(out), Some(xs)) => write_batch::<FORWARD, ADD>(keys, xs, &counters, out),
+            (Some(out), None) => write_batch::<false, ADD>(keys, &ZEROS, &counters, out),
+            (None, _) => {
+                let (mut padded, mut padded_xs) = (ZEROS, ZEROS);
+                padded[..out.len()].copy_from_slice(out);
+                padded_xs[..xs.len()].copy_from_slice(xs);
+                write_batch::<FORWARD, ADD>(keys, &padded_xs, &counters, &mut padded);
+                out.copy_from_slice(&padded[..out.len()]);
             }
         }
-        after(t * super::TILE, tile);
+        counters.advance(step);
     }
 }
 
-/// Encrypts `N` blocks, at most [`BATCH`] and an even number, in place.
 #[inline]
 #[target_feature(enable = "vaes,avx2")]
-fn encrypt<const N: usize>(keys: &Wide, blocks: &mut [Block; N]) {
-    let mut state = [_mm256_setzero_si256(); BATCH / 2];
-    let (pairs, _) = blocks.as_chunks_mut::<2>();
-    for (state, pair) in state.iter_mut().zip(&*pairs) {
-        *state = _mm256_xor_si256(load(pair), keys.round_key(0));
+fn write_batch<const FORWARD: bool, const ADD: bool>(
+    keys: &Wide,
+    xs: &[Block; BATCH],
+    counters: &State,
+    out: &mut [Block; BATCH],
+) {
+    let mut state = State::load(xs);
+    state.add(counters);
+    state.encrypt(keys);
+    if FORWARD {
+        state.add(&State::load(xs));
     }
-    for r in 1..ROUND_KEYS - 1 {
-        let key = keys.round_key(r);
-        for state in &mut state[..N / 2] {
-            *state = _mm256_aesenc_epi128(*state, key);
+    if ADD {
+        state.add(&State::load(out));
+    }
+    state.store(out);
+}
+
+/// A batch of blocks.
+#[derive(Clone, Copy)]
+struct State([__m256i; BATCH / 2]);
+
+// Nothing here may pass a closure to code that is compiled for other registers.
+impl State {
+    #[inline]
+    #[target_feature(enable = "avx2")]
+    fn zero() -> Self {
+        Self([_mm256_setzero_si256(); BATCH / 2])
+    }
+
+    /// `first`, `first` + 1, … in the low 64 bits.
+    #[inline]
+    #[target_feature(enable = "avx2")]
+    fn count(first: Block) -> Self {
+        let (low, high) = (first.0 as i64, (first.0 >> 64) as i64);
+        let mut two = _mm256_set_epi64x(high, low.wrapping_add(1), high, low);
+        let mut state = Self::zero();
+        for x in &mut state.0 {
+            *x = two;
+            two = _mm256_add_epi64(two, _mm256_set_epi64x(0, 2, 0, 2));
+        }
+        state
+    }
+
+    /// Counters `step` later.
+    #[inline]
+    #[target_feature(enable = "avx2")]
+    fn advance(&mut self, step: i64) {
+        for x in &mut self.0 {
+            *x = _mm256_add_epi64(*x, _mm256_set_epi64x(0, step, 0, step));
         }
     }
-    for (state, pair) in state.iter().zip(pairs) {
-        let state = _mm256_aesenclast_epi128(*state, keys.round_key(ROUND_KEYS - 1));
-        // SAFETY: the pointer comes from a reference to 32 bytes; the store is an unaligned one.
-        unsafe { _mm256_storeu_si256(pair.as_mut_ptr().cast(), state) };
+
+    #[inline]
+    #[target_feature(enable = "avx2")]
+    fn load(blocks: &[Block; BATCH]) -> Self {
+        let mut state = Self::zero();
+        for (x, two) in state.0.iter_mut().zip(blocks.as_chunks::<2>().0) {
+            *x = load(two);
+        }
+        state
+    }
+
+    #[inline]
+    #[target_feature(enable = "avx2")]
+    fn store(&self, blocks: &mut [Block; BATCH]) {
+        for (two, x) in blocks.as_chunks_mut::<2>().0.iter_mut().zip(self.0) {
+            // SAFETY: the pointer comes from a reference to 32 bytes; the store is an unaligned one.
+            unsafe { _mm256_storeu_si256(two.as_mut_ptr().cast(), x) };
+        }
+    }
+
+    #[inline]
+    #[target_feature(enable = "avx2")]
+    fn add(&mut self, other: &Self) {
+        for (x, y) in self.0.iter_mut().zip(other.0) {
+            *x = _mm256_xor_si256(*x, y);
+        }
+    }
+
+    #[inline]
+    #[target_feature(enable = "vaes,avx2")]
+    fn encrypt(&mut self, keys: &Wide) {
+        let key = keys.round_key(0);
+        for x in &mut self.0 {
+            *x = _mm256_xor_si256(*x, key);
+        }
+        for round in 1..last_round() {
+            let key = keys.round_key(round);
+            for x in &mut self.0 {
+                *x = _mm256_aesenc_epi128(*x, key);
+            }
+        }
+        let key = keys.round_key(ROUND_KEYS - 1);
+        for x in &mut self.0 {
+            *x = _mm256_aesenclast_epi128(*x, key);
+        }
     }
 }
 

@@ -3,7 +3,7 @@
 
 use super::SQUARE;
 use crate::Block;
-use crate::aes::{ROUND_KEYS, Wide};
+use crate::aes::{ROUND_KEYS, Wide, last_round};
 use std::arch::x86_64::{
     __m256i, _mm256_aesenc_epi128, _mm256_aesenclast_epi128, _mm256_and_si256, _mm256_loadu_si256,
     _mm256_permute2x128_si256, _mm256_set_epi64x, _mm256_set1_epi64x, _mm256_setzero_si256,
@@ -119,7 +119,7 @@ fn encrypt(even: &Wide, odd: &Wide, rows: &mut [Row; 2]) {
     for (a, b) in a.0.iter_mut().zip(&mut b.0) {
         (*a, *b) = (_mm256_xor_si256(*a, key), _mm256_xor_si256(*b, other));
     }
-    for round in 1..ROUND_KEYS - 1 {
+    for round in 1..last_round() {
         let (key, other) = (even.round_key(round), odd.round_key(round));
         for a in &mut a.0 {
             *a = _mm256_aesenc_epi128(*a, key);

@@ -143,10 +143,8 @@ impl AuthBits {
         Self { d: vec![Block::ZERO; len], macs }
     }
 
-    /// As [`AuthBits::zeros`], for `len` lanes that are written before they are read: memory is
-    /// touched then only.
-    pub(crate) fn blank(member: &Member, len: usize) -> Self {
-        let plane = || bytemuck::allocation::zeroed_vec(len);
+    /// Shares whose planes are what `plane` makes, to be written before they are read.
+    pub(crate) fn blank(member: &Member, mut plane: impl FnMut() -> Vec<Block>) -> Self {
         Self { d: plane(), macs: member.peers().iter().map(|_| plane()).collect() }
     }
 

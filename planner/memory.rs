@@ -8,7 +8,7 @@ use senate_circuit::{PartyId, Program, Stage};
 /// Bytes of a block.
 const BLOCK: u64 = 16;
 /// Keys of the generators of one oblivious transfer instance and peer, both directions.
-const GENERATORS: u64 = 32 * (15 + 16) * 256;
+const GENERATORS: u64 = 32 * (15 + 16) * 352;
 /// Masks of a batch: two may be there at a time.
 const BATCH_MASKS: u64 = 1 << 19;
 /// Rows of correlated OT that are no shares yet: two extensions overlap.

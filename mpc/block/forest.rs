@@ -62,7 +62,8 @@ impl Forest {
         let first = self.depth * tree;
         match &self.leaves {
             Leaves::Each(all) => {
-                let leaf = |x: usize, out: &mut [Block]| match x.checked_sub(self.punctured.into()) {
+                let leaf = |x: usize, out: &mut [Block]| match x.checked_sub(self.punctured.into())
+                {
                     Some(known) => all[leaves.start + known].fill(address, out),
                     None => out.fill(Block::ZERO),
                 };

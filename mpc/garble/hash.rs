@@ -65,9 +65,9 @@ pub(crate) fn tweak(gate: u64, i: PartyId, j: PartyId, half: Half) -> Tweak {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use senate_block::Block;
     use crate::domain::SessionId;
     use crate::mesh::Lane;
+    use senate_block::Block;
     use senate_circuit::{PartySet, StageId};
 
     fn keys(session: u8, parties: usize, stage: u32) -> GateKeys {

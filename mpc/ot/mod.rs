@@ -146,12 +146,9 @@ impl Cots {
         ByParty::try_from_fn(peers, |_| rows.next().ok_or(Error::Misuse("one answer per peer")))
     }
 
-    /// Takes back rows that nobody needs any more: the next extension writes into their memory.
-    pub fn recycle(&self, rows: ByParty<CotRows>) {
-        for (_, mut rows) in rows {
-            self.spare.put(std::mem::take(&mut rows.macs));
-            self.spare.put(std::mem::take(&mut rows.keys));
-        }
+    /// Memory that extensions and batches are done with, for the next ones.
+    pub(crate) fn spare(&self) -> &Spare {
+        &self.spare
     }
 
     /// The instance in which this party holds Δ and `peer` chooses.

@@ -131,7 +131,8 @@ impl CotSender {
     ) -> Result<Vec<Block>, Error> {
         let peer = self.instance.pair.receiver;
         let run = self.instance.begin(channel.set(), batch, rows)?;
-        let mut planes = self.instance.spare.take(run.blocks * ROWS_PER_BLOCK);
+        let planes = self.instance.spare.take(run.blocks * ROWS_PER_BLOCK);
+        let mut planes = Zeroizing::new(planes);
         let groups = planes.chunks_mut(GROUP * ROWS_PER_BLOCK).enumerate();
         for (group, planes) in groups {
             let blocks = planes.len() / ROWS_PER_BLOCK;
@@ -244,7 +245,8 @@ impl CotReceiver {
         let peer = self.instance.pair.sender;
         let run = self.instance.begin(channel.set(), batch, choices.len())?;
         let u = padded_choices(choices, run.blocks, entropy);
-        let mut planes = self.instance.spare.take(run.blocks * ROWS_PER_BLOCK);
+        let planes = self.instance.spare.take(run.blocks * ROWS_PER_BLOCK);
+        let mut planes = Zeroizing::new(planes);
         let groups = planes.chunks_mut(GROUP * ROWS_PER_BLOCK).zip(u.chunks(GROUP)).enumerate();
         for (group, (planes, u)) in groups {
             let corrections = self.expand(&run, group * GROUP, planes, u);

@@ -1,15 +1,15 @@
-//! Memory of extensions that are done with: fresh pages cost more than filling them.
+//! Memory of extensions and batches that are done with: fresh pages cost more than filling them.
 
 use senate_block::Block;
 use std::cell::RefCell;
-use zeroize::{Zeroize, Zeroizing};
+use zeroize::Zeroize;
 
 /// Buffers kept at most, for all instances of a party together.
 const KEPT: usize = 256;
 
 /// Buffers of blocks whose contents do not matter any more; zeroised when the session ends.
 #[derive(Default)]
-pub(super) struct Spare(RefCell<Vec<Vec<Block>>>);
+pub(crate) struct Spare(RefCell<Vec<Vec<Block>>>);
 
 impl std::fmt::Debug for Spare {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -24,18 +24,26 @@ impl Drop for Spare {
 }
 
 impl Spare {
-    /// `len` blocks, to be overwritten.
-    pub(super) fn take(&self, len: usize) -> Zeroizing<Vec<Block>> {
-        let mut buffer = self.0.borrow_mut().pop().unwrap_or_default();
-        if buffer.is_empty() {
-            buffer = bytemuck::allocation::zeroed_vec(len);
+    /// `len` blocks, to be overwritten, in the smallest buffer that has room for them. Without one,
+    /// one of more than half the length makes place: there are never more buffers of one use than were
+    /// needed at a time, of whatever length.
+    pub(crate) fn take(&self, len: usize) -> Vec<Block> {
+        let mut kept = self.0.borrow_mut();
+        let sizes = || kept.iter().map(Vec::capacity).enumerate();
+        let fit = sizes().filter(|(_, size)| *size >= len).min_by_key(|(_, size)| *size);
+        if let Some((at, _)) = fit {
+            let mut buffer = kept.swap_remove(at);
+            buffer.resize(len, Block::ZERO);
+            return buffer;
         }
-        buffer.resize(len, Block::ZERO);
-        Zeroizing::new(buffer)
+        if let Some((at, _)) = sizes().find(|(_, size)| *size > len / 2) {
+            kept.swap_remove(at).zeroize();
+        }
+        bytemuck::allocation::zeroed_vec(len)
     }
 
     /// Keeps `buffer`.
-    pub(super) fn put(&self, mut buffer: Vec<Block>) {
+    pub(crate) fn put(&self, mut buffer: Vec<Block>) {
         let mut kept = self.0.borrow_mut();
         if kept.len() < KEPT && !buffer.is_empty() {
             kept.push(buffer);
@@ -50,13 +58,27 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_was_used_comes_back_at_any_length() {
+    fn what_was_used_comes_back_at_any_length_that_it_has_room_for() {
         let spare = Spare::default();
-        for len in [3, 5, 2, 4] {
-            let mut buffer = spare.take(len);
-            assert_eq!(buffer.len(), len);
-            spare.put(std::mem::take(&mut *buffer));
-            assert_eq!(spare.0.borrow().len(), 1);
+        let sizes = || {
+            let mut sizes: Vec<_> = spare.0.borrow().iter().map(Vec::capacity).collect();
+            sizes.sort_unstable();
+            sizes
+        };
+        let (small, large) = (spare.take(3), spare.take(50));
+        spare.put(large);
+        spare.put(small);
+        for (len, left) in [(2, [50]), (3, [50]), (4, [3]), (50, [3])] {
+            let buffer = spare.take(len);
+            assert_eq!((buffer.len(), sizes()), (len, left.to_vec()));
+            spare.put(buffer);
+            assert_eq!(sizes(), [3, 50]);
         }
+        // A longer one takes the place of one of its kind.
+        let longer = spare.take(60);
+        spare.put(longer);
+        assert_eq!(sizes(), [3, 60]);
+        spare.put(spare.take(200));
+        assert_eq!(sizes(), [3, 60, 200]);
     }
 }

@@ -43,7 +43,7 @@ pub async fn triple_batch<C: CotSource>(
         Coins::commit(&bench.channel, bench.domain, spans.len() + 2, &bench.entropy).await?;
     let tag = bench.domain.tag("zero shares of leaky AND");
     let zero = bench.zero.stream(bench.member.peers(), &tag)?;
-    let blank = || AuthBits::blank(&bench.member, shape.triples);
+    let blank = || AuthBits::blank(&bench.member, || bench.cots.take(shape.triples));
     let row = |_| Triples { a: blank(), b: blank(), c: blank() };
     let mut rows: Vec<_> = (0..shape.bucket).map(row).collect();
     let (made, mut extended) = mpsc::channel::<Extension>(0);
@@ -109,7 +109,7 @@ pub async fn mask_batch<C: CotSource>(
     let mut extensions = extensions(batch, spans.len())?;
     let mut coins =
         Coins::commit(&bench.channel, bench.domain, spans.len(), &bench.entropy).await?;
-    let mut masks = AuthBits::blank(&bench.member, count);
+    let mut masks = AuthBits::blank(&bench.member, || bench.cots.take(count));
     for (start, len) in spans {
         let extension = extensions.next().ok_or(Error::Misuse("one extension per span"))?;
         share_into(bench, extension, masks.lanes_mut(start, len), &mut coins).await?;

@@ -2,7 +2,7 @@
 //! leaked.
 
 use super::Triples;
-use super::workbench::Workbench;
+use super::workbench::{CotSource, Workbench};
 use crate::auth::{AuthBits, Planes};
 use crate::coin::Coins;
 use crate::error::Error;
@@ -74,7 +74,7 @@ pub(super) struct Leaky {
 /// # Errors
 /// [`Fault::OpenMac`](crate::Fault::OpenMac) when somebody lied about a d, those of the coin and the
 /// channel.
-pub(super) async fn combine<C>(
+pub(super) async fn combine<C: CotSource>(
     bench: &Workbench<C>,
     leaky: Leaky,
     coins: &mut Coins,
@@ -110,6 +110,10 @@ pub(super) async fn combine<C>(
         let columns = Columns { rest: &rest, shifts: &shifts, weights: &weights, len };
         let sums = columns.combine(&mut first, &opened);
         openings.absorb(&weights, &opened, &sums);
+    }
+    for mut row in rest {
+        let planes = row.planes_mut().into_iter().flat_map(AuthBits::planes_mut);
+        planes.for_each(|plane| bench.cots.give_back(std::mem::take(plane)));
     }
     first.c.xor_public(member, &constants);
     openings.check(channel, Kind::BucketMacs).await?;

@@ -273,7 +273,7 @@ mod tests {
         let member =
             Dealer::new(1).member(PartySet::first(2).leader().unwrap(), PartySet::first(2));
         let member = member.unwrap();
-        let blank = || AuthBits::blank(&member, 5_000);
+        let blank = || AuthBits::zeros(&member, 5_000);
         let mut rows: Vec<_> =
             (0..3).map(|_| Triples { a: blank(), b: blank(), c: blank() }).collect();
         let mut covered = 0;

@@ -207,7 +207,7 @@ pub(super) async fn share_rows<C: CotSource>(
     len: usize,
     coins: &mut Coins,
 ) -> Result<AuthBits, Error> {
-    let mut shares = AuthBits::blank(&bench.member, len);
+    let mut shares = AuthBits::blank(&bench.member, || bench.cots.take(len));
     share_into(bench, extension, shares.lanes_mut(0, len), coins).await?;
     Ok(shares)
 }

@@ -8,8 +8,10 @@ use crate::mesh::Channel;
 use crate::ot::{CotRows, Cots};
 use crate::party::ByParty;
 use crate::zero::ZeroShares;
+use senate_block::Block;
 use senate_circuit::Bits;
 use std::rc::Rc;
+use zeroize::Zeroize;
 
 /// Correlated OT with every peer of a conversation (PROTOCOL.md §3): rows that have passed their
 /// consistency check, normalised to bit0(K) = 0 and bit0(M) = u.
@@ -27,9 +29,22 @@ pub trait CotSource {
         entropy: &Entropy,
     ) -> Result<ByParty<CotRows>, Error>;
 
-    /// Takes back rows that nobody needs any more, to use their memory again.
+    /// `len` blocks that are written before they are read: memory is touched then only.
+    fn take(&self, len: usize) -> Vec<Block> {
+        bytemuck::allocation::zeroed_vec(len)
+    }
+
+    /// Takes back memory that nobody needs any more, to use it again.
+    fn give_back(&self, mut buffer: Vec<Block>) {
+        buffer.zeroize();
+    }
+
+    /// Takes back the memory of rows.
     fn recycle(&self, rows: ByParty<CotRows>) {
-        drop(rows);
+        for (_, mut rows) in rows {
+            self.give_back(std::mem::take(&mut rows.macs));
+            self.give_back(std::mem::take(&mut rows.keys));
+        }
     }
 }
 
@@ -44,8 +59,12 @@ impl CotSource for Cots {
         Cots::extend(self, channel, batch, choices, entropy).await
     }
 
-    fn recycle(&self, rows: ByParty<CotRows>) {
-        Cots::recycle(self, rows);
+    fn take(&self, len: usize) -> Vec<Block> {
+        self.spare().take(len)
+    }
+
+    fn give_back(&self, buffer: Vec<Block>) {
+        self.spare().put(buffer);
     }
 }
 

@@ -68,7 +68,9 @@ impl Wide {
             match what {
                 Written::Permuted(xs) => write::<false, false>(self, Some(xs), None, out),
                 Written::Counters(first) => write::<false, false>(self, None, Some(first), out),
-                Written::Hashes(xs, first) => write::<true, false>(self, Some(xs), Some(first), out),
+                Written::Hashes(xs, first) => {
+                    write::<true, false>(self, Some(xs), Some(first), out)
+                }
                 Written::Added(xs, first) => write::<true, true>(self, Some(xs), Some(first), out),
             }
         }

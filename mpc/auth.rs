@@ -1,7 +1,7 @@
 //! Authenticated shares of bits (PROTOCOL.md §4), one flat plane per component.
 
 use crate::error::Error;
-use senate_block::Block;
+use senate_block::{Block, add_where, low_bits, xor_into};
 use senate_circuit::{Bits, PartyId, PartySet};
 use std::cell::Cell;
 use std::rc::Rc;
@@ -193,33 +193,23 @@ impl AuthBits {
 
     /// x^i: this party's share bits.
     pub fn share_bits(&self) -> Bits {
-        let words = self.d.chunks(64).map(|blocks| {
-            let pack = |word, (t, block): (usize, &Block)| word | u64::from(block.bit0()) << t;
-            blocks.iter().enumerate().fold(0, pack)
-        });
-        Bits::from_words(words.collect(), self.d.len())
+        Bits::from_words(low_bits(&self.d), self.d.len())
     }
 
     /// ⟨x⟩ ⊕= ⟨y⟩.
     pub fn xor_assign(&mut self, other: &Self) {
-        xor_planes(&mut self.d, &other.d);
+        xor_into(&mut self.d, &other.d);
         for (mine, theirs) in self.macs.iter_mut().zip(&other.macs) {
-            xor_planes(mine, theirs);
+            xor_into(mine, theirs);
         }
     }
 
     /// ⟨x⟩ ⊕= c for public bits c: the leader D ⊕= cΔ, M ⊕= c·e_0; others D ⊕= c(Δ ⊕ e_0).
     pub fn xor_public(&mut self, member: &Member, c: &Bits) {
         let step = if member.leads() { member.delta() } else { member.delta() ^ Block::ONE };
-        for (block, bit) in self.d.iter_mut().zip(c.iter()) {
-            *block ^= step.times(bit);
-        }
+        add_where(&mut self.d, c.words(), step);
         if member.leads() {
-            for plane in &mut self.macs {
-                for (block, bit) in plane.iter_mut().zip(c.iter()) {
-                    *block ^= Block::ONE.times(bit);
-                }
-            }
+            self.macs.iter_mut().for_each(|plane| add_where(plane, c.words(), Block::ONE));
         }
     }
 
@@ -271,7 +261,8 @@ impl AuthBits {
     #[must_use]
     pub fn slice(&self, start: usize, count: usize) -> Self {
         let cut = |plane: &Vec<Block>| -> Vec<Block> {
-            plane.iter().skip(start).take(count).copied().collect()
+            let lanes = plane.get(start..).unwrap_or_default();
+            lanes.get(..count).unwrap_or(lanes).to_vec()
         };
         Self { d: cut(&self.d), macs: self.macs.iter().map(cut).collect() }
     }
@@ -310,8 +301,4 @@ impl<'a> Planes<'a> {
     pub(crate) fn each_mut(&mut self) -> impl Iterator<Item = &mut [Block]> {
         std::iter::once(&mut *self.d).chain(self.macs.iter_mut().map(|plane| &mut **plane))
     }
-}
-
-fn xor_planes(into: &mut [Block], from: &[Block]) {
-    into.iter_mut().zip(from).for_each(|(a, b)| *a ^= *b);
 }

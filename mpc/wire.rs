@@ -8,19 +8,27 @@ use senate_circuit::{Bits, PartyId};
 /// Bytes of a block.
 pub const BLOCK_BYTES: usize = 16;
 
-/// Little-endian bytes of `blocks`.
+/// Little-endian bytes of `blocks`, which is how they lie in memory.
+pub fn block_bytes(blocks: &[Block]) -> &[u8] {
+    bytemuck::cast_slice(blocks)
+}
+
+/// As [`block_bytes`], in memory of their own.
 pub fn from_blocks(blocks: &[Block]) -> Vec<u8> {
-    if cfg!(target_endian = "little") {
-        bytemuck::cast_slice(blocks).to_vec()
-    } else {
-        blocks.iter().flat_map(|block| block.to_bytes()).collect()
-    }
+    block_bytes(blocks).to_vec()
 }
 
 /// The blocks in `bytes`; a partial last block is dropped (the channel has checked the length).
 pub fn to_blocks(bytes: &[u8]) -> Vec<Block> {
+    let mut blocks = Vec::new();
+    append_blocks(&mut blocks, bytes);
+    blocks
+}
+
+/// Appends the blocks in `bytes`, as [`to_blocks`].
+pub fn append_blocks(blocks: &mut Vec<Block>, bytes: &[u8]) {
     let (chunks, _) = bytes.as_chunks::<BLOCK_BYTES>();
-    chunks.iter().map(|chunk| Block::from_bytes(*chunk)).collect()
+    blocks.extend(chunks.iter().map(|chunk| Block::from_bytes(*chunk)));
 }
 
 /// `len` bits sent by `party` in a message of `kind`.

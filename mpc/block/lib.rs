@@ -7,6 +7,7 @@
 #![deny(clippy::undocumented_unsafe_blocks)]
 
 mod aes;
+mod bits;
 mod block;
 mod forest;
 mod gf128;
@@ -17,6 +18,7 @@ mod transpose;
 mod xor;
 
 pub use aes::FixedKey;
+pub use bits::{add_selected, add_where, low_bits};
 pub use block::Block;
 pub use forest::{Forest, Scratch};
 pub use gf128::{combine_bits, dot, dot_columns, mul, select};

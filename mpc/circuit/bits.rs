@@ -101,7 +101,11 @@ impl Bits {
 
     /// The bits in order.
     pub fn iter(&self) -> impl Iterator<Item = bool> + '_ {
-        (0..self.len).map(|index| self.bit(index))
+        let bits = |word: &u64| {
+            let word = *word;
+            (0..64).map(move |t| word >> t & 1 == 1)
+        };
+        self.words.iter().flat_map(bits).take(self.len)
     }
 
     /// The packed words, little-endian.
@@ -166,9 +170,22 @@ impl Bits {
 
 impl FromIterator<bool> for Bits {
     fn from_iter<I: IntoIterator<Item = bool>>(bits: I) -> Self {
+        let mut bits = bits.into_iter();
         let mut out = Self::default();
-        bits.into_iter().for_each(|bit| out.push(bit));
-        out
+        loop {
+            let (mut word, mut len) = (0, 0);
+            for bit in bits.by_ref().take(64) {
+                word |= u64::from(bit) << len;
+                len += 1;
+            }
+            if len > 0 {
+                out.words.push(word);
+                out.len += len;
+            }
+            if len < 64 {
+                return out;
+            }
+        }
     }
 }
 

@@ -4,7 +4,7 @@ use super::hash::{Epochs, GateKeys, Half, tweak};
 use super::tiles::{TILE, Tile, cut, each, tiles};
 use super::{AndShares, Gates, table_rows};
 use crate::auth::Member;
-use senate_block::{Block, Tccr};
+use senate_block::{Block, Tccr, add_selected, xor_into};
 use senate_circuit::{Bits, PartyId, PartySet};
 
 /// The evaluator of a stage: it holds one active label per garbler and wire.
@@ -71,29 +71,31 @@ impl Evaluator {
         tables: &[&[Block]],
         mut output: Vec<&mut [Block]>,
     ) {
-        let [left, right] = inputs.masked.map(|bits| masks_of(bits, tile));
-        let (left, right) = (&left[..tile.len], &right[..tile.len]);
+        let [left, right] = inputs.masked.map(|bits| bits.slice(tile.lane, tile.len));
+        let (left, right) = (left.words(), right.words());
         own_macs(shares, tile, left, right, &mut output);
         let lanes = tile.lane..tile.lane + tile.len;
         let mut row = [Block::ZERO; TILE];
         let row = &mut row[..tile.len];
+        let mut pis = Pis { left: [Block::ZERO; TILE], right: [Block::ZERO; TILE], len: tile.len };
         for (rank, i) in self.garblers.iter().enumerate() {
             let [alpha, beta] = inputs.labels.map(|active| &active[rank][lanes.clone()]);
-            let pis = Pis::new(hash, alpha, beta);
+            hash.pi(alpha, &mut pis.left);
+            hash.pi(beta, &mut pis.right);
             let mut table = &tables[rank][tile.lane * self.rows..];
             // Own key: H(L_α)⊕H(L_β)⊕Λ_αG0⊕Λ_β(G1⊕L_α).
             pis.row(hash, tile.gate, (*i, *i), row);
-            select(row, left, take(&mut table, tile.len));
-            select(row, right, take(&mut table, tile.len));
-            select(row, right, alpha);
-            senate_block::xor_into(output[rank], row);
+            add_selected(row, left, take(&mut table, tile.len));
+            add_selected(row, right, take(&mut table, tile.len));
+            add_selected(row, right, alpha);
+            xor_into(output[rank], row);
             // M_j[r^i] = H(L_α)⊕H(L_β)⊕Λ_αS0⊕Λ_βS1⊕S2 completes the label of every other j.
             for (other, j) in self.garblers.iter().enumerate().filter(|(_, j)| *j != i) {
                 pis.row(hash, tile.gate, (*i, *j), row);
-                select(row, left, take(&mut table, tile.len));
-                select(row, right, take(&mut table, tile.len));
-                senate_block::xor_into(row, take(&mut table, tile.len));
-                senate_block::xor_into(output[other], row);
+                add_selected(row, left, take(&mut table, tile.len));
+                add_selected(row, right, take(&mut table, tile.len));
+                xor_into(row, take(&mut table, tile.len));
+                xor_into(output[other], row);
             }
         }
     }
@@ -103,15 +105,15 @@ impl Evaluator {
 fn own_macs(
     shares: &AndShares,
     tile: Tile,
-    left: &[Block],
-    right: &[Block],
+    left: &[u64],
+    right: &[u64],
     output: &mut [&mut [Block]],
 ) {
     let at = tile.offset..tile.offset + tile.len;
     for (rank, output) in output.iter_mut().enumerate() {
         output.copy_from_slice(&shares.product.macs(rank)[at.clone()]);
-        select(output, left, &shares.right.macs(rank)[at.clone()]);
-        select(output, right, &shares.left.macs(rank)[at.clone()]);
+        add_selected(output, left, &shares.right.macs(rank)[at.clone()]);
+        add_selected(output, right, &shares.left.macs(rank)[at.clone()]);
     }
 }
 
@@ -123,32 +125,11 @@ struct Pis {
 }
 
 impl Pis {
-    fn new(hash: &Tccr, left: &[Block], right: &[Block]) -> Self {
-        let mut pis =
-            Self { left: [Block::ZERO; TILE], right: [Block::ZERO; TILE], len: left.len() };
-        hash.pi(left, &mut pis.left);
-        hash.pi(right, &mut pis.right);
-        pis
-    }
-
     /// H(L_α)⊕H(L_β) under the tweaks of row `pair`.
     fn row(&self, hash: &Tccr, gate: u64, pair: (PartyId, PartyId), row: &mut [Block]) {
         hash.finish(&self.left[..self.len], tweak(gate, pair.0, pair.1, Half::Left), row);
         hash.finish_into(&self.right[..self.len], tweak(gate, pair.0, pair.1, Half::Right), row);
     }
-}
-
-/// One mask block per lane of the tile.
-fn masks_of(bits: &Bits, tile: Tile) -> [Block; TILE] {
-    let mut masks = [Block::ZERO; TILE];
-    for (r, mask) in masks[..tile.len].iter_mut().enumerate() {
-        *mask = Block::mask(bits.bit(tile.lane + r));
-    }
-    masks
-}
-
-fn select(into: &mut [Block], masks: &[Block], from: &[Block]) {
-    into.iter_mut().zip(masks).zip(from).for_each(|((x, mask), y)| *x ^= *mask & *y);
 }
 
 fn take<'a>(rest: &mut &'a [Block], len: usize) -> &'a [Block] {

@@ -63,7 +63,8 @@ impl Garbler {
         output: &mut [Block],
     ) {
         let (len, at) = (tile.len, tile.offset..tile.offset + tile.len);
-        let pis = Pis::new(hash, self.delta, left, right);
+        let mut pis = Pis { left: [[Block::ZERO; TILE]; 2], right: [[Block::ZERO; TILE]; 2], len };
+        pis.fill(hash, self.delta, left, right);
         // Own key: G0, G1 and L_γ0, with D_i.
         let (g0, g1) = (cut(&mut table, len), cut(&mut table, len));
         pis.rows(hash, tile.gate, (self.me, self.me), [g0, g1, output]);
@@ -90,19 +91,13 @@ struct Pis {
 }
 
 impl Pis {
-    fn new(hash: &Tccr, delta: Block, left: &[Block], right: &[Block]) -> Self {
-        let mut pis = Self {
-            left: [[Block::ZERO; TILE]; 2],
-            right: [[Block::ZERO; TILE]; 2],
-            len: left.len(),
-        };
-        for (labels, [pi0, pi1]) in [(left, &mut pis.left), (right, &mut pis.right)] {
+    fn fill(&mut self, hash: &Tccr, delta: Block, left: &[Block], right: &[Block]) {
+        for (labels, [pi0, pi1]) in [(left, &mut self.left), (right, &mut self.right)] {
             let mut ones = [Block::ZERO; TILE];
             ones.iter_mut().zip(labels).for_each(|(one, zero)| *one = *zero ^ delta);
             hash.pi(labels, pi0);
             hash.pi(&ones[..labels.len()], pi1);
         }
-        pis
     }
 
     /// H(L_α0)⊕H(L_α1), H(L_β0)⊕H(L_β1) and H(L_α0)⊕H(L_β0) under the tweaks of row `pair`.

@@ -225,7 +225,7 @@ impl Algebra for ZeroLabels {
     }
 
     fn slice(&self, plane: &Vec<Block>, start: usize, len: usize) -> Vec<Block> {
-        plane.iter().skip(start).take(len).copied().collect()
+        slice(plane, start, len)
     }
 
     fn wipe(plane: &mut Vec<Block>) {
@@ -261,7 +261,7 @@ impl Algebra for ActiveLabels {
     }
 
     fn slice(&self, plane: &Active, start: usize, len: usize) -> Active {
-        plane.iter().map(|labels| labels.iter().skip(start).take(len).copied().collect()).collect()
+        plane.iter().map(|labels| slice(labels, start, len)).collect()
     }
 
     fn wipe(plane: &mut Active) {
@@ -315,6 +315,11 @@ impl Algebra for Masked {
 
 fn xor(left: &[Block], right: &[Block]) -> Vec<Block> {
     left.iter().zip(right).map(|(left, right)| *left ^ *right).collect()
+}
+
+fn slice(plane: &[Block], start: usize, len: usize) -> Vec<Block> {
+    let lanes = plane.get(start..).unwrap_or_default();
+    lanes.get(..len).unwrap_or(lanes).to_vec()
 }
 
 fn gather(plane: &[Block], map: &[u32]) -> Vec<Block> {

@@ -3,7 +3,6 @@
 
 use super::authenticate::Authenticator;
 use super::chunks::{Chunk, Layout, Work};
-use super::garbler::add_selected;
 use super::run::label_hash;
 use super::{Labels, Run, Wires};
 use crate::error::{Error, Fault};
@@ -14,11 +13,11 @@ use crate::join::try_join_all;
 use crate::mesh::Kind;
 use crate::open::{Openings, to_block, weighted_sum};
 use crate::pre::Preprocessing;
-use crate::wire::{BLOCK_BYTES, bit_bytes, to_bits, to_blocks};
+use crate::wire::{BLOCK_BYTES, bit_bytes, to_bits};
 use futures_channel::mpsc;
 use futures_util::StreamExt;
 use futures_util::future::try_join;
-use senate_block::{Block, Weights};
+use senate_block::{Block, Weights, add_selected, add_where, low_bits};
 use senate_circuit::{Bits, PartyId, PlaneId};
 use subtle::ConstantTimeEq;
 use zeroize::Zeroize;
@@ -102,11 +101,8 @@ impl<'a> Evaluation<'a> {
         if chunk.gates == 0 {
             return Ok((vec![Vec::new(); self.run.garblers().len()], Bits::default()));
         }
-        let size = chunk.gates * table_rows(self.run.member.set().len()) * BLOCK_BYTES;
-        let receive = |i: PartyId| async move {
-            let bytes = self.run.recv_long(i, Kind::Table, size).await?;
-            Ok::<_, Error>(to_blocks(&bytes))
-        };
+        let rows = chunk.gates * table_rows(self.run.member.set().len());
+        let receive = |i: PartyId| self.run.recv_long(i, Kind::Table, rows);
         let tables = try_join_all(self.run.garblers().iter().map(receive)).await?;
         let first = self.run.garblers().leader().ok_or(Error::Misuse("a stage has garblers"))?;
         let color = self.run.channel.recv(first, Kind::Color, bit_bytes(chunk.gates)).await?;
@@ -144,7 +140,7 @@ impl<'a> Evaluation<'a> {
                     let output = self.kernel.and(&epochs, gates, inputs, shares, &tables);
                     let mut bits = color.slice(gates.offset, gates.len);
                     if let Some(first) = output.first() {
-                        bits.xor_assign(&first.iter().map(|label| label.bit0()).collect());
+                        bits.xor_assign(&Bits::from_words(low_bits(first), first.len()));
                     }
                     all.extend(&output, &bits, inputs.masked);
                     self.active.put(PlaneId(at as u32), lanes, output);
@@ -177,13 +173,11 @@ impl<'a> Evaluation<'a> {
         try_join_all(sends).await?;
         let [left, right] = &evaluated.inputs;
         let mut t = shares.product.d().to_vec();
-        add_selected(&mut t, left, shares.right.d());
-        add_selected(&mut t, right, shares.left.d());
+        add_selected(&mut t, left.words(), shares.right.d());
+        add_selected(&mut t, right.words(), shares.left.d());
         let words = left.words().iter().zip(right.words()).zip(evaluated.masked.words());
-        let public = words.map(|((left, right), output)| left & right ^ output).collect();
-        let public = Bits::from_words(public, chunk.gates);
-        let delta = vec![self.run.member.delta(); chunk.gates];
-        add_selected(&mut t, &public, &delta);
+        let public: Vec<_> = words.map(|((left, right), output)| left & right ^ output).collect();
+        add_where(&mut t, &public, self.run.member.delta());
         self.expected ^= weighted_sum(&Weights::new(chi), &t);
         Ok(())
     }

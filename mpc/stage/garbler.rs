@@ -11,18 +11,18 @@ use crate::mesh::Kind;
 use crate::open::{Openings, to_block, weighted_sum};
 use crate::pre::Preprocessing;
 use crate::stage::run::label_hash;
-use crate::wire::{BLOCK_BYTES, bit_bytes, from_blocks, to_bits};
+use crate::wire::{BLOCK_BYTES, bit_bytes, to_bits};
 use futures_channel::mpsc;
 use futures_util::{SinkExt, StreamExt, future::try_join3};
-use senate_block::{Block, Weights};
+use senate_block::{Block, Weights, add_selected, add_where, low_bits};
 use senate_circuit::{Bits, PlaneId};
 use subtle::ConstantTimeEq;
-use zeroize::{Zeroize, Zeroizing};
+use zeroize::Zeroize;
 
 /// What judging the evaluator's answer to a chunk takes.
 struct Garbled {
     chunk: Chunk,
-    /// L_γ0 of the AND gates.
+    /// L_γ0 of the AND gates, active labels once Λ is known.
     zeros: Vec<Block>,
     /// M_e[λ_α], M_e[λ_β] and M_e[λ_αλ_β ⊕ λ_γ].
     macs: [Vec<Block>; 3],
@@ -80,9 +80,9 @@ async fn garble(
     while let Some((chunk, shares)) = authenticated.next().await {
         let (table, outputs) = garble_chunk(run, layout, &garbler, &chunk, &shares, &mut zeros)?;
         if chunk.gates > 0 {
-            run.send_long(run.evaluator(), Kind::Table, &from_blocks(&table)).await?;
+            run.send_long(run.evaluator(), Kind::Table, &table).await?;
             if run.garblers().leader() == Some(run.member.me()) {
-                let color: Bits = outputs.iter().map(|label| label.bit0()).collect();
+                let color = Bits::from_words(low_bits(&outputs), outputs.len());
                 run.channel.send(run.evaluator(), Kind::Color, color.to_bytes()).await?;
             }
         }
@@ -148,8 +148,8 @@ impl<'a> Verifier<'a> {
 
     /// Λ of the output bundles, once every answer has been checked and z sent.
     async fn run(&mut self, mut answers: mpsc::Receiver<Garbled>) -> Result<Vec<Bits>, Error> {
-        while let Some(garbled) = answers.next().await {
-            self.judge(&garbled).await?;
+        while let Some(mut garbled) = answers.next().await {
+            self.judge(&mut garbled).await?;
         }
         let z = self.z.to_bytes().to_vec();
         self.run.channel.send(self.run.evaluator(), Kind::Z, z).await?;
@@ -157,7 +157,7 @@ impl<'a> Verifier<'a> {
         bundles.map(|bundle| self.masked.output(self.layout.program, bundle)).collect()
     }
 
-    async fn judge(&mut self, garbled: &Garbled) -> Result<(), Error> {
+    async fn judge(&mut self, garbled: &mut Garbled) -> Result<(), Error> {
         let (evaluator, count) = (self.run.evaluator(), garbled.chunk.gates);
         if count == 0 {
             self.follow(&garbled.chunk, &Bits::default())?;
@@ -169,20 +169,19 @@ impl<'a> Verifier<'a> {
         let (chi, claimed) = rest.split_at(BLOCK_BYTES);
         let masked = to_bits(masked, count, evaluator, Kind::Eval)?;
         let delta = self.run.member.delta();
-        let active = garbled.zeros.iter().zip(masked.iter());
-        let active = active.map(|(zero, bit)| *zero ^ delta.times(bit));
-        let active = Zeroizing::new(active.collect::<Vec<_>>());
-        let hash = label_hash(self.run, &garbled.chunk, self.run.member.me(), &active);
+        add_where(&mut garbled.zeros, masked.words(), delta);
+        let active = &garbled.zeros;
+        let hash = label_hash(self.run, &garbled.chunk, self.run.member.me(), active);
         if !bool::from(hash.ct_eq(claimed)) {
             // Another garbler's wrong table spoils our labels too: this convicts nobody.
             return Err(Error::unattributed(Fault::LabelHash));
         }
         // Only now that Λ is known to be true may it choose what z says about our masks.
         let [left, right] = self.follow(&garbled.chunk, &masked)?;
-        let [mac_left, mac_right, mut t] = garbled.macs.each_ref().map(Clone::clone);
-        add_selected(&mut t, &left, &mac_right);
-        add_selected(&mut t, &right, &mac_left);
-        self.z ^= weighted_sum(&Weights::new(to_block(chi)), &t);
+        let [mac_left, mac_right, t] = &mut garbled.macs;
+        add_selected(t, left.words(), mac_right);
+        add_selected(t, right.words(), mac_left);
+        self.z ^= weighted_sum(&Weights::new(to_block(chi)), t);
         Ok(())
     }
 
@@ -205,9 +204,4 @@ impl<'a> Verifier<'a> {
         }
         Ok(inputs)
     }
-}
-
-/// sums_r ⊕= bits_r · values_r.
-pub(super) fn add_selected(sums: &mut [Block], bits: &Bits, values: &[Block]) {
-    sums.iter_mut().zip(bits.iter()).zip(values).for_each(|((x, bit), y)| *x ^= y.times(bit));
 }

@@ -6,14 +6,14 @@ use crate::domain::{Domain, SessionId};
 use crate::entropy::Entropy;
 use crate::error::Error;
 use crate::mesh::{Channel, Kind, Lane, Mesh};
-use crate::wire::from_blocks;
+use crate::wire::{BLOCK_BYTES, append_blocks, block_bytes, from_blocks};
 use crate::zero::ZeroShares;
 use senate_block::Block;
 use senate_circuit::{PartyId, PartySet, Source, Stage};
 use std::rc::Rc;
 
 /// Longest single message of tables or labels; longer ones travel in pieces.
-const PIECE_BYTES: usize = 4 << 20;
+const PIECE_BLOCKS: usize = (4 << 20) / BLOCK_BYTES;
 
 /// One party's place in the conversation of a stage. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -109,7 +109,7 @@ impl<'a> Run<'a> {
         self.member.me() == self.stage.evaluator
     }
 
-    /// Sends `bytes` in pieces; nothing for no bytes.
+    /// Sends `blocks` in pieces; nothing for no blocks.
     ///
     /// # Errors
     /// Those of the channel.
@@ -117,15 +117,15 @@ impl<'a> Run<'a> {
         &self,
         to: PartyId,
         kind: Kind,
-        bytes: &[u8],
+        blocks: &[Block],
     ) -> Result<(), Error> {
-        for piece in bytes.chunks(PIECE_BYTES) {
-            self.channel.send(to, kind, piece.to_vec()).await?;
+        for piece in blocks.chunks(PIECE_BLOCKS) {
+            self.channel.send(to, kind, from_blocks(piece)).await?;
         }
         Ok(())
     }
 
-    /// Receives `len` bytes in pieces.
+    /// Receives `len` blocks in pieces.
     ///
     /// # Errors
     /// Those of the channel.
@@ -134,13 +134,14 @@ impl<'a> Run<'a> {
         from: PartyId,
         kind: Kind,
         len: usize,
-    ) -> Result<Vec<u8>, Error> {
-        let mut bytes = Vec::new();
-        while bytes.len() < len {
-            let piece = PIECE_BYTES.min(len - bytes.len());
-            bytes.extend(self.channel.recv(from, kind, piece).await?);
+    ) -> Result<Vec<Block>, Error> {
+        let mut blocks = Vec::new();
+        while blocks.len() < len {
+            let piece = PIECE_BLOCKS.min(len - blocks.len());
+            let bytes = self.channel.recv(from, kind, piece * BLOCK_BYTES).await?;
+            append_blocks(&mut blocks, &bytes);
         }
-        Ok(bytes)
+        Ok(blocks)
     }
 }
 
@@ -153,5 +154,5 @@ pub(super) fn label_hash(
     labels: &[Block],
 ) -> [u8; blake3::OUT_LEN] {
     let tag = run.domain.tag("label hash").number(chunk.number).party(garbler);
-    tag.bytes(&from_blocks(labels)).digest()
+    tag.bytes(block_bytes(labels)).digest()
 }

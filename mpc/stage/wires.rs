@@ -5,8 +5,7 @@ use crate::auth::AuthBits;
 use crate::error::Error;
 use crate::join::try_join_all;
 use crate::mesh::Kind;
-use crate::wire::{BLOCK_BYTES, from_blocks, to_blocks};
-use senate_block::{Block, Prg};
+use senate_block::{Block, Prg, add_where};
 use senate_circuit::{Backend, Bits};
 use zeroize::Zeroize;
 
@@ -112,17 +111,13 @@ pub(crate) async fn fresh_labels(
     }
     let count = masked.len();
     if run.is_evaluator() {
-        let receive = |i| run.recv_long(i, kind, count * BLOCK_BYTES);
-        let received = try_join_all(run.garblers().iter().map(receive)).await?;
-        return Ok(Labels::Active(received.iter().map(|bytes| to_blocks(bytes)).collect()));
+        let receive = |i| run.recv_long(i, kind, count);
+        return Ok(Labels::Active(try_join_all(run.garblers().iter().map(receive)).await?));
     }
     let mut zeros = vec![Block::ZERO; count];
     Prg::new(run.entropy.block("labels")).fill(0, &mut zeros);
-    let active: Vec<Block> = zeros
-        .iter()
-        .zip(masked.iter())
-        .map(|(zero, bit)| *zero ^ run.member.delta().times(bit))
-        .collect();
-    run.send_long(run.evaluator(), kind, &from_blocks(&active)).await?;
+    let mut active = zeros.clone();
+    add_where(&mut active, masked.words(), run.member.delta());
+    run.send_long(run.evaluator(), kind, &active).await?;
     Ok(Labels::Zero(zeros))
 }

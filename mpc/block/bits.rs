@@ -1,0 +1,90 @@
+//! Blocks chosen by packed bits, and the low bits of blocks. No branch depends on a bit.
+
+use crate::Block;
+
+/// into_r ⊕= b_r · from_r, bit r taken from `bits` packed little-endian. Surplus elements of a longer
+/// slice are left alone.
+pub fn add_selected(into: &mut [Block], bits: &[u64], from: &[Block]) {
+    #[cfg(target_arch = "x86_64")]
+    if is_x86_feature_detected!("avx2") {
+        // SAFETY: avx2, which `avx2_slices` is compiled for, was detected.
+        return unsafe { avx2_slices(into, bits, from) };
+    }
+    portable_slices(into, bits, from);
+}
+
+/// into_r ⊕= b_r · `value`. Bits and lengths as in [`add_selected`].
+pub fn add_where(into: &mut [Block], bits: &[u64], value: Block) {
+    #[cfg(target_arch = "x86_64")]
+    if is_x86_feature_detected!("avx2") {
+        // SAFETY: avx2, which `avx2_value` is compiled for, was detected.
+        return unsafe { avx2_value(into, bits, value) };
+    }
+    portable_value(into, bits, value);
+}
+
+/// Bit 0 of every block, packed little-endian.
+pub fn low_bits(blocks: &[Block]) -> Vec<u64> {
+    let pack = |word, (t, block): (usize, &Block)| word | (block.0 as u64 & 1) << t;
+    blocks.chunks(64).map(|blocks| blocks.iter().enumerate().fold(0, pack)).collect()
+}
+
+#[inline(always)]
+fn portable_slices(into: &mut [Block], bits: &[u64], from: &[Block]) {
+    for ((into, from), word) in into.chunks_mut(64).zip(from.chunks(64)).zip(bits) {
+        for (t, (x, y)) in into.iter_mut().zip(from).enumerate() {
+            *x ^= *y & Block::mask(word >> t & 1 == 1);
+        }
+    }
+}
+
+#[inline(always)]
+fn portable_value(into: &mut [Block], bits: &[u64], value: Block) {
+    for (into, word) in into.chunks_mut(64).zip(bits) {
+        for (t, x) in into.iter_mut().enumerate() {
+            *x ^= value & Block::mask(word >> t & 1 == 1);
+        }
+    }
+}
+
+/// The portable code in 256-bit registers.
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2")]
+fn avx2_slices(into: &mut [Block], bits: &[u64], from: &[Block]) {
+    portable_slices(into, bits, from);
+}
+
+/// The portable code in 256-bit registers.
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2")]
+fn avx2_value(into: &mut [Block], bits: &[u64], value: Block) {
+    portable_value(into, bits, value);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{LADDER, noise};
+
+    #[test]
+    fn bits_choose_what_is_added() {
+        for len in LADDER {
+            let (before, from) = (noise(30, len), noise(31, len));
+            let words: Vec<u64> = noise(32, len.div_ceil(64)).iter().map(|b| b.0 as u64).collect();
+            let chosen = |r: usize, x: Block| x.times(words[r / 64] >> (r % 64) & 1 == 1);
+            let (mut slices, mut portable) = (before.clone(), before.clone());
+            add_selected(&mut slices, &words, &from);
+            portable_slices(&mut portable, &words, &from);
+            assert!(slices == portable, "{len}");
+            assert!((0..len).all(|r| slices[r] == before[r] ^ chosen(r, from[r])), "{len}");
+            let (mut value, mut portable) = (before.clone(), before.clone());
+            add_where(&mut value, &words, Block(77));
+            portable_value(&mut portable, &words, Block(77));
+            assert!(value == portable, "{len}");
+            assert!((0..len).all(|r| value[r] == before[r] ^ chosen(r, Block(77))), "{len}");
+            let low = low_bits(&before);
+            assert!((0..len).all(|r| before[r].bit0() == (low[r / 64] >> (r % 64) & 1 == 1)));
+            assert_eq!(low.len(), len.div_ceil(64));
+        }
+    }
+}

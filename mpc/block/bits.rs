@@ -2,13 +2,16 @@
 
 use crate::Block;
 
+#[cfg(target_arch = "x86_64")]
+mod x86;
+
 /// into_r ⊕= b_r · from_r, bit r taken from `bits` packed little-endian. Surplus elements of a longer
 /// slice are left alone.
 pub fn add_selected(into: &mut [Block], bits: &[u64], from: &[Block]) {
     #[cfg(target_arch = "x86_64")]
     if is_x86_feature_detected!("avx2") {
-        // SAFETY: avx2, which `avx2_slices` is compiled for, was detected.
-        return unsafe { avx2_slices(into, bits, from) };
+        // SAFETY: avx2, which `slices` is compiled for, was detected.
+        return unsafe { x86::slices(into, bits, from) };
     }
     portable_slices(into, bits, from);
 }
@@ -17,8 +20,8 @@ pub fn add_selected(into: &mut [Block], bits: &[u64], from: &[Block]) {
 pub fn add_where(into: &mut [Block], bits: &[u64], value: Block) {
     #[cfg(target_arch = "x86_64")]
     if is_x86_feature_detected!("avx2") {
-        // SAFETY: avx2, which `avx2_value` is compiled for, was detected.
-        return unsafe { avx2_value(into, bits, value) };
+        // SAFETY: avx2, which `value` is compiled for, was detected.
+        return unsafe { x86::value(into, bits, value) };
     }
     portable_value(into, bits, value);
 }
@@ -45,20 +48,6 @@ fn portable_value(into: &mut [Block], bits: &[u64], value: Block) {
             *x ^= value & Block::mask(word >> t & 1 == 1);
         }
     }
-}
-
-/// The portable code in 256-bit registers.
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx2")]
-fn avx2_slices(into: &mut [Block], bits: &[u64], from: &[Block]) {
-    portable_slices(into, bits, from);
-}
-
-/// The portable code in 256-bit registers.
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx2")]
-fn avx2_value(into: &mut [Block], bits: &[u64], value: Block) {
-    portable_value(into, bits, value);
 }
 
 #[cfg(test)]

@@ -15,6 +15,8 @@ mod prg;
 mod tccr;
 mod tile;
 mod transpose;
+#[cfg(target_arch = "x86_64")]
+mod x86;
 mod xor;
 
 pub use aes::FixedKey;

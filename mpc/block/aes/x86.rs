@@ -4,11 +4,11 @@
 
 use super::Written;
 use crate::Block;
+use crate::x86::{load, store};
 use std::arch::x86_64::{
     __m128i, __m256i, _mm_aeskeygenassist_si128, _mm_loadu_si128, _mm_shuffle_epi32,
     _mm_slli_si128, _mm_storeu_si128, _mm_xor_si128, _mm256_add_epi64, _mm256_aesenc_epi128,
-    _mm256_aesenclast_epi128, _mm256_loadu_si256, _mm256_set_epi64x, _mm256_setzero_si256,
-    _mm256_storeu_si256, _mm256_xor_si256,
+    _mm256_aesenclast_epi128, _mm256_set_epi64x, _mm256_setzero_si256, _mm256_xor_si256,
 };
 use std::hint::black_box;
 use zeroize::Zeroize;
@@ -238,8 +238,7 @@ impl State {
     #[target_feature(enable = "avx2")]
     fn store(&self, blocks: &mut [Block; BATCH]) {
         for (two, x) in blocks.as_chunks_mut::<2>().0.iter_mut().zip(self.0) {
-            // SAFETY: the pointer comes from a reference to 32 bytes; the store is an unaligned one.
-            unsafe { _mm256_storeu_si256(two.as_mut_ptr().cast(), x) };
+            store(two, x);
         }
     }
 
@@ -269,11 +268,4 @@ impl State {
             *x = _mm256_aesenclast_epi128(*x, key);
         }
     }
-}
-
-#[inline]
-#[target_feature(enable = "avx2")]
-fn load(pair: &[Block; 2]) -> __m256i {
-    // SAFETY: the pointer comes from a reference to 32 bytes; the load is an unaligned one.
-    unsafe { _mm256_loadu_si256(pair.as_ptr().cast()) }
 }

@@ -4,10 +4,11 @@
 use super::SQUARE;
 use crate::Block;
 use crate::aes::{ROUND_KEYS, Wide, last_round};
+use crate::x86::{load, store};
 use std::arch::x86_64::{
-    __m256i, _mm256_aesenc_epi128, _mm256_aesenclast_epi128, _mm256_and_si256, _mm256_loadu_si256,
+    __m256i, _mm256_aesenc_epi128, _mm256_aesenclast_epi128, _mm256_and_si256,
     _mm256_permute2x128_si256, _mm256_set_epi64x, _mm256_set1_epi64x, _mm256_setzero_si256,
-    _mm256_storeu_si256, _mm256_xor_si256,
+    _mm256_xor_si256,
 };
 
 /// Blocks of a row worked on at a time.
@@ -148,7 +149,7 @@ fn file<const DEPTH: usize>(columns: &[Row; DEPTH], squares: &mut [Block], first
                 0 => _mm256_permute2x128_si256::<0x20>(even, odd),
                 _ => _mm256_permute2x128_si256::<0x31>(even, odd),
             };
-            store_two(two, both);
+            store(two, both);
         }
     }
 }
@@ -188,8 +189,7 @@ impl Row {
     fn load(blocks: &[Block; SPAN]) -> Self {
         let mut row = Self::zero();
         for (x, two) in row.0.iter_mut().zip(blocks.as_chunks::<2>().0) {
-            // SAFETY: the pointer comes from a reference to 32 bytes; the load is an unaligned one.
-            *x = unsafe { _mm256_loadu_si256(two.as_ptr().cast()) };
+            *x = load(two);
         }
         row
     }
@@ -198,14 +198,7 @@ impl Row {
     #[target_feature(enable = "avx2")]
     fn store(&self, blocks: &mut [Block; SPAN]) {
         for (two, x) in blocks.as_chunks_mut::<2>().0.iter_mut().zip(self.0) {
-            store_two(two, x);
+            store(two, x);
         }
     }
-}
-
-#[inline]
-#[target_feature(enable = "avx2")]
-fn store_two(two: &mut [Block; 2], x: __m256i) {
-    // SAFETY: the pointer comes from a reference to 32 bytes; the store is an unaligned one.
-    unsafe { _mm256_storeu_si256(two.as_mut_ptr().cast(), x) }
 }

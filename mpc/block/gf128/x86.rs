@@ -2,11 +2,12 @@
 
 use super::Product;
 use crate::Block;
+use crate::x86::load as load_two;
 use std::arch::x86_64::{
     __m128i, __m256i, __m512i, _mm_clmulepi64_si128, _mm_loadu_si128, _mm_setzero_si128,
-    _mm_xor_si128, _mm256_broadcastsi128_si256, _mm256_clmulepi64_epi128, _mm256_loadu_si256,
-    _mm256_setzero_si256, _mm256_shuffle_epi32, _mm256_xor_si256, _mm512_clmulepi64_epi128,
-    _mm512_loadu_si512, _mm512_setzero_si512, _mm512_xor_si512,
+    _mm_xor_si128, _mm256_broadcastsi128_si256, _mm256_clmulepi64_epi128, _mm256_setzero_si256,
+    _mm256_shuffle_epi32, _mm256_xor_si256, _mm512_clmulepi64_epi128, _mm512_loadu_si512,
+    _mm512_setzero_si512, _mm512_xor_si512,
 };
 
 /// The unreduced dot product by the widest available backend, `None` without any. Both slices have
@@ -101,8 +102,7 @@ fn columns_double(weights: &[Block], squares: &[[Block; 128]], sums: &mut [Block
         let folded = _mm256_xor_si256(weight, _mm256_shuffle_epi32(weight, 0x4e));
         let (pairs, _) = square.as_chunks::<2>();
         for (x, [low, middle, high]) in pairs.iter().zip(&mut parts) {
-            // SAFETY: the reference covers the 32 bytes that are read, without alignment.
-            let x = unsafe { load2(x) };
+            let x = load_two(x);
             let both = _mm256_xor_si256(x, _mm256_shuffle_epi32(x, 0x4e));
             *low = _mm256_xor_si256(*low, _mm256_clmulepi64_epi128(weight, x, 0x00));
             *middle = _mm256_xor_si256(*middle, _mm256_clmulepi64_epi128(folded, both, 0x00));
@@ -127,8 +127,7 @@ fn dot_double(a: &[Block], b: &[Block]) -> Product {
     let (a, a_tail) = a.as_chunks::<2>();
     let (b, b_tail) = b.as_chunks::<2>();
     for (a, b) in a.iter().zip(b) {
-        // SAFETY: both pointers come from references to 32 bytes; the loads are unaligned ones.
-        let (a, b) = unsafe { (load2(a), load2(b)) };
+        let (a, b) = (load_two(a), load_two(b));
         low = _mm256_xor_si256(low, _mm256_clmulepi64_epi128(a, b, 0x00));
         high = _mm256_xor_si256(high, _mm256_clmulepi64_epi128(a, b, 0x11));
         let a = _mm256_xor_si256(a, _mm256_shuffle_epi32(a, 0x4e));
@@ -151,15 +150,6 @@ fn assemble(low: u128, middle: u128, high: u128) -> Product {
 unsafe fn load(block: &Block) -> __m128i {
     // SAFETY: the reference covers the 16 bytes that are read, without alignment.
     unsafe { _mm_loadu_si128(std::ptr::from_ref(block).cast()) }
-}
-
-/// # Safety
-/// AVX2 must be available.
-#[inline]
-#[target_feature(enable = "avx2")]
-unsafe fn load2(blocks: &[Block; 2]) -> __m256i {
-    // SAFETY: the reference covers the 32 bytes that are read, without alignment.
-    unsafe { _mm256_loadu_si256(std::ptr::from_ref(blocks).cast()) }
 }
 
 /// # Safety

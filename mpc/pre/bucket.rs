@@ -111,9 +111,8 @@ pub(super) async fn combine<C: CotSource>(
         let sums = columns.combine(&mut first, &opened);
         openings.absorb(&weights, &opened, &sums);
     }
-    for mut row in rest {
-        let planes = row.planes_mut().into_iter().flat_map(AuthBits::planes_mut);
-        planes.for_each(|plane| bench.cots.give_back(std::mem::take(plane)));
+    for Triples { a, b, c } in rest {
+        [a, b, c].into_iter().for_each(|shares| bench.cots.reclaim(shares));
     }
     first.c.xor_public(member, &constants);
     openings.check(channel, Kind::BucketMacs).await?;

@@ -3,6 +3,7 @@
 use super::batch::{mask_batch, triple_batch};
 use super::bucket::{BatchShape, smallest_batch};
 use super::stock::Stocked;
+use super::workbench::CotSource;
 use super::{Preprocessing, Triples};
 use crate::auth::AuthBits;
 use crate::error::Error;
@@ -189,15 +190,21 @@ impl Supply {
             let (number, bench) = bench()?;
             let len = span.len();
             let mesh = session.mesh().clone();
+            let cots = bench.cots.clone();
             let make = async move { mesh.or_fail(mask_batch(&bench, number, len)).await };
-            masks_made.push(Batch::new(after(span, masks_from), make));
+            let reclaim = move |masks| cots.reclaim(masks);
+            masks_made.push(Batch::new(after(span, masks_from), make, reclaim));
         }
         let (mut triples_made, triples_from) = taken(stocked.triples, triples);
         for (span, shape) in sharing.batches(set.len(), triples.saturating_sub(triples_from)) {
             let (number, bench) = bench()?;
             let mesh = session.mesh().clone();
+            let cots = bench.cots.clone();
             let make = async move { mesh.or_fail(triple_batch(&bench, number, shape)).await };
-            triples_made.push(Batch::new(after(span, triples_from), make));
+            let reclaim = move |Triples { a, b, c }| {
+                [a, b, c].into_iter().for_each(|shares| cots.reclaim(shares));
+            };
+            triples_made.push(Batch::new(after(span, triples_from), make, reclaim));
         }
         let parts = RefCell::new(parts);
         Ok(Self { shelf: Rc::new(Shelf { parts, masks: masks_made, triples: triples_made }) })
@@ -258,6 +265,7 @@ impl Preprocessing for Distributed {
                 a.append_lanes(&made.a, start, count);
                 b.append_lanes(&made.b, start, count);
                 c.append_lanes(&made.c, start, count);
+                drop(made);
                 batch.used(count);
             }
         }
@@ -298,6 +306,8 @@ struct Batch<T> {
     span: Range<usize>,
     left: Cell<usize>,
     making: RefCell<Option<Making<T>>>,
+    /// Takes the memory back.
+    reclaim: Box<dyn Fn(T)>,
 }
 
 impl<T> std::fmt::Debug for Batch<T> {
@@ -307,16 +317,21 @@ impl<T> std::fmt::Debug for Batch<T> {
 }
 
 impl<T: 'static> Batch<T> {
-    fn new(span: Range<usize>, make: impl Future<Output = Result<T, Error>> + 'static) -> Self {
+    fn new(
+        span: Range<usize>,
+        make: impl Future<Output = Result<T, Error>> + 'static,
+        reclaim: impl Fn(T) + 'static,
+    ) -> Self {
         let making = async move { make.await.map(Rc::new) }.boxed_local().shared();
-        Self { left: Cell::new(span.len()), span, making: RefCell::new(Some(making)) }
+        let (left, making) = (Cell::new(span.len()), RefCell::new(Some(making)));
+        Self { left, span, making, reclaim: Box::new(reclaim) }
     }
 
     /// A batch that is there, of which only what lies below `total` will be used.
     fn made_ahead(span: Range<usize>, batch: T, total: usize) -> Self {
         let making = std::future::ready(Ok(Rc::new(batch))).boxed_local().shared();
         let left = Cell::new(span.end.min(total).saturating_sub(span.start));
-        Self { left, span, making: RefCell::new(Some(making)) }
+        Self { left, span, making: RefCell::new(Some(making)), reclaim: Box::new(drop) }
     }
 
     /// Start and length, within this batch, of its part of `wanted`.
@@ -339,11 +354,17 @@ impl<T: 'static> Batch<T> {
         }
     }
 
-    /// Counts lanes as used and drops the batch with the last one.
+    /// Counts lanes as used; with the last one the batch's memory goes to the next.
     fn used(&self, count: usize) {
         self.left.set(self.left.get().saturating_sub(count));
-        if self.left.get() == 0 {
-            *self.making.borrow_mut() = None;
+        if self.left.get() > 0 {
+            return;
+        }
+        let made = self.making.take().and_then(|making| making.peek().cloned());
+        if let Some(Ok(made)) = made
+            && let Some(made) = Rc::into_inner(made)
+        {
+            (self.reclaim)(made);
         }
     }
 }

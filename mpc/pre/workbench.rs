@@ -1,6 +1,6 @@
 //! What every protocol of one batch works with.
 
-use crate::auth::Member;
+use crate::auth::{AuthBits, Member};
 use crate::domain::Domain;
 use crate::entropy::Entropy;
 use crate::error::Error;
@@ -37,6 +37,11 @@ pub trait CotSource {
     /// Takes back memory that nobody needs any more, to use it again.
     fn give_back(&self, mut buffer: Vec<Block>) {
         buffer.zeroize();
+    }
+
+    /// Takes back the memory of shares.
+    fn reclaim(&self, mut shares: AuthBits) {
+        shares.planes_mut().for_each(|plane| self.give_back(std::mem::take(plane)));
     }
 
     /// Takes back the memory of rows.

@@ -136,17 +136,22 @@ const LANES: u32 = 1 << 12;
 /// One stage of `parties` with `gates` AND gates in layers of 4 096 lanes, inputs from the first
 /// party, output to it.
 pub(crate) fn and_gates(parties: PartySet, gates: u64) -> Option<Stage> {
+    layered(parties, gates, LANES)
+}
+
+/// As [`and_gates`], in layers of `width` lanes.
+pub(crate) fn layered(parties: PartySet, gates: u64, width: u32) -> Option<Stage> {
     let owner = parties.leader()?;
     let mut builder = Builder::new();
-    let inputs = builder.input(&[LANES, LANES]);
+    let inputs = builder.input(&[width, width]);
     let (mut left, mut right) = (*inputs.first()?, *inputs.get(1)?);
-    let shift = builder.map((0..LANES).map(|lane| (lane * 5 + 1) % LANES).collect());
+    let shift = builder.map((0..width).map(|lane| (lane * 5 + 1) % width).collect());
     let mut rest = gates;
     while rest > 0 {
-        let lanes = rest.min(u64::from(LANES)) as u32;
+        let lanes = rest.min(u64::from(width)) as u32;
         let (a, b) = (builder.slice(left, 0, lanes), builder.slice(right, 0, lanes));
         let product = builder.and(a, b);
-        let kept = builder.slice(left, lanes, LANES - lanes);
+        let kept = builder.slice(left, lanes, width - lanes);
         let product = builder.concat(&[product, kept]);
         let mixed = builder.gather(product, shift);
         (left, right) = (right, builder.xor(mixed, left));

@@ -12,13 +12,13 @@ pub(crate) const STATISTICAL: u32 = 40;
 const SOFTSPOKEN: u64 = 4;
 /// Computation of a party with two cores per AND gate and member of the stage, apart from leaky
 /// triples.
-const NANOS_PER_AND_AND_MEMBER: u64 = 84;
+const NANOS_PER_AND_AND_MEMBER: u64 = 156;
 /// The same per leaky triple, of which a gate takes B.
-const NANOS_PER_LEAKY_AND_MEMBER: u64 = 98;
+const NANOS_PER_LEAKY_AND_MEMBER: u64 = 82;
 /// The part of that which a block of the tables takes: an interactive stage has none.
 const NANOS_PER_TABLE_BLOCK: u64 = 6;
 /// Base OTs, tree expansion and the Δ check: computation of a party per other party of the session.
-const SETUP_NANOS_PER_PEER: u64 = 13_000_000;
+const SETUP_NANOS_PER_PEER: u64 = 16_000_000;
 /// Computation of a party per layer of an interactive stage and other member: a message each way.
 const NANOS_PER_LAYER_AND_PEER: u64 = 40_000;
 /// Gates after which the layers' MACs are compared (PROTOCOL.md §9).
@@ -98,8 +98,8 @@ impl Link {
 
 /// Speed of the machine that the prices of computation were measured on, in percent.
 pub const SPEED: u32 = 100;
-/// AES blocks per second of all cores of that machine together.
-pub const SPEED_BLOCKS: u64 = 2 * 568_000_000;
+/// Blocks per second that all cores of that machine together hash, multiply and transpose.
+pub const SPEED_BLOCKS: u64 = 2 * 190_000_000;
 
 /// What a plan was priced with: links, machines, and what is to be small. Part of the agreed digest.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]

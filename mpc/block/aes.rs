@@ -43,7 +43,7 @@ impl FixedKey {
     pub fn permute(&self, blocks: &mut [Block]) {
         match &self.0 {
             Backend::Crate(cipher) => {
-                cipher.encrypt_with_backend(Tiles { blocks, before: |_, _: &mut [Block]| () });
+                encrypt_all(cipher, blocks, |_, _| ());
             }
             #[cfg(target_arch = "x86_64")]
             Backend::Wide(wide) => wide.permute(blocks),
@@ -76,21 +76,18 @@ pub(crate) enum Written<'a> {
 
 /// By the cipher of the crate, tile by tile.
 fn write(cipher: &Aes128Enc, what: Written<'_>, out: &mut [Block]) {
-    let count = |first: Block, r: usize| {
-        let low = (first.0 as u64).wrapping_add(r as u64);
-        Block(first.0 >> 64 << 64 | u128::from(low))
-    };
-    let each = |blocks: &mut [Block], input: &dyn Fn(usize) -> Block| {
-        let before = |first: usize, tile: &mut [Block]| {
-            tile.iter_mut().enumerate().for_each(|(r, x)| *x = input(first + r));
-        };
-        cipher.encrypt_with_backend(Tiles { blocks, before });
-    };
     match what {
-        Written::Permuted(xs) => each(out, &|r| xs[r]),
-        Written::Counters(first) => each(out, &|r| count(first, r)),
+        Written::Permuted(xs) => encrypt_all(cipher, out, |at, tile| {
+            tile.copy_from_slice(&xs[at..at + tile.len()]);
+        }),
+        Written::Counters(first) => encrypt_all(cipher, out, |at, tile| {
+            tile.iter_mut().enumerate().for_each(|(r, x)| *x = count(first, at + r));
+        }),
         Written::Hashes(xs, first) => {
-            each(out, &|r| xs[r] ^ count(first, r));
+            encrypt_all(cipher, out, |at, tile| {
+                let xs = tile.iter_mut().zip(&xs[at..]).enumerate();
+                xs.for_each(|(r, (x, pi))| *x = *pi ^ count(first, at + r));
+            });
             xor_into(out, &xs[..out.len()]);
         }
         Written::Added(xs, first) => {
@@ -104,8 +101,20 @@ fn write(cipher: &Aes128Enc, what: Written<'_>, out: &mut [Block]) {
     }
 }
 
-/// Blocks to be encrypted, tile by tile, once `before(first, tile)` has written the tile whose first
-/// block is number `first`. Compiled for the cipher's registers.
+/// `first` + r in the low 64 bits.
+#[inline(always)]
+fn count(first: Block, r: usize) -> Block {
+    let low = (first.0 as u64).wrapping_add(r as u64);
+    Block(first.0 >> 64 << 64 | u128::from(low))
+}
+
+/// Encrypts, tile by tile, what `before(first, tile)` writes into the tile that begins with block
+/// number `first`.
+fn encrypt_all(cipher: &Aes128Enc, blocks: &mut [Block], before: impl Fn(usize, &mut [Block])) {
+    cipher.encrypt_with_backend(Tiles { blocks, before });
+}
+
+/// The work of [`encrypt_all`], compiled for the cipher's registers.
 struct Tiles<'a, I> {
     blocks: &'a mut [Block],
     before: I,

@@ -37,6 +37,14 @@ impl Tile {
         self.hash.hash(black_box(&mut self.blocks), first);
     }
 
+    /// A mix of what the engine does: each block is hashed, multiplied and transposed.
+    #[inline(never)]
+    pub fn mix(&mut self) {
+        self.hash();
+        self.dot();
+        self.transpose();
+    }
+
     /// The inner product of two tiles in GF(2^128).
     #[inline(never)]
     pub fn dot(&mut self) {

@@ -42,6 +42,11 @@ impl Spare {
         bytemuck::allocation::zeroed_vec(len)
     }
 
+    /// Gives all that is kept back to the system: what comes next needs other sizes, or little.
+    pub(crate) fn release(&self) {
+        self.0.borrow_mut().drain(..).for_each(|mut buffer| buffer.zeroize());
+    }
+
     /// Keeps `buffer`.
     pub(crate) fn put(&self, mut buffer: Vec<Block>) {
         let mut kept = self.0.borrow_mut();
@@ -80,5 +85,7 @@ mod tests {
         assert_eq!(sizes(), [3, 60]);
         spare.put(spare.take(200));
         assert_eq!(sizes(), [3, 60, 200]);
+        spare.release();
+        assert_eq!(sizes(), []);
     }
 }

@@ -190,19 +190,28 @@ impl Supply {
             let (number, bench) = bench()?;
             let len = span.len();
             let mesh = session.mesh().clone();
-            let cots = bench.cots.clone();
             let make = async move { mesh.or_fail(mask_batch(&bench, number, len)).await };
-            let reclaim = move |masks| cots.reclaim(masks);
-            masks_made.push(Batch::new(after(span, masks_from), make, reclaim));
+            masks_made.push(Batch::new(after(span, masks_from), make, drop));
         }
         let (mut triples_made, triples_from) = taken(stocked.triples, triples);
-        for (span, shape) in sharing.batches(set.len(), triples.saturating_sub(triples_from)) {
+        let rest = triples.saturating_sub(triples_from);
+        for (span, shape) in sharing.batches(set.len(), rest) {
             let (number, bench) = bench()?;
             let mesh = session.mesh().clone();
             let cots = bench.cots.clone();
-            let make = async move { mesh.or_fail(triple_batch(&bench, number, shape)).await };
+            // Memory is kept from batch to batch of one set only: another set's stage needs the room.
+            let last = span.end == rest;
+            let make = async move {
+                let made = mesh.or_fail(triple_batch(&bench, number, shape)).await?;
+                if last {
+                    bench.cots.spare().release();
+                }
+                Ok(made)
+            };
             let reclaim = move |Triples { a, b, c }| {
-                [a, b, c].into_iter().for_each(|shares| cots.reclaim(shares));
+                if !last {
+                    [a, b, c].into_iter().for_each(|shares| cots.reclaim(shares));
+                }
             };
             triples_made.push(Batch::new(after(span, triples_from), make, reclaim));
         }

@@ -1,11 +1,11 @@
 //! The prices of planner/cost.rs, measured on this machine and engine.
 
 use super::engine;
-use super::federation::{and_gates, each, open};
+use super::federation::{and_gates, each, layered, open};
 use super::limits::{self, Limits};
 use super::preprocessing;
 use crate::failure::{Failure, Outcome};
-use senate_circuit::{PartySet, Source, Stage, StageId};
+use senate_circuit::{Backend, PartySet, Source, Stage, StageId};
 use senate_mpc::Error;
 use senate_planner::cost::{Price, bucket_size, prices};
 use serde::Serialize;
@@ -16,6 +16,10 @@ use std::time::Instant;
 const STAGES: u32 = 17;
 /// AND gates of each of them: as good as none.
 const STAGE_GATES: u64 = 1;
+/// AND gates of the circuits that are run in both ways, for the prices of layers and of tables.
+const LAYERED_GATES: u64 = 1 << 17;
+/// Lanes of their layers: few layers, and many.
+const WIDTHS: [u32; 2] = [1 << 12, 1 << 7];
 
 /// What this machine takes, all parties on it.
 #[derive(Clone, Debug, Serialize)]
@@ -47,6 +51,11 @@ pub struct Run {
     pub set_up_nanos_per_peer: f64,
     /// What a stage takes beside its gates.
     pub stage_seconds: f64,
+    /// Computation per layer of an interactive stage, other member and member of this machine.
+    pub nanos_per_layer_and_peer: f64,
+    /// What a garbled gate takes more than an interactive one, per block of its table, member and
+    /// member of this machine.
+    pub nanos_per_table_block: f64,
 }
 
 /// Measures 2, 3 and 4 parties on circuits of `gates` AND gates.
@@ -66,6 +75,8 @@ pub fn measure(gates: u64) -> Outcome<Calibration> {
             "NANOS_PER_AND_AND_MEMBER" => mean(|run| run.nanos_per_and_and_member),
             "NANOS_PER_LEAKY_AND_MEMBER" => mean(|run| run.nanos_per_leaky_and_member),
             "SETUP_NANOS_PER_PEER" => mean(|run| run.set_up_nanos_per_peer),
+            "NANOS_PER_LAYER_AND_PEER" => mean(|run| run.nanos_per_layer_and_peer),
+            "NANOS_PER_TABLE_BLOCK" => mean(|run| run.nanos_per_table_block),
             "STAGE_NANOS" => mean(|run| run.stage_seconds) * 1e9,
             _ => return price,
         };
@@ -87,6 +98,7 @@ fn one(parties: usize, gates: u64) -> Outcome<Run> {
     let stage_seconds = (seconds(&chained(&chain))? - seconds(first)?) / f64::from(STAGES - 1);
     let triples = usize::try_from(gates).unwrap_or(usize::MAX);
     let triples_per_second = preprocessing::measure(parties, triples)?.triples_per_second;
+    let [nanos_per_layer_and_peer, nanos_per_table_block] = layers_and_tables(set)?;
     let members = parties as f64;
     let per_gate = gates_seconds.max(0.0) * 1e9 / (gates as f64 * members * members);
     let per_triple = 1e9 / (triples_per_second * members * members);
@@ -98,7 +110,29 @@ fn one(parties: usize, gates: u64) -> Outcome<Run> {
         nanos_per_leaky_and_member: per_triple / bucket_size(gates) as f64,
         set_up_nanos_per_peer: set_up_seconds * 1e9 / ((members - 1.0) * members),
         stage_seconds: stage_seconds.max(0.0),
+        nanos_per_layer_and_peer,
+        nanos_per_table_block,
     })
+}
+
+/// The prices of a layer and of a block of the tables, from one circuit garbled, in few layers and in
+/// many.
+fn layers_and_tables(set: PartySet) -> Outcome<[f64; 2]> {
+    let run = |backend, width| {
+        let stage = layered(set, LAYERED_GATES, width);
+        let stage = stage.ok_or_else(|| Failure::unexpected("no such circuit"))?;
+        seconds(&[Stage { backend, program: stage.program.in_layers(), ..stage }])
+    };
+    let [few, many] = WIDTHS;
+    let layers = WIDTHS.map(|width| (LAYERED_GATES / u64::from(width)) as f64);
+    let (wide, narrow) = (run(Backend::Interactive, few)?, run(Backend::Interactive, many)?);
+    let garbled = run(Backend::Garbled, few)?;
+    let [few, many] = layers;
+    let members = set.len() as f64;
+    let layer = (narrow - wide).max(0.0) / (many - few);
+    let tables = (garbled - (wide - layer * few)).max(0.0);
+    let blocks = LAYERED_GATES as f64 * (3.0 * members - 4.0);
+    Ok([layer * 1e9 / ((members - 1.0) * members), tables * 1e9 / (blocks * members * members)])
 }
 
 fn circuit(set: PartySet, gates: u64, id: u32) -> Outcome<Stage> {

@@ -19,6 +19,8 @@ pub struct Limits {
     pub gf128_products_per_second: f64,
     /// Columns of 128 bits transposed per second.
     pub transposed_columns_per_second: f64,
+    /// Blocks hashed, multiplied and transposed one after the other: what predicted times are scaled by.
+    pub mixed_blocks_per_second: f64,
     /// Bytes copied per second between buffers larger than the caches.
     pub memcpy_bytes_per_second: f64,
     /// Cores this process may use.
@@ -35,6 +37,7 @@ pub fn measure() -> Limits {
         tccr_hashes_per_second: rate(Tile::BLOCKS, || tile.hash()),
         gf128_products_per_second: rate(Tile::BLOCKS, || tile.dot()),
         transposed_columns_per_second: rate(Tile::BLOCKS, || tile.transpose()),
+        mixed_blocks_per_second: rate(Tile::BLOCKS, || tile.mix()),
         memcpy_bytes_per_second: rate(big.len(), || {
             black_box(&mut big).copy_from_slice(black_box(&source));
         }),

@@ -96,18 +96,18 @@ impl Measured {
     fn speed(&self) -> u32 {
         *self.speed.get_or_init(|| {
             let cores = std::thread::available_parallelism().map_or(1, usize::from);
-            quantised_speed(100.0 * aes_rate() * cores as f64 / SPEED_BLOCKS as f64)
+            quantised_speed(100.0 * mixed_rate() * cores as f64 / SPEED_BLOCKS as f64)
         })
     }
 }
 
-/// AES blocks per second of this core.
-fn aes_rate() -> f64 {
+/// Blocks per second that this core hashes, multiplies and transposes.
+fn mixed_rate() -> f64 {
     let mut tile = Tile::default();
-    tile.permute();
+    tile.mix();
     let (start, mut passes) = (Instant::now(), 0u32);
     while start.elapsed() < WINDOW {
-        tile.permute();
+        tile.mix();
         passes += 1;
     }
     f64::from(passes) * Tile::BLOCKS as f64 / start.elapsed().as_secs_f64()

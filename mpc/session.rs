@@ -260,6 +260,11 @@ impl Session {
     /// The tools of `set`'s conversation on `lane`.
     ///
     /// # Errors
+    /// Gives memory that batches are done with back to the system.
+    pub(crate) fn release_spare(&self) {
+        self.state.cots.spare().release();
+    }
+
     /// As [`Session::member`].
     pub fn workbench(&self, set: PartySet, lane: Lane) -> Result<Workbench<Cots>, Error> {
         Ok(Workbench {

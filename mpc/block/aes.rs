@@ -26,7 +26,7 @@ pub struct FixedKey(Backend);
 enum Backend {
     Crate(Aes128Enc),
     #[cfg(target_arch = "x86_64")]
-    Wide(Wide),
+    Wide(Box<Wide>),
 }
 
 impl FixedKey {
@@ -34,7 +34,7 @@ impl FixedKey {
     pub fn new(key: Block) -> Self {
         #[cfg(target_arch = "x86_64")]
         if let Some(wide) = Wide::fastest().then(|| Wide::new(key)).flatten() {
-            return Self(Backend::Wide(wide));
+            return Self(Backend::Wide(Box::new(wide)));
         }
         Self(Backend::Crate(Aes128Enc::new(&Array::from(key.to_bytes()))))
     }

@@ -39,7 +39,9 @@ impl Forest {
     pub fn new(depth: usize, punctured: bool, seeds: &[Block]) -> Self {
         #[cfg(target_arch = "x86_64")]
         if crate::aes::Wide::supported() {
-            let leaves = seeds.iter().filter_map(|seed| crate::aes::Wide::new(*seed)).collect();
+            // Keys never move: what they leave behind would not be wiped.
+            let mut leaves = Vec::with_capacity(seeds.len());
+            leaves.extend(seeds.iter().filter_map(|seed| crate::aes::Wide::new(*seed)));
             return Self { depth, leaves: Leaves::Wide(leaves), punctured };
         }
         Self { depth, leaves: Leaves::each(seeds), punctured }

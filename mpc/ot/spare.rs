@@ -24,22 +24,32 @@ impl Drop for Spare {
 }
 
 impl Spare {
-    /// `len` blocks, to be overwritten, in the smallest buffer that has room for them. Without one,
-    /// one of more than half the length makes place: there are never more buffers of one use than were
-    /// needed at a time, of whatever length.
+    /// `len` blocks, to be overwritten, in the smallest buffer that has room for them and not more than
+    /// twice as much. Without one, a smaller one of more than half the length makes place: there are
+    /// hardly more buffers of one size than were needed at a time. What a shorter use would leave
+    /// behind its end is wiped.
     pub(crate) fn take(&self, len: usize) -> Vec<Block> {
         let mut kept = self.0.borrow_mut();
         let sizes = || kept.iter().map(Vec::capacity).enumerate();
-        let fit = sizes().filter(|(_, size)| *size >= len).min_by_key(|(_, size)| *size);
+        let fits = |size: usize| size >= len && size <= len.saturating_mul(2);
+        let fit = sizes().filter(|(_, size)| fits(*size)).min_by_key(|(_, size)| *size);
         if let Some((at, _)) = fit {
             let mut buffer = kept.swap_remove(at);
+            if let Some(rest) = buffer.get_mut(len..) {
+                rest.zeroize();
+            }
             buffer.resize(len, Block::ZERO);
             return buffer;
         }
-        if let Some((at, _)) = sizes().find(|(_, size)| *size > len / 2) {
+        if let Some((at, _)) = sizes().find(|(_, size)| *size > len / 2 && *size < len) {
             kept.swap_remove(at).zeroize();
         }
         bytemuck::allocation::zeroed_vec(len)
+    }
+
+    #[cfg(test)]
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.borrow().is_empty()
     }
 
     /// Gives all that is kept back to the system: what comes next needs other sizes, or little.
@@ -73,13 +83,17 @@ mod tests {
         let (small, large) = (spare.take(3), spare.take(50));
         spare.put(large);
         spare.put(small);
-        for (len, left) in [(2, [50]), (3, [50]), (4, [3]), (50, [3])] {
+        for (len, left) in [(2, [50]), (3, [50]), (25, [3]), (50, [3])] {
             let buffer = spare.take(len);
             assert_eq!((buffer.len(), sizes()), (len, left.to_vec()));
             spare.put(buffer);
             assert_eq!(sizes(), [3, 50]);
         }
+        // What is far too large is left where it is.
+        assert_eq!((spare.take(4).capacity(), sizes()), (4, vec![50]));
+        spare.put(spare.take(3));
         // A longer one takes the place of one of its kind.
+        assert_eq!(sizes(), [3, 50]);
         let longer = spare.take(60);
         spare.put(longer);
         assert_eq!(sizes(), [3, 60]);
@@ -87,5 +101,16 @@ mod tests {
         assert_eq!(sizes(), [3, 60, 200]);
         spare.release();
         assert_eq!(sizes(), []);
+    }
+
+    #[test]
+    fn nothing_is_left_behind_the_end_of_a_shorter_use() {
+        let spare = Spare::default();
+        spare.put(vec![Block(7); 50]);
+        let shorter = spare.take(30);
+        spare.put(shorter);
+        let longer = spare.take(50);
+        assert!(longer[30..].iter().all(|block| *block == Block::ZERO));
+        assert_eq!(longer.len(), 50);
     }
 }

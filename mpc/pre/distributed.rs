@@ -89,6 +89,12 @@ impl Sharing {
         Self { rho_bits: rho_bits + 1 + batches.next_power_of_two().trailing_zeros(), batch }
     }
 
+    /// Batches of this size, for tests.
+    #[cfg(test)]
+    pub(super) fn small(batch: usize) -> Self {
+        Self { rho_bits: 40, batch: Size::Same(batch) }
+    }
+
     /// For what the plan of such a session needs beyond it: the other half.
     pub fn after(rho_bits: u32, sets: impl IntoIterator<Item = (usize, usize)>) -> Self {
         Self::new(rho_bits + 1, sets)
@@ -120,7 +126,8 @@ pub struct Need {
 }
 
 /// All preprocessing of one party set: a public sequence of batches, each made when some stage
-/// first asks for part of it and dropped when used up. Cheap to clone.
+/// first asks for part of it and gone when used up: its memory then serves the next batch, and is
+/// wiped and given back when the last one is there. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Supply {
     shelf: Rc<Shelf>,
@@ -195,21 +202,24 @@ impl Supply {
         }
         let (mut triples_made, triples_from) = taken(stocked.triples, triples);
         let rest = triples.saturating_sub(triples_from);
+        // Memory is kept from batch to batch of one set only: another set's stage needs the room.
+        let complete = Rc::new(Cell::new(false));
         for (span, shape) in sharing.batches(set.len(), rest) {
             let (number, bench) = bench()?;
             let mesh = session.mesh().clone();
             let cots = bench.cots.clone();
-            // Memory is kept from batch to batch of one set only: another set's stage needs the room.
-            let last = span.end == rest;
+            let (last, now_complete) = (span.end == rest, complete.clone());
             let make = async move {
                 let made = mesh.or_fail(triple_batch(&bench, number, shape)).await?;
                 if last {
+                    now_complete.set(true);
                     bench.cots.spare().release();
                 }
                 Ok(made)
             };
+            let complete = complete.clone();
             let reclaim = move |Triples { a, b, c }| {
-                if !last {
+                if !complete.get() {
                     [a, b, c].into_iter().for_each(|shares| cots.reclaim(shares));
                 }
             };
@@ -310,13 +320,15 @@ pub(super) fn split(total: usize, most: usize) -> impl Iterator<Item = Range<usi
 
 type Making<T> = Shared<LocalBoxFuture<'static, Result<Rc<T>, Error>>>;
 
+type Reclaim<T> = Box<dyn FnOnce(T)>;
+
 /// A batch that is made once, by whoever awaits it first; the others wait with it.
 struct Batch<T> {
     span: Range<usize>,
     left: Cell<usize>,
     making: RefCell<Option<Making<T>>>,
-    /// Takes the memory back.
-    reclaim: Box<dyn Fn(T)>,
+    /// Takes the memory back, once.
+    reclaim: RefCell<Option<Reclaim<T>>>,
 }
 
 impl<T> std::fmt::Debug for Batch<T> {
@@ -329,18 +341,19 @@ impl<T: 'static> Batch<T> {
     fn new(
         span: Range<usize>,
         make: impl Future<Output = Result<T, Error>> + 'static,
-        reclaim: impl Fn(T) + 'static,
+        reclaim: impl FnOnce(T) + 'static,
     ) -> Self {
         let making = async move { make.await.map(Rc::new) }.boxed_local().shared();
         let (left, making) = (Cell::new(span.len()), RefCell::new(Some(making)));
-        Self { left, span, making, reclaim: Box::new(reclaim) }
+        Self { left, span, making, reclaim: RefCell::new(Some(Box::new(reclaim))) }
     }
 
     /// A batch that is there, of which only what lies below `total` will be used.
     fn made_ahead(span: Range<usize>, batch: T, total: usize) -> Self {
         let making = std::future::ready(Ok(Rc::new(batch))).boxed_local().shared();
         let left = Cell::new(span.end.min(total).saturating_sub(span.start));
-        Self { left, span, making: RefCell::new(Some(making)), reclaim: Box::new(drop) }
+        let (making, reclaim) = (RefCell::new(Some(making)), RefCell::default());
+        Self { left, span, making, reclaim }
     }
 
     /// Start and length, within this batch, of its part of `wanted`.
@@ -370,10 +383,11 @@ impl<T: 'static> Batch<T> {
             return;
         }
         let made = self.making.take().and_then(|making| making.peek().cloned());
+        let reclaim = self.reclaim.take();
         if let Some(Ok(made)) = made
-            && let Some(made) = Rc::into_inner(made)
+            && let (Some(made), Some(reclaim)) = (Rc::into_inner(made), reclaim)
         {
-            (self.reclaim)(made);
+            reclaim(made);
         }
     }
 }

@@ -195,6 +195,8 @@ async fn shelves(
             let made = triple_batch(&bench(number)?, number, shape).await?;
             stocked.triples.push((span, made));
         }
+        // A session opened ahead keeps what it has made, and no more.
+        session.release_spare();
         shelves.insert(entry.set.mask(), stocked);
     }
     Ok(shelves)

@@ -96,6 +96,31 @@ fn two_stages_of_every_party_set_get_right_shares() {
     }
 }
 
+/// Used-up batches leave no memory behind once the last one of their set has been made.
+#[test]
+fn memory_is_kept_for_a_batch_that_is_still_to_come_only() {
+    let needs = [Need { stage: StageId(0), masks: 0, triples: 3 << 12 }];
+    for ahead in [false, true] {
+        let results = Federation::new(2, 6).run(|mesh, entropy| async move {
+            let session = open(mesh, entropy).await?;
+            let cots = session.workbench(session.parties(), Lane::supply(1, 0))?.cots;
+            let sharing = Sharing::small(1 << 12);
+            let supply = Supply::new(&session, session.parties(), 0, &needs, sharing)?;
+            let mut stage = supply.stage(StageId(0))?;
+            if ahead {
+                supply.make_ahead().await?;
+                assert!(cots.spare().is_empty());
+            }
+            for left in [2, 1, 0] {
+                stage.triples(1 << 12).await?;
+                assert_eq!(cots.spare().is_empty(), ahead || left == 0);
+            }
+            Ok(())
+        });
+        results.into_iter().for_each(|result| result.unwrap());
+    }
+}
+
 /// A batch of several extensions, whose rows cross the borders between them.
 #[test]
 fn spans_and_rows_need_not_align() {

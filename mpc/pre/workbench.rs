@@ -29,7 +29,7 @@ pub trait CotSource {
         entropy: &Entropy,
     ) -> Result<ByParty<CotRows>, Error>;
 
-    /// `len` blocks that are written before they are read: memory is touched then only.
+    /// `len` blocks of any contents, to be written before they are read.
     fn take(&self, len: usize) -> Vec<Block> {
         bytemuck::allocation::zeroed_vec(len)
     }

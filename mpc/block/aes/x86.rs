@@ -128,12 +128,14 @@ fn permute(keys: &Wide, blocks: &mut [Block]) {
         state.encrypt(keys);
         state.store(batch);
     }
-    let mut padded = ZEROS;
-    padded[..rest.len()].copy_from_slice(rest);
-    let mut state = State::load(&padded);
-    state.encrypt(keys);
-    state.store(&mut padded);
-    rest.copy_from_slice(&padded[..rest.len()]);
+    if !rest.is_empty() {
+        let mut padded = ZEROS;
+        padded[..rest.len()].copy_from_slice(rest);
+        let mut state = State::load(&padded);
+        state.encrypt(keys);
+        state.store(&mut padded);
+        rest.copy_from_slice(&padded[..rest.len()]);
+    }
 }
 
 /// out_r = π(x_r ⊕ c_r), with c_r = `first` + r in its low 64 bits; `FORWARD` adds x_r, and `ADD` what

@@ -7,8 +7,12 @@ use zeroize::Zeroize;
 const TILE: usize = Scratch::ROW;
 const DEPTH_MAX: usize = 8;
 
-/// What a fold works on: first-level cache, used again and again. It holds secrets afterwards.
-pub struct Scratch {
+/// What a fold works on, made when a fold in memory first needs it and wiped afterwards.
+#[derive(Default)]
+pub struct Scratch(Option<Box<Buffers>>);
+
+/// First-level cache, used again and again.
+struct Buffers {
     stack: [Block; (DEPTH_MAX + 3) * TILE],
     columns: [Block; DEPTH_MAX * TILE],
 }
@@ -19,21 +23,13 @@ impl std::fmt::Debug for Scratch {
     }
 }
 
-impl Default for Scratch {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
 impl Scratch {
     /// Blocks of a row that are worked on at a time: one full batch of the widest AES backend.
     pub const ROW: usize = 64;
 
     /// For one fold after the other.
     pub fn new() -> Self {
-        let (stack, columns) =
-            ([Block::ZERO; (DEPTH_MAX + 3) * TILE], [Block::ZERO; DEPTH_MAX * TILE]);
-        Self { stack, columns }
+        Self::default()
     }
 
     /// With r_x the row of `sum.len()` ≤ [`TILE`] blocks that `leaf(x, ..)` writes, x < 2^depth: `sum`
@@ -45,8 +41,9 @@ impl Scratch {
         sum: &mut [Block],
         mut leaf: impl FnMut(usize, &mut [Block]),
     ) -> &mut [Block] {
-        let (len, stack) = (sum.len(), &mut self.stack);
-        let columns = &mut self.columns[..depth * len];
+        let Buffers { stack, columns } = &mut **self.0.get_or_insert_with(Buffers::boxed);
+        let len = sum.len();
+        let columns = &mut columns[..depth * len];
         columns.fill(Block::ZERO);
         let mut height = 0;
         for x in (0..1usize << depth).step_by(4) {
@@ -110,7 +107,15 @@ fn four(leaves: &mut [Block], first: &mut [Block], second: &mut [Block]) {
     xor_four(r0, [r1, r2, r3], [first, second]);
 }
 
-impl Drop for Scratch {
+impl Buffers {
+    fn boxed() -> Box<Self> {
+        let (stack, columns) =
+            ([Block::ZERO; (DEPTH_MAX + 3) * TILE], [Block::ZERO; DEPTH_MAX * TILE]);
+        Box::new(Self { stack, columns })
+    }
+}
+
+impl Drop for Buffers {
     fn drop(&mut self) {
         self.stack.zeroize();
         self.columns.zeroize();

@@ -96,6 +96,29 @@ fn two_stages_of_every_party_set_get_right_shares() {
     }
 }
 
+/// What memory held before it is used again shows nowhere.
+#[test]
+fn batches_in_used_memory_are_right() {
+    let needs = [Need { stage: StageId(0), masks: 900, triples: 3 << 9 }];
+    let results = Federation::new(3, 6).run(|mesh, entropy| async move {
+        let session = open(mesh, entropy).await?;
+        let cots = session.workbench(session.parties(), Lane::supply(1, 0))?.cots;
+        // Room for rows, columns and planes of every size that occurs, all full of ones.
+        for len in [512, 900, 1024, 1536, 2048, 3072, 4096, 6144, 8192, 12_288] {
+            (0..12).for_each(|_| cots.spare().put(vec![Block(u128::MAX); len]));
+        }
+        let supply = Supply::new(&session, session.parties(), 0, &needs, Sharing::small(1 << 9))?;
+        let mut stage = supply.stage(StageId(0))?;
+        let masks = stage.masks(900).await?;
+        let triples = stage.triples(3 << 9).await?;
+        Ok((session.member(session.parties())?.delta(), masks, triples))
+    });
+    let made: Vec<_> = results.into_iter().map(Result::unwrap).collect();
+    let deltas: Vec<_> = made.iter().map(|made| made.0).collect();
+    value(&deltas, &made.iter().map(|made| &made.1).collect::<Vec<_>>());
+    assert_triples(&deltas, &made.iter().map(|made| &made.2).collect::<Vec<_>>());
+}
+
 /// Used-up batches leave no memory behind once the last one of their set has been made.
 #[test]
 fn memory_is_kept_for_a_batch_that_is_still_to_come_only() {

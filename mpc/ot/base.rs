@@ -3,12 +3,15 @@
 //! The COT sender P_j is the *chooser* here. For choice b it sends (r_0, r_1) with r_{1−b} a random
 //! element and r_b = xG − H_b(r_{1−b}); the other side answers A = yG and knows both keys
 //! k_c = KDF(y(r_c + H_c(r_{1−c}))), the chooser only k_b = KDF(xA). H and KDF are bound to session,
-//! pair and index; each OT has its own x and y.
+//! pair, index, c, and both messages. Each OT has its own x. One y, fresh per instance, serves all 128:
+//! the answer does not depend on the offers, so the endemic OT's sender message is the same for every
+//! receiver message it meets, and what a simulator needs to answer KDF queries (whether a queried
+//! point is yP for a P of the transcript) it needs for one OT already.
 
 use super::pair::Pair;
 use crate::error::{Error, Fault};
 use crate::wire::BLOCK_BYTES;
-use curve25519_dalek::ristretto::{CompressedRistretto, RistrettoPoint};
+use curve25519_dalek::ristretto::{CompressedRistretto, RistrettoBasepointTable, RistrettoPoint};
 use curve25519_dalek::scalar::Scalar;
 use curve25519_dalek::traits::IsIdentity;
 use rayon::prelude::*;
@@ -23,7 +26,7 @@ const POINT_BYTES: usize = 32;
 /// Size of the chooser's message.
 pub(super) const OFFER_BYTES: usize = COUNT * 2 * POINT_BYTES;
 /// Size of the answer.
-pub(super) const ANSWER_BYTES: usize = COUNT * POINT_BYTES;
+pub(super) const ANSWER_BYTES: usize = POINT_BYTES;
 
 /// (r_0, r_1) of one OT, encoded.
 type Offer = [[u8; POINT_BYTES]; 2];
@@ -80,14 +83,13 @@ impl Chooser {
         answer: &[u8],
         from: PartyId,
     ) -> Result<Zeroizing<Vec<Block>>, Error> {
-        let (answers, _) = answer.as_chunks::<POINT_BYTES>();
-        let work = answers.par_iter().zip(&self.exponents).zip(&self.offers).enumerate();
-        let keys = work.map(|(index, ((answer, exponent), offer))| {
+        let multiples = RistrettoBasepointTable::create(&decode(answer, from)?);
+        let work = self.exponents.par_iter().zip(&self.offers).enumerate();
+        let keys = work.map(|(index, (exponent, offer))| {
             let slot = (self.choices.0 >> index & 1) as u8;
-            let shared = decode(answer, from)? * exponent;
-            Ok(self.oracle.key(index, slot, offer, answer, &shared))
+            self.oracle.key(index, slot, offer, answer, &(&multiples * exponent))
         });
-        keys.collect::<Result<Vec<_>, Error>>().map(Zeroizing::new)
+        Ok(Zeroizing::new(keys.collect()))
     }
 }
 
@@ -105,20 +107,19 @@ pub(super) fn answer(
     let oracle = Oracle::new(pair);
     let (points, _) = offers.as_chunks::<POINT_BYTES>();
     let (offers, _) = points.as_chunks::<2>();
-    let answers = offers.par_iter().enumerate().map(|(index, offer)| {
-        let exponent = Zeroizing::new(random_scalar(seed, "exponent", index));
-        let answer = RistrettoPoint::mul_base(&exponent).compress().to_bytes();
-        let key = |slot: u8, mine: &[u8; POINT_BYTES], other: &[u8; POINT_BYTES]| {
-            decode(other, from)?;
-            let shared = (decode(mine, from)? + oracle.point(index, slot, other)) * *exponent;
-            Ok(oracle.key(index, slot, offer, &answer, &shared))
+    let exponent = Zeroizing::new(random_scalar(seed, "exponent", 0));
+    let answer = RistrettoPoint::mul_base(&exponent).compress().to_bytes();
+    let keys = offers.par_iter().enumerate().map(|(index, offer)| {
+        let points = [decode(&offer[0], from)?, decode(&offer[1], from)?];
+        let key = |slot: usize| {
+            let mask = oracle.point(index, slot as u8, &offer[1 - slot]);
+            let shared = (points[slot] + mask) * *exponent;
+            oracle.key(index, slot as u8, offer, &answer, &shared)
         };
-        let [first, second] = offer;
-        Ok(([key(0, first, second)?, key(1, second, first)?], answer))
+        Ok([key(0), key(1)])
     });
-    let (keys, answers): (Vec<_>, Vec<_>) =
-        answers.collect::<Result<Vec<_>, Error>>()?.into_iter().unzip();
-    Ok((Zeroizing::new(keys), answers.as_flattened().to_vec()))
+    let keys = keys.collect::<Result<Vec<_>, Error>>()?;
+    Ok((Zeroizing::new(keys), answer.to_vec()))
 }
 
 /// Both keys of every OT as a dealer would hand them out, public to all. Tests only.
@@ -143,8 +144,8 @@ pub(super) fn dealt_choices(pair: &Pair, choices: Block) -> Zeroizing<Vec<Block>
     Zeroizing::new(chosen.collect())
 }
 
-fn decode(bytes: &[u8; POINT_BYTES], from: PartyId) -> Result<RistrettoPoint, Error> {
-    let point = CompressedRistretto(*bytes).decompress();
+fn decode(bytes: &[u8], from: PartyId) -> Result<RistrettoPoint, Error> {
+    let point = CompressedRistretto::from_slice(bytes).ok().and_then(|point| point.decompress());
     point.filter(|point| !point.is_identity()).ok_or(Error::by(from, Fault::BasePoint))
 }
 
@@ -190,7 +191,7 @@ impl Oracle {
         index: usize,
         slot: u8,
         offer: &Offer,
-        answer: &[u8; POINT_BYTES],
+        answer: &[u8],
         shared: &RistrettoPoint,
     ) -> Block {
         let mut hasher = blake3::Hasher::new_keyed(&self.keys);

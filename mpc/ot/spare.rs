@@ -19,7 +19,7 @@ impl std::fmt::Debug for Spare {
 
 impl Drop for Spare {
     fn drop(&mut self) {
-        self.0.get_mut().iter_mut().for_each(Zeroize::zeroize);
+        self.0.get_mut().iter_mut().for_each(wipe);
     }
 }
 
@@ -42,7 +42,7 @@ impl Spare {
             return buffer;
         }
         if let Some((at, _)) = sizes().find(|(_, size)| *size > len / 2 && *size < len) {
-            kept.swap_remove(at).zeroize();
+            wipe(&mut kept.swap_remove(at));
         }
         bytemuck::allocation::zeroed_vec(len)
     }
@@ -54,7 +54,7 @@ impl Spare {
 
     /// Gives all that is kept back to the system: what comes next needs other sizes, or little.
     pub(crate) fn release(&self) {
-        self.0.borrow_mut().drain(..).for_each(|mut buffer| buffer.zeroize());
+        self.0.borrow_mut().drain(..).for_each(|mut buffer| wipe(&mut buffer));
     }
 
     /// Keeps `buffer`.
@@ -63,9 +63,14 @@ impl Spare {
         if kept.len() < KEPT && !buffer.is_empty() {
             kept.push(buffer);
         } else {
-            buffer.zeroize();
+            wipe(&mut buffer);
         }
     }
+}
+
+/// Zeroises what is in use: behind it nothing is left, and a vector as a whole is wiped twice, bytewise.
+fn wipe(buffer: &mut Vec<Block>) {
+    buffer.as_mut_slice().zeroize();
 }
 
 #[cfg(test)]

@@ -169,28 +169,26 @@ impl<'a> Kernel<'a> {
         let Tile { at, number, filed, corrections, sums } = tile;
         let len = SPAN.min(sums.len() - offset);
         let (at, number) = (*at + offset, *number + offset as u64);
-        let [a, b, r] = filed.each_mut().map(|planes| planes.take(len));
-        let mut parts = [a, b, r];
-        for (planes, start) in parts.iter_mut().zip([0, self.len, 2 * self.len]) {
-            deal(planes, self.cots, start + at, self.delta);
+        // D_i of a, b and r.
+        let mut d = [[Block::ZERO; SPAN]; 3];
+        for (part, (filed, d)) in filed.iter_mut().zip(&mut d).enumerate() {
+            deal(filed.take(len), self.cots, part * self.len + at, self.delta, &mut d[..len]);
         }
-        let [a, b, r] = &parts;
+        let [a, b, r] = d.each_ref().map(|d| &d[..len]);
         let mut phi = [0; SPAN];
         let (phi, scratch) = (&mut phi[..len], &mut scratch[..len]);
         self.zero_shares(number, phi, scratch);
         let sums = &mut sums[offset..offset + len];
-        amplify(b, self.tau, phi);
-        amplify(r, self.tau, sums);
-        for ((sum, phi), a) in sums.iter_mut().zip(phi.iter()).zip(a.d.iter()) {
+        self.amplify(b, self.len + at, phi);
+        self.amplify(r, 2 * self.len + at, sums);
+        for ((sum, phi), a) in sums.iter_mut().zip(phi.iter()).zip(a) {
             *sum ^= phi & mask(a.bit0());
         }
         let (mut pis, mut other) = ([Block::ZERO; SPAN], [Block::ZERO; SPAN]);
         let (pis, other) = (&mut pis[..len], &mut other[..len]);
-        for (((peer, rows), macs), u) in
-            self.peers.iter().zip(self.cots).zip(&a.macs).zip(corrections)
-        {
+        for ((peer, rows), u) in self.peers.iter().zip(self.cots).zip(corrections) {
             let u = &mut u[offset..offset + len];
-            let keys = &rows.keys[at..at + len];
+            let (keys, macs) = (&rows.keys[at..at + len], &rows.macs[at..at + len]);
             let (mine, theirs) = (tweak(number, self.me, *peer), tweak(number, *peer, self.me));
             hash.pi(keys, pis);
             hash.finish(pis, mine, scratch);
@@ -206,6 +204,18 @@ impl<'a> Kernel<'a> {
         }
     }
 
+    /// out_r ⊕= T(A_i[x]) with A_i[x] = D_i[x] ⊕ ⊕_j M_j[x^i] ⊕ x^iτ_S for the rows x from `start`,
+    /// whose D_i are `d`.
+    fn amplify(&self, d: &[Block], start: usize, out: &mut [u64]) {
+        for (out, d) in out.iter_mut().zip(d) {
+            *out ^= d.0 as u64 ^ self.tau & mask(d.bit0());
+        }
+        for rows in self.cots {
+            let macs = &rows.macs[start..start + d.len()];
+            out.iter_mut().zip(macs).for_each(|(out, mac)| *out ^= mac.0 as u64);
+        }
+    }
+
     /// Shares of zero of the triples from `number`: triple k takes half k mod 2 of block k/2.
     fn zero_shares(&self, number: u64, phi: &mut [u64], scratch: &mut [Block]) {
         let odd = (number % 2) as usize;
@@ -216,16 +226,6 @@ impl<'a> Kernel<'a> {
             let k = k + odd;
             *phi = (pads[k / 2].0 >> (64 * (k % 2))) as u64;
         }
-    }
-}
-
-/// out_r ⊕= T(A_i[x_r]) with A_i[x] = D_i[x] ⊕ ⊕_j M_j[x^i] ⊕ x^iτ_S.
-fn amplify(x: &Planes<'_>, tau: u64, out: &mut [u64]) {
-    for (out, d) in out.iter_mut().zip(x.d.iter()) {
-        *out ^= d.0 as u64 ^ tau & mask(d.bit0());
-    }
-    for plane in &x.macs {
-        out.iter_mut().zip(plane.iter()).for_each(|(out, mac)| *out ^= mac.0 as u64);
     }
 }
 

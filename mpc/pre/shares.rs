@@ -14,13 +14,15 @@ use crate::party::ByParty;
 use crate::wire::BLOCK_BYTES;
 use futures_util::future::try_join;
 use rayon::prelude::*;
-use senate_block::{Block, Prg, Weights, combine_bits, mul, xor_into};
+use senate_block::{Block, Prg, Weights, combine_bits, mul, stream, xor_into};
 use senate_circuit::{Bits, PartyId, PartySet};
 use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
 /// Rows per parallel task.
 const TILE: usize = 1 << 12;
+/// Rows dealt at a time, so that scratch space stays in the first-level cache.
+const SPAN: usize = 256;
 /// Rows that mask the opened combination and are then discarded.
 const MASK_ROWS: usize = 128;
 
@@ -163,24 +165,43 @@ pub(super) async fn share_into<C: CotSource>(
         tiles.push((start, shares.take(TILE)));
     }
     let cots = rows.cots.values();
-    tiles.into_par_iter().for_each(|(start, mut tile)| deal(&mut tile, cots, start, delta));
+    tiles.into_par_iter().for_each(|(start, tile)| file(tile, cots, start, delta));
     bench.cots.recycle(rows.cots);
     Ok(())
 }
 
-/// M_j[x^i] and D_i[x] = x^iΔ_i ⊕ ⊕_j K_i[x^j] of the rows from `start`, into `shares`.
-pub(super) fn deal(shares: &mut Planes<'_>, cots: &[CotRows], start: usize, delta: Block) {
-    let len = shares.len();
-    for (rank, (rows, mac)) in cots.iter().zip(&mut shares.macs).enumerate() {
-        let (macs, keys) = (&rows.macs[start..start + len], &rows.keys[start..start + len]);
-        mac.copy_from_slice(macs);
+/// Writes the shares of the rows from `start` to `shares`.
+fn file(mut shares: Planes<'_>, cots: &[CotRows], mut start: usize, delta: Block) {
+    let mut d = [Block::ZERO; SPAN];
+    while shares.len() > 0 {
+        let span = shares.take(SPAN);
+        let len = span.len();
+        deal(span, cots, start, delta, &mut d[..len]);
+        start += len;
+    }
+}
+
+/// D_i[x] = x^iΔ_i ⊕ ⊕_j K_i[x^j] of the rows from `start`, in `d`; it and M_j[x^i] go to `shares`,
+/// past the caches: buckets and stages come for them much later.
+pub(super) fn deal(
+    shares: Planes<'_>,
+    cots: &[CotRows],
+    start: usize,
+    delta: Block,
+    d: &mut [Block],
+) {
+    let rows = start..start + d.len();
+    for (rank, (cots, mac)) in cots.iter().zip(shares.macs).enumerate() {
+        let (macs, keys) = (&cots.macs[rows.clone()], &cots.keys[rows.clone()]);
         if rank == 0 {
-            let rows = shares.d.iter_mut().zip(keys).zip(macs);
+            let rows = d.iter_mut().zip(keys).zip(macs);
             rows.for_each(|((d, key), mac)| *d = *key ^ delta.times(mac.bit0()));
         } else {
-            xor_into(shares.d, keys);
+            xor_into(d, keys);
         }
+        stream(mac, macs);
     }
+    stream(shares.d, d);
 }
 
 /// `len` fresh private random bits.

@@ -3,7 +3,7 @@
 use super::Square;
 use crate::Block;
 use std::arch::x86_64::{
-    __m256i, __m512i, _mm256_and_si256, _mm256_loadu2_m128i, _mm256_permute2x128_si256,
+    __m256i, __m512i, _mm256_and_si256, _mm256_loadu2_m128i, _mm256_permute4x64_epi64,
     _mm256_set1_epi8, _mm256_slli_epi16, _mm256_srli_epi16, _mm256_unpackhi_epi8,
     _mm256_unpacklo_epi8, _mm256_xor_si256, _mm512_gf2p8affine_epi64_epi8, _mm512_loadu_si512,
     _mm512_permutex2var_epi8, _mm512_permutex2var_epi64, _mm512_set1_epi64, _mm512_storeu_si512,
@@ -31,76 +31,64 @@ fn has_gfni() -> bool {
 
 /// Within each group of 8 rows, bits trade places at distances 4, 2 and 1; after that, byte b of row
 /// 8k + t is byte k of row 8b + t of the result, so that bytes are transposed as 8 matrices of 16×16.
+/// A register holds row t of the groups k and k + 8.
 #[target_feature(enable = "avx2")]
 fn avx2(square: &mut Square) {
-    // Group k, pair p: row p (or p + 1 above 1) in the low half, the row two further in the high.
-    let mut groups = [[_mm256_set1_epi8(0); 4]; 16];
-    for (k, group) in groups.iter_mut().enumerate() {
-        let row = |t: usize| &square[8 * k + t];
-        let mut pairs = [0, 1, 4, 5].map(|t| load_rows(row(t), row(t + 2)));
-        swap_bits::<4>(&mut pairs, [(0, 2), (1, 3)], _mm256_set1_epi8(0x0f));
-        // Distance 2 lies within a register: put partners into the same half of two.
-        let [a, b, c, d] = pairs;
-        let mut pairs = [cross_low(a, b), cross_high(a, b), cross_low(c, d), cross_high(c, d)];
-        swap_bits::<2>(&mut pairs, [(0, 1), (2, 3)], _mm256_set1_epi8(0x33));
-        // Rows (0, 1), (2, 3), (4, 5), (6, 7): distance 1 lies within again.
-        let [a, b, c, d] = pairs;
-        let mut pairs = [cross_low(a, b), cross_high(a, b), cross_low(c, d), cross_high(c, d)];
-        swap_bits::<1>(&mut pairs, [(0, 1), (2, 3)], _mm256_set1_epi8(0x55));
-        *group = pairs;
+    let zero = _mm256_set1_epi8(0);
+    // bytes[t][k]: row t of the groups k and k + 8.
+    let mut bytes = [[zero; 8]; 8];
+    for k in 0..8 {
+        let mut rows = [zero; 8];
+        for (t, row) in rows.iter_mut().enumerate() {
+            *row = load_rows(&square[8 * k + t], &square[8 * (k + 8) + t]);
+        }
+        swap_bits::<4>(&mut rows, _mm256_set1_epi8(0x0f));
+        swap_bits::<2>(&mut rows, _mm256_set1_epi8(0x33));
+        swap_bits::<1>(&mut rows, _mm256_set1_epi8(0x55));
+        for (bytes, row) in bytes.iter_mut().zip(rows) {
+            bytes[k] = row;
+        }
     }
-    // Pairs now hold the rows (0, 2), (1, 3), (4, 6), (5, 7).
-    for (pair, low) in [0, 1, 4, 5].into_iter().enumerate() {
-        let mut bytes: [__m256i; 16] = std::array::from_fn(|k| groups[k][pair]);
-        transpose_bytes(&mut bytes);
+    for (t, bytes) in bytes.iter_mut().enumerate() {
+        transpose_bytes(bytes);
         for (b, register) in bytes.iter().enumerate() {
-            store_rows(square, 8 * b + low, 8 * b + low + 2, *register);
+            store_rows(square, 16 * b + t, 16 * b + 8 + t, *register);
         }
     }
 }
 
-/// Exchanges, for each pair (a, b) of registers, the bits of a that `keep` shifted up by DISTANCE
-/// selects with the bits of b that `keep` selects.
+/// Exchanges, for rows a and b that are DISTANCE apart in pairs, the bits of a that `keep` shifted up
+/// by DISTANCE selects with the bits of b that `keep` selects.
 #[inline]
 #[target_feature(enable = "avx2")]
-fn swap_bits<const DISTANCE: i32>(
-    rows: &mut [__m256i; 4],
-    pairs: [(usize, usize); 2],
-    keep: __m256i,
-) {
-    for (a, b) in pairs {
-        let shifted = _mm256_srli_epi16::<DISTANCE>(rows[a]);
-        let swap = _mm256_and_si256(_mm256_xor_si256(shifted, rows[b]), keep);
-        rows[b] = _mm256_xor_si256(rows[b], swap);
-        rows[a] = _mm256_xor_si256(rows[a], _mm256_slli_epi16::<DISTANCE>(swap));
+fn swap_bits<const DISTANCE: i32>(rows: &mut [__m256i; 8], keep: __m256i) {
+    let distance = DISTANCE as usize;
+    for a in 0..8 {
+        if a & distance == 0 {
+            let b = a + distance;
+            let shifted = _mm256_srli_epi16::<DISTANCE>(rows[a]);
+            let swap = _mm256_and_si256(_mm256_xor_si256(shifted, rows[b]), keep);
+            rows[b] = _mm256_xor_si256(rows[b], swap);
+            rows[a] = _mm256_xor_si256(rows[a], _mm256_slli_epi16::<DISTANCE>(swap));
+        }
     }
 }
 
-/// The low halves of both registers.
+/// With byte b of row k in register k mod 8, half k / 8: byte k of row b ends in register b / 2, half
+/// b mod 2. Interleaving register k with register k + 4 rotates the index bits of (register, byte) by
+/// one each; after three rounds the halves and the upper byte bit change places.
 #[inline]
 #[target_feature(enable = "avx2")]
-fn cross_low(a: __m256i, b: __m256i) -> __m256i {
-    _mm256_permute2x128_si256::<0x20>(a, b)
-}
-
-/// The high halves of both registers.
-#[inline]
-#[target_feature(enable = "avx2")]
-fn cross_high(a: __m256i, b: __m256i) -> __m256i {
-    _mm256_permute2x128_si256::<0x31>(a, b)
-}
-
-/// Byte b of register k ← byte k of register b, in each half: four rounds of interleaving register
-/// k with register k + 8, which rotates the index bits of (register, byte) by one each.
-#[inline]
-#[target_feature(enable = "avx2")]
-fn transpose_bytes(registers: &mut [__m256i; 16]) {
-    for _ in 0..4 {
+fn transpose_bytes(registers: &mut [__m256i; 8]) {
+    for _ in 0..3 {
         let before = *registers;
-        for k in 0..8 {
-            registers[2 * k] = _mm256_unpacklo_epi8(before[k], before[k + 8]);
-            registers[2 * k + 1] = _mm256_unpackhi_epi8(before[k], before[k + 8]);
+        for k in 0..4 {
+            registers[2 * k] = _mm256_unpacklo_epi8(before[k], before[k + 4]);
+            registers[2 * k + 1] = _mm256_unpackhi_epi8(before[k], before[k + 4]);
         }
+    }
+    for register in registers {
+        *register = _mm256_permute4x64_epi64::<0b11_01_10_00>(*register);
     }
 }
 

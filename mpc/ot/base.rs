@@ -7,6 +7,9 @@
 //! the answer does not depend on the offers, so the endemic OT's sender message is the same for every
 //! receiver message it meets, and what a simulator needs to answer KDF queries (whether a queried
 //! point is yP for a P of the transcript) it needs for one OT already.
+//!
+//! Points are encoded in batches, which share an inversion and give the encodings of doubled points:
+//! exponents, decoys and values of H are therefore drawn as halves (the group's order is odd).
 
 use super::pair::Pair;
 use crate::error::{Error, Fault};
@@ -23,6 +26,8 @@ use zeroize::{Zeroize, Zeroizing};
 /// OTs per instance: one per bit of Δ.
 const COUNT: usize = 128;
 const POINT_BYTES: usize = 32;
+/// OTs per parallel task; divides [`COUNT`].
+const BATCH: usize = 8;
 /// Size of the chooser's message.
 pub(super) const OFFER_BYTES: usize = COUNT * 2 * POINT_BYTES;
 /// Size of the answer.
@@ -38,14 +43,15 @@ pub(super) type KeyPairs = Zeroizing<Vec<[Block; 2]>>;
 pub(super) struct Chooser {
     oracle: Oracle,
     choices: Block,
-    exponents: Vec<Scalar>,
+    /// x/2.
+    halves: Vec<Scalar>,
     offers: Vec<Offer>,
 }
 
 impl Drop for Chooser {
     fn drop(&mut self) {
         self.choices.zeroize();
-        self.exponents.zeroize();
+        self.halves.zeroize();
     }
 }
 
@@ -54,19 +60,26 @@ impl Chooser {
     /// randomness.
     pub(super) fn new(pair: &Pair, choices: Block, seed: &[u8; 32]) -> Self {
         let oracle = Oracle::new(pair);
-        let (exponents, offers) = (0..COUNT)
-            .into_par_iter()
-            .map(|index| {
-                let exponent = random_scalar(seed, "exponent", index);
-                let decoy = RistrettoPoint::from_uniform_bytes(&expand(seed, "decoy", index));
-                let decoy = decoy.compress().to_bytes();
+        let batches = (0..COUNT).into_par_iter().step_by(BATCH).map(|first| {
+            let batch = first..first + BATCH;
+            let decoy = |index| RistrettoPoint::from_uniform_bytes(&expand(seed, "decoy", index));
+            let decoys = encode_doubled(batch.clone().map(decoy));
+            let half = |index| random_scalar(seed, "half of an exponent", index);
+            let halves: Vec<_> = batch.clone().map(half).collect();
+            let rows = batch.clone().zip(&decoys).zip(&halves);
+            let chosen = encode_doubled(rows.map(|((index, decoy), half)| {
+                let slot = (choices.0 >> index & 1) as u8;
+                RistrettoPoint::mul_base(half) - oracle.half_point(index, slot, decoy)
+            }));
+            let pairs = batch.zip(chosen.iter().zip(&decoys)).map(|(index, (chosen, decoy))| {
                 let b = Choice::from((choices.0 >> index & 1) as u8);
-                let mask = oracle.point(index, b.unwrap_u8(), &decoy);
-                let chosen = (RistrettoPoint::mul_base(&exponent) - mask).compress().to_bytes();
-                (exponent, [select(&chosen, &decoy, b), select(&decoy, &chosen, b)])
-            })
-            .unzip();
-        Self { oracle, choices, exponents, offers }
+                [select(chosen, decoy, b), select(decoy, chosen, b)]
+            });
+            (halves, pairs.collect::<Vec<Offer>>())
+        });
+        let (halves, offers): (Vec<_>, Vec<_>) = batches.unzip();
+        let (halves, offers) = (Zeroizing::new(halves), offers.concat());
+        Self { oracle, choices, halves: halves.concat(), offers }
     }
 
     /// The message to the other side, [`OFFER_BYTES`] long.
@@ -84,12 +97,18 @@ impl Chooser {
         from: PartyId,
     ) -> Result<Zeroizing<Vec<Block>>, Error> {
         let multiples = RistrettoBasepointTable::create(&decode(answer, from)?);
-        let work = self.exponents.par_iter().zip(&self.offers).enumerate();
-        let keys = work.map(|(index, (exponent, offer))| {
-            let slot = (self.choices.0 >> index & 1) as u8;
-            self.oracle.key(index, slot, offer, answer, &(&multiples * exponent))
+        let work = self.halves.par_chunks(BATCH).zip(self.offers.par_chunks(BATCH)).enumerate();
+        let keys = work.map(|(batch, (halves, offers))| {
+            let shared = encode_doubled(halves.iter().map(|half| &multiples * half));
+            let rows = (batch * BATCH..).zip(offers.iter().zip(shared));
+            let key = |(index, (offer, shared))| {
+                let slot = (self.choices.0 >> index & 1) as u8;
+                self.oracle.key(index, slot, offer, answer, &shared)
+            };
+            rows.map(key).collect::<Vec<_>>()
         });
-        Ok(Zeroizing::new(keys.collect()))
+        let keys = Zeroizing::new(keys.collect::<Vec<_>>());
+        Ok(Zeroizing::new(keys.concat()))
     }
 }
 
@@ -107,19 +126,27 @@ pub(super) fn answer(
     let oracle = Oracle::new(pair);
     let (points, _) = offers.as_chunks::<POINT_BYTES>();
     let (offers, _) = points.as_chunks::<2>();
-    let exponent = Zeroizing::new(random_scalar(seed, "exponent", 0));
-    let answer = RistrettoPoint::mul_base(&exponent).compress().to_bytes();
-    let keys = offers.par_iter().enumerate().map(|(index, offer)| {
-        let points = [decode(&offer[0], from)?, decode(&offer[1], from)?];
-        let key = |slot: usize| {
-            let mask = oracle.point(index, slot as u8, &offer[1 - slot]);
-            let shared = (points[slot] + mask) * *exponent;
-            oracle.key(index, slot as u8, offer, &answer, &shared)
-        };
-        Ok([key(0), key(1)])
+    let half = Zeroizing::new(random_scalar(seed, "half of an exponent", 0));
+    let answer = RistrettoPoint::mul_base(&(*half + *half)).compress().to_bytes();
+    let batches = offers.par_chunks(BATCH).enumerate().map(|(batch, offers)| {
+        let mut shared = Vec::with_capacity(2 * BATCH);
+        for (index, offer) in (batch * BATCH..).zip(offers) {
+            let points = [decode(&offer[0], from)?, decode(&offer[1], from)?];
+            for (slot, point) in points.iter().enumerate() {
+                let mask = oracle.half_point(index, slot as u8, &offer[1 - slot]);
+                shared.push((point + mask + mask) * *half);
+            }
+        }
+        let shared = encode_doubled(shared);
+        let (shared, _) = shared.as_chunks::<2>();
+        let rows = (batch * BATCH..).zip(offers.iter().zip(shared));
+        let keys = rows.map(|(index, (offer, [zero, one]))| {
+            [(0, zero), (1, one)].map(|(slot, at)| oracle.key(index, slot, offer, &answer, at))
+        });
+        Ok(keys.collect::<Vec<_>>())
     });
-    let keys = keys.collect::<Result<Vec<_>, Error>>()?;
-    Ok((Zeroizing::new(keys), answer.to_vec()))
+    let keys = Zeroizing::new(batches.collect::<Result<Vec<_>, Error>>()?);
+    Ok((Zeroizing::new(keys.concat()), answer.to_vec()))
 }
 
 /// Both keys of every OT as a dealer would hand them out, public to all. Tests only.
@@ -147,6 +174,13 @@ pub(super) fn dealt_choices(pair: &Pair, choices: Block) -> Zeroizing<Vec<Block>
 fn decode(bytes: &[u8], from: PartyId) -> Result<RistrettoPoint, Error> {
     let point = CompressedRistretto::from_slice(bytes).ok().and_then(|point| point.decompress());
     point.filter(|point| !point.is_identity()).ok_or(Error::by(from, Fault::BasePoint))
+}
+
+/// The encodings of 2P for all P in `halves`.
+fn encode_doubled(halves: impl IntoIterator<Item = RistrettoPoint>) -> Vec<[u8; POINT_BYTES]> {
+    let halves: Vec<_> = halves.into_iter().collect();
+    let doubled = RistrettoPoint::double_and_compress_batch(&halves);
+    doubled.iter().map(CompressedRistretto::to_bytes).collect()
 }
 
 /// `zero` if the bit is 0, else `one`, without a branch.
@@ -177,8 +211,8 @@ impl Oracle {
         Self { points: pair.oracle("base point"), keys: pair.oracle("base key") }
     }
 
-    /// H_slot(other) of OT number `index`.
-    fn point(&self, index: usize, slot: u8, other: &[u8; POINT_BYTES]) -> RistrettoPoint {
+    /// Half of H_slot(other) of OT number `index`.
+    fn half_point(&self, index: usize, slot: u8, other: &[u8; POINT_BYTES]) -> RistrettoPoint {
         let mut hasher = blake3::Hasher::new_keyed(&self.points);
         hasher.update(&[index as u8, slot]).update(other);
         let mut uniform = [0; 64];
@@ -192,11 +226,11 @@ impl Oracle {
         slot: u8,
         offer: &Offer,
         answer: &[u8],
-        shared: &RistrettoPoint,
+        shared: &[u8; POINT_BYTES],
     ) -> Block {
         let mut hasher = blake3::Hasher::new_keyed(&self.keys);
         hasher.update(&[index as u8, slot]).update(offer.as_flattened()).update(answer);
-        hasher.update(&shared.compress().to_bytes());
+        hasher.update(shared);
         let mut key = [0; BLOCK_BYTES];
         hasher.finalize_xof().fill(&mut key);
         Block::from_bytes(key)

@@ -23,12 +23,21 @@ pub struct Limits {
     pub mixed_blocks_per_second: f64,
     /// Bytes copied per second between buffers larger than the caches.
     pub memcpy_bytes_per_second: f64,
+    /// Bytes per second of memory that is touched for the first time: what the system, and below a
+    /// virtual machine its host, needs to provide it.
+    pub fresh_bytes_per_second: f64,
     /// Cores this process may use.
     pub cores: usize,
 }
 
+/// Bytes of fresh memory that are touched.
+const FRESH_BYTES: usize = 256 << 20;
+/// One byte of each page is enough.
+const PAGE_BYTES: usize = 4096;
+
 /// Measures all kernels on this core.
 pub fn measure() -> Limits {
+    let fresh_bytes_per_second = fresh();
     let mut tile = Tile::default();
     let mut big = vec![0u8; 64 << 20];
     let source = vec![1u8; 64 << 20];
@@ -41,8 +50,16 @@ pub fn measure() -> Limits {
         memcpy_bytes_per_second: rate(big.len(), || {
             black_box(&mut big).copy_from_slice(black_box(&source));
         }),
+        fresh_bytes_per_second,
         cores: std::thread::available_parallelism().map_or(1, usize::from),
     }
+}
+
+fn fresh() -> f64 {
+    let mut memory = vec![0u8; FRESH_BYTES];
+    let start = Instant::now();
+    memory.iter_mut().step_by(PAGE_BYTES).for_each(|byte| *black_box(byte) = 1);
+    FRESH_BYTES as f64 / start.elapsed().as_secs_f64()
 }
 
 /// Items per second of `work`, which handles `items` per call.

@@ -6,8 +6,8 @@
 #[expect(dead_code, reason = "shared with the other benches")]
 mod federation;
 
-use senate_circuit::{Bits, Builder, KeyColumn, PartySet, Relation, StageId};
-use senate_mpc::pre::distributed::{Need, Sharing, Supply};
+use senate_circuit::{Bits, Builder, KeyColumn, PartySet, Relation, Sharing, StageId};
+use senate_mpc::pre::distributed::{Need, Supply};
 use std::collections::BTreeMap;
 
 /// AND gates and triples of the protocol's workloads.

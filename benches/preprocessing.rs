@@ -9,8 +9,8 @@ mod federation;
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-use senate_circuit::{PartySet, StageId};
-use senate_mpc::pre::distributed::{Need, Sharing, Supply};
+use senate_circuit::{PartySet, Sharing, StageId};
+use senate_mpc::pre::distributed::{Need, Supply};
 use senate_mpc::{ByParty, Lane};
 use std::time::Instant;
 

@@ -32,7 +32,7 @@ pub fn bound(party: PartyId, stages: &[Stage], sets: &[Batches]) -> u64 {
 /// extension in hand toward every peer, key and MAC, columns and rows.
 fn batches(batches: &Batches) -> u64 {
     let n = batches.parties.len() as u64;
-    let leaky = batches.shapes.iter().map(|(triples, bucket)| triples * bucket).max().unwrap_or(0);
+    let leaky = batches.shapes.iter().map(|shape| shape.leaky() as u64).max().unwrap_or(0);
     let masks = batches.masks.min(2 * BATCH_MASKS) * n * BLOCK;
     let extension = EXTENSION_ROWS.min(3 * leaky) * (n - 1) * 4 * BLOCK;
     masks + leaky * (3 * n * BLOCK + 8) + extension

@@ -69,7 +69,7 @@ pub fn session(parties: PartySet) -> Traffic {
     let hello = agreed + DIGEST + DIGEST;
     // 128 base transfers, tree corrections, an image per tree and a hash over all.
     let offer = 128 * 2 * DIGEST;
-    let answer = 128 * DIGEST;
+    let answer = DIGEST;
     let trees = 128 * 2 * BLOCK + TREES * 2 * BLOCK + DIGEST;
     // One row of field elements per column, echo, commitment, opening; the binding.
     let columns = n * BLOCK;

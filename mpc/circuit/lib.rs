@@ -6,6 +6,7 @@
 //! authenticated garbling; XOR, NOT, gathers and concatenations are local.
 #![forbid(unsafe_code)]
 
+mod batches;
 mod bits;
 mod builder;
 mod clear;
@@ -18,6 +19,7 @@ pub mod samples;
 mod stage;
 mod stats;
 
+pub use batches::{Allowance, BatchShape, Sharing};
 pub use bits::Bits;
 pub use builder::{Builder, Goal};
 pub use error::BuildError;

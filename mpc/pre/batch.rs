@@ -2,7 +2,7 @@
 //! test, buckets.
 
 use super::Triples;
-use super::bucket::{BatchShape, Leaky, combine};
+use super::bucket::{Leaky, combine};
 use super::leaky_and::{finish, leaky_and};
 use super::shares::{Extension, RowCounts, check, extend, share_into};
 use super::workbench::{CotSource, Workbench};
@@ -12,7 +12,7 @@ use crate::coin::Coins;
 use crate::error::Error;
 use futures_channel::mpsc;
 use futures_util::{SinkExt, StreamExt, future::try_join3};
-use senate_circuit::Bits;
+use senate_circuit::{BatchShape, Bits};
 use zeroize::Zeroizing;
 
 /// Leaky triples per extension: what is on the way between the parties of one machine stays in its

@@ -17,47 +17,6 @@ const TILE: usize = 1 << 12;
 /// Columns combined at a time, so that scratch space stays in the first-level cache; divides [`TILE`].
 const SPAN: usize = 256;
 
-/// How many triples a batch makes, and from how many leaky ones each.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct BatchShape {
-    /// ℓ: triples of the batch.
-    pub triples: usize,
-    /// B: leaky triples per triple.
-    pub bucket: usize,
-}
-
-impl BatchShape {
-    /// The cheapest shape with at least `triples` triples whose leakage bound
-    /// 2^{-B}·ℓ^{-(B−1)} is at most 2^{-rho_bits}. A session of several batches takes `rho_bits` from
-    /// [`Sharing`](super::distributed::Sharing).
-    pub fn cheapest(triples: usize, rho_bits: u32) -> Self {
-        let shape = |bucket: u32| Self {
-            triples: triples.max(smallest_batch(bucket, rho_bits)).max(1),
-            bucket: bucket as usize,
-        };
-        let leaky = |shape: &Self| shape.triples.saturating_mul(shape.bucket);
-        let all = (2..=rho_bits.max(2)).map(shape);
-        all.min_by_key(leaky).unwrap_or_else(|| shape(rho_bits.max(2)))
-    }
-
-    /// Leaky triples of the batch.
-    pub fn leaky(&self) -> usize {
-        self.triples * self.bucket
-    }
-}
-
-/// The least ℓ with ℓ^{B−1} ≥ 2^{rho−B}.
-pub(super) fn smallest_batch(bucket: u32, rho_bits: u32) -> usize {
-    let Some(goal) = 1u128.checked_shl(rho_bits.saturating_sub(bucket)) else { return usize::MAX };
-    let enough = |len: u64| u128::from(len).saturating_pow(bucket - 1) >= goal;
-    let (mut low, mut high) = (1u64, 1 << 63);
-    while low < high {
-        let middle = low + (high - low) / 2;
-        if enough(middle) { high = middle } else { low = middle + 1 }
-    }
-    usize::try_from(low).unwrap_or(usize::MAX)
-}
-
 /// Leaky triples that have passed the zero test.
 pub(super) struct Leaky {
     /// B rows of ℓ triples: ⟨a⟩, ⟨b⟩ and, as c, ⟨r⟩.
@@ -203,30 +162,4 @@ fn circular(
     let first = head.len();
     head.iter_mut().zip(straight).enumerate().for_each(|(r, (x, y))| add(r, x, y));
     tail.iter_mut().zip(from).enumerate().for_each(|(r, (x, y))| add(first + r, x, y));
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn bucket_sizes_are_those_of_the_bound() {
-        for (bucket, least) in [(3, 370_728), (4, 4_096), (5, 431), (6, 112), (7, 46)] {
-            assert_eq!(smallest_batch(bucket, 40), least);
-        }
-        let shape = |triples| BatchShape::cheapest(triples, 40);
-        assert_eq!(shape(400_000), BatchShape { triples: 400_000, bucket: 3 });
-        assert_eq!(shape(300_000), BatchShape { triples: 370_728, bucket: 3 });
-        assert_eq!(shape(5_000), BatchShape { triples: 5_000, bucket: 4 });
-        for triples in [0, 1, 2, 10, 100, 1_000] {
-            let BatchShape { triples: len, bucket } = shape(triples);
-            let bound = bucket as f64 + (bucket as f64 - 1.0) * (len as f64).log2();
-            assert!(len >= triples && bound >= 40.0 - 1e-9, "{len} {bucket}");
-        }
-        for rho in [40, 64, 80] {
-            let BatchShape { triples: len, bucket } = BatchShape::cheapest(1 << 19, rho);
-            let bound = bucket as f64 + (bucket as f64 - 1.0) * (len as f64).log2();
-            assert!(bound >= f64::from(rho) - 1e-9);
-        }
-    }
 }

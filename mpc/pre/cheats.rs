@@ -3,7 +3,6 @@
 
 use super::Triples;
 use super::batch::triple_batch;
-use super::bucket::BatchShape;
 use super::ideal::{Dealer, IdealCots};
 use super::shares::share_rows;
 use super::tests::assert_triples;
@@ -20,7 +19,7 @@ use crate::setup::delta_check::check_delta;
 use crate::sim::{Action, Federation, Tampering, Target};
 use crate::zero::ZeroShares;
 use senate_block::Block;
-use senate_circuit::{Bits, PartyId, PartySet};
+use senate_circuit::{Allowance, BatchShape, Bits, PartyId, PartySet};
 use std::collections::BTreeSet;
 use std::rc::Rc;
 
@@ -54,7 +53,7 @@ async fn everything(mesh: Mesh, entropy: Entropy) -> Result<Triples, Error> {
     let lane = Lane::supply(0, 0);
     bench.channel = mesh.channel(lane, mesh.parties())?;
     bench.domain = Domain::new(id, mesh.parties(), lane);
-    triple_batch(&bench, 0, BatchShape::cheapest(20, 40)).await
+    triple_batch(&bench, 0, BatchShape::cheapest(20, Allowance::whole(40))).await
 }
 
 fn tampered(target: Target, action: Action) -> Vec<Result<Triples, Error>> {

@@ -1,7 +1,6 @@
 //! Preprocessing by the parties themselves, batch by batch, shared by all stages of a party set.
 
 use super::batch::{mask_batch, triple_batch};
-use super::bucket::{BatchShape, smallest_batch};
 use super::stock::Stocked;
 use super::workbench::CotSource;
 use super::{Preprocessing, Triples};
@@ -11,108 +10,14 @@ use crate::mesh::Lane;
 use crate::session::Session;
 use futures_util::FutureExt;
 use futures_util::future::{LocalBoxFuture, Shared};
-use senate_circuit::{PartySet, StageId};
+use senate_circuit::{PartySet, Sharing, StageId};
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::rc::Rc;
 
-/// Fewest triples of a batch that is not a set's last; more than 370 728, from where three leaky
-/// triples make one at 40 bits.
-const BATCH_TRIPLES: usize = 1 << 19;
-/// Most triples of a batch: bounds the memory of leaky ones.
-const BATCH_TRIPLES_MAX: usize = 1 << 20;
-/// Largest set whose batches are so large. A leaky triple takes 48·n bytes at each party, so batches
-/// of larger sets have 2^17 triples, made of four leaky ones each, …
-const PARTIES_OF_LARGE: usize = 10;
-/// … and those of sets that are larger than this 2^16.
-const PARTIES_OF_MANY: usize = 32;
-/// Triples of a batch made ahead of a query: small, so that a party can pause between batches.
-const BATCH_TRIPLES_AHEAD: usize = 1 << 16;
 /// Masks per batch.
 const BATCH_MASKS: usize = 1 << 19;
-
-/// How the triples of a whole session are cut into batches, so that its statistical security holds
-/// for all of them together: a cheater who is caught in one batch may have attacked others that run
-/// beside it, so the bounds of all batches of all party sets add up.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Sharing {
-    /// ρ plus the logarithm of the number of batches: what each batch must give.
-    rho_bits: u32,
-    /// Triples per batch.
-    batch: Size,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Size {
-    /// For all sets.
-    Same(usize),
-    /// For sets of at most [`PARTIES_OF_LARGE`]; smaller for larger sets.
-    UpTo(usize),
-}
-
-impl Size {
-    fn of(self, parties: usize) -> usize {
-        match (self, parties) {
-            (Self::Same(batch), _) | (Self::UpTo(batch), ..=PARTIES_OF_LARGE) => batch,
-            (Self::UpTo(_), ..=PARTIES_OF_MANY) => 1 << 17,
-            (Self::UpTo(_), _) => 1 << 16,
-        }
-    }
-
-    /// Batches of these sets.
-    fn batches(self, sets: impl IntoIterator<Item = (usize, usize)>) -> usize {
-        let batches = sets.into_iter().map(|(parties, triples)| triples.div_ceil(self.of(parties)));
-        batches.sum::<usize>().max(1)
-    }
-}
-
-impl Sharing {
-    /// For a session with security `rho_bits` whose party sets, of so many parties each, need so many
-    /// triples, those of sets that this party is not in included: all parties take the same numbers.
-    pub fn new(rho_bits: u32, sets: impl IntoIterator<Item = (usize, usize)>) -> Self {
-        let batches = Size::UpTo(BATCH_TRIPLES).batches(sets);
-        let rho_bits = rho_bits + batches.next_power_of_two().trailing_zeros();
-        // Larger batches are never more of them: buckets stay small where memory allows.
-        let batch = match smallest_batch(3, rho_bits) {
-            len if len <= BATCH_TRIPLES_MAX => len.max(BATCH_TRIPLES),
-            _ => BATCH_TRIPLES,
-        };
-        Self { rho_bits, batch: Size::UpTo(batch) }
-    }
-
-    /// For what a session makes ahead of its query: half of the allowance of a session with security
-    /// `rho_bits`, whatever its query will need.
-    pub fn ahead(rho_bits: u32, sets: impl IntoIterator<Item = (usize, usize)>) -> Self {
-        let batch = Size::Same(BATCH_TRIPLES_AHEAD);
-        let batches = batch.batches(sets);
-        Self { rho_bits: rho_bits + 1 + batches.next_power_of_two().trailing_zeros(), batch }
-    }
-
-    /// Batches of this size, for tests.
-    #[cfg(test)]
-    pub(super) fn small(batch: usize) -> Self {
-        Self { rho_bits: 40, batch: Size::Same(batch) }
-    }
-
-    /// For what the plan of such a session needs beyond it: the other half.
-    pub fn after(rho_bits: u32, sets: impl IntoIterator<Item = (usize, usize)>) -> Self {
-        Self::new(rho_bits + 1, sets)
-    }
-
-    /// The shapes of the batches of a set of `parties` that needs `triples`, in order, with what each
-    /// serves.
-    pub fn batches(
-        self,
-        parties: usize,
-        triples: usize,
-    ) -> impl Iterator<Item = (Range<usize>, BatchShape)> {
-        split(triples, self.batch.of(parties)).map(move |span| {
-            let shape = BatchShape::cheapest(span.len(), self.rho_bits);
-            (span, shape)
-        })
-    }
-}
 
 /// What one stage will ask for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -388,86 +293,6 @@ impl<T: 'static> Batch<T> {
             && let (Some(made), Some(reclaim)) = (Rc::into_inner(made), reclaim)
         {
             reclaim(made);
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// log2 of the bound on the leakage of one batch.
-    fn leakage(shape: BatchShape) -> f64 {
-        let bucket = shape.bucket as f64;
-        -bucket - (bucket - 1.0) * (shape.triples as f64).log2()
-    }
-
-    /// Sets of two, eleven and forty parties in turn.
-    fn sets(counts: &[usize]) -> impl Iterator<Item = (usize, usize)> + Clone {
-        [2, 11, 40].into_iter().cycle().zip(counts.iter().copied())
-    }
-
-    #[test]
-    fn the_leakage_of_all_batches_of_a_session_together_is_bounded() {
-        let big = 3 * BATCH_TRIPLES + 1;
-        let plans: [&[usize]; 8] = [
-            &[],
-            &[5],
-            &[400_000],
-            &[1, 1, 1],
-            &[big],
-            &[big, 1 << 24, 7],
-            &[100; 1000],
-            &[1 << 19, 1 << 19, 1 << 19, 1 << 20],
-        ];
-        for (rho, plan) in plans.iter().flat_map(|plan| [(40, plan), (62, plan)]) {
-            let sharing = Sharing::new(rho, sets(plan));
-            let shapes = sets(plan).flat_map(|(n, triples)| sharing.batches(n, triples));
-            let total: f64 = shapes.map(|(_, shape)| leakage(shape).exp2()).sum();
-            assert!(total <= (1.0 + 1e-9) * (-f64::from(rho)).exp2(), "{rho} {plan:?}");
-        }
-    }
-
-    #[test]
-    fn what_is_made_ahead_and_what_a_plan_needs_beyond_it_share_the_bound() {
-        let stocks: [&[usize]; 4] = [&[1], &[300_000, 9], &[1 << 20; 5], &[40; 64]];
-        let rests: [&[usize]; 4] = [&[0], &[5, 700_000], &[1 << 22, 1], &[100; 300]];
-        for (stock, rest) in stocks.iter().flat_map(|stock| rests.map(|rest| (*stock, rest))) {
-            for rho in [40, 62] {
-                let (ahead, after) =
-                    (Sharing::ahead(rho, sets(stock)), Sharing::after(rho, sets(rest)));
-                let made = sets(stock).flat_map(|(n, triples)| ahead.batches(n, triples));
-                let more = sets(rest).flat_map(|(n, triples)| after.batches(n, triples));
-                let total: f64 = made.chain(more).map(|(_, s)| leakage(s).exp2()).sum();
-                assert!(total <= (1.0 + 1e-9) * (-f64::from(rho)).exp2(), "{rho} {stock:?}");
-            }
-        }
-    }
-
-    #[test]
-    fn batches_serve_every_lane_once_and_buckets_stay_small() {
-        let sharing = Sharing::new(40, [(2, BATCH_TRIPLES * 7)]);
-        let mut next = 0;
-        for (span, shape) in sharing.batches(2, BATCH_TRIPLES * 7) {
-            assert_eq!(span.start, next);
-            assert!(span.len() <= BATCH_TRIPLES_MAX && shape.triples >= span.len());
-            assert!(shape.bucket == 3 || span.len() < BATCH_TRIPLES_MAX);
-            next = span.end;
-        }
-        assert_eq!(next, BATCH_TRIPLES * 7);
-        let one = Sharing::new(40, [(10, 400_000)]).batches(10, 400_000).collect::<Vec<_>>();
-        assert_eq!(one, [(0..400_000, BatchShape { triples: 400_000, bucket: 3 })]);
-    }
-
-    #[test]
-    fn leaky_triples_of_large_sets_take_a_gigabyte_at_most() {
-        for parties in 2..=PartySet::MAX {
-            let sharing = Sharing::new(40, [(parties, 1 << 24)]);
-            for (_, shape) in sharing.batches(parties, 1 << 24) {
-                let most = if parties <= PARTIES_OF_LARGE { 2 << 30 } else { 1 << 30 };
-                assert!(shape.leaky() * (48 * parties + 8) <= most, "{parties}: {shape:?}");
-                assert!(shape.bucket <= 4);
-            }
         }
     }
 }

@@ -3,13 +3,13 @@
 
 use super::Triples;
 use super::batch::{mask_batch, triple_batch};
-use super::distributed::{Sharing, split};
+use super::distributed::split;
 use crate::auth::AuthBits;
 use crate::error::Error;
 use crate::mesh::Lane;
 use crate::session::Session;
 use senate_block::Block;
-use senate_circuit::PartySet;
+use senate_circuit::{PartySet, Sharing};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 

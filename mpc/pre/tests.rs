@@ -1,6 +1,5 @@
 use super::batch::triple_batch;
-use super::bucket::BatchShape;
-use super::distributed::{Need, Sharing, Supply};
+use super::distributed::{Need, Supply};
 use super::{Preprocessing, Triples};
 use crate::auth::AuthBits;
 use crate::entropy::Entropy;
@@ -9,7 +8,7 @@ use crate::mesh::{Lane, Mesh};
 use crate::session::{Params, Session};
 use crate::sim::Federation;
 use senate_block::Block;
-use senate_circuit::{Bits, PartyId, PartySet, StageId};
+use senate_circuit::{BatchShape, Bits, PartyId, PartySet, Sharing, StageId};
 
 fn party(index: usize) -> PartyId {
     PartyId::new(index).unwrap()
@@ -107,7 +106,8 @@ fn batches_in_used_memory_are_right() {
         for len in [512, 900, 1024, 1536, 2048, 3072, 4096, 6144, 8192, 12_288] {
             (0..12).for_each(|_| cots.spare().put(vec![Block(u128::MAX); len]));
         }
-        let supply = Supply::new(&session, session.parties(), 0, &needs, Sharing::small(1 << 9))?;
+        let supply =
+            Supply::new(&session, session.parties(), 0, &needs, Sharing::even(40, 1 << 9, []))?;
         let mut stage = supply.stage(StageId(0))?;
         let masks = stage.masks(900).await?;
         let triples = stage.triples(3 << 9).await?;
@@ -127,7 +127,7 @@ fn memory_is_kept_for_a_batch_that_is_still_to_come_only() {
         let results = Federation::new(2, 6).run(|mesh, entropy| async move {
             let session = open(mesh, entropy).await?;
             let cots = session.workbench(session.parties(), Lane::supply(1, 0))?.cots;
-            let sharing = Sharing::small(1 << 12);
+            let sharing = Sharing::even(40, 1 << 12, []);
             let supply = Supply::new(&session, session.parties(), 0, &needs, sharing)?;
             let mut stage = supply.stage(StageId(0))?;
             if ahead {

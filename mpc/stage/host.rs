@@ -3,10 +3,10 @@
 use super::{Host, StageContext, child_sources};
 use crate::error::Error;
 use crate::mesh::Mesh;
-use crate::pre::distributed::{Distributed, Need, Sharing, Supply};
+use crate::pre::distributed::{Distributed, Need, Supply};
 use crate::pre::stock::{Provision, Stock, Stocked};
 use crate::session::Session;
-use senate_circuit::{Instruction, PartySet, PlaneId, Source, Stage};
+use senate_circuit::{Instruction, PartySet, PlaneId, Sharing, Source, Stage};
 use std::collections::BTreeMap;
 
 /// A bound session and the supplies of all party sets of a plan that this party is in.

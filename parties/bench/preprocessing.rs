@@ -3,8 +3,8 @@
 use super::federation::{each, open};
 use super::limits::{self, Limits};
 use crate::failure::{Failure, Outcome};
-use senate_circuit::{PartySet, StageId};
-use senate_mpc::pre::distributed::{Need, Sharing, Supply};
+use senate_circuit::{PartySet, Sharing, StageId};
+use senate_mpc::pre::distributed::{Need, Supply};
 use senate_mpc::{ByParty, Error, Lane};
 use serde::Serialize;
 use std::time::Instant;

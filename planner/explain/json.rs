@@ -20,8 +20,7 @@ pub fn json(plan: &Plan, federation: &Federation) -> Value {
     let revealed =
         revealed.iter().map(|item| value!({ "what": item.what, "to": item.to, "why": item.why }));
     let preprocessing = plan.preprocessing.iter().map(|batches| {
-        let made: u64 = batches.shapes.iter().map(|(triples, _)| triples).sum();
-        let leaky: u64 = batches.shapes.iter().map(|(triples, bucket)| triples * bucket).sum();
+        let (made, leaky) = (batches.made(), batches.leaky());
         value!({
             "parties": names(federation, batches.parties),
             "masks": batches.masks,

@@ -41,8 +41,7 @@ fn write(out: &mut String, plan: &Plan, federation: &Federation) -> std::fmt::Re
         for batches in &plan.preprocessing {
             let parties = names(federation, batches.parties).join(", ");
             let link = batches.traffic.links().values().max().copied().unwrap_or(0);
-            let made = batches.shapes.iter().map(|(triples, _)| triples).sum::<u64>();
-            let leaky: u64 = batches.shapes.iter().map(|(triples, bucket)| triples * bucket).sum();
+            let (made, leaky) = (batches.made(), batches.leaky());
             let (masks, link) = (batches.masks, size(link));
             writeln!(
                 out,

@@ -3,16 +3,8 @@
 
 use super::{BLOCK, DIGEST, Traffic, extension, packed};
 use crate::cost::STATISTICAL;
-use senate_circuit::{PartySet, Source, Stage, StageId};
+use senate_circuit::{BatchShape, PartySet, Sharing, Source, Stage, StageId};
 
-/// Fewest triples of a batch that is not a set's last.
-const BATCH_TRIPLES: u64 = 1 << 19;
-/// Most triples of a batch.
-const BATCH_TRIPLES_MAX: u64 = 1 << 20;
-/// Largest set whose batches are so large.
-const PARTIES_OF_LARGE: usize = 10;
-/// The largest set whose batches have 2^17 triples; those of larger ones have 2^16.
-const PARTIES_OF_MANY: usize = 32;
 /// Masks per batch.
 const BATCH_MASKS: u64 = 1 << 19;
 /// Leaky triples per extension, more where a batch would need too many extensions.
@@ -39,8 +31,8 @@ pub struct Batches {
     pub masks: u64,
     /// Triples asked for.
     pub triples: u64,
-    /// Per batch: triples made, and leaky triples for each.
-    pub shapes: Vec<(u64, u64)>,
+    /// Batch by batch.
+    pub shapes: Vec<BatchShape>,
     /// What it sends.
     pub traffic: Traffic,
 }
@@ -61,19 +53,11 @@ pub fn preprocessing(stages: &[Stage]) -> Vec<Batches> {
             }
         }
     }
-    let number = |batches: &Batches| {
-        batches.triples.div_ceil(batch_triples(batches.parties.len(), BATCH_TRIPLES))
-    };
-    let batches = all.iter().map(number).sum::<u64>();
-    // The security of all batches adds up, so each gives more.
-    let bits = STATISTICAL + batches.max(1).next_power_of_two().trailing_zeros();
-    let most = match smallest_batch(3, bits) {
-        len if len <= BATCH_TRIPLES_MAX => len.max(BATCH_TRIPLES),
-        _ => BATCH_TRIPLES,
-    };
+    let needs = |batches: &Batches| (batches.parties.len(), size(batches.triples));
+    let sharing = Sharing::new(STATISTICAL, all.iter().map(needs));
     for batches in &mut all {
-        let cut = spans(batches.triples, batch_triples(batches.parties.len(), most));
-        batches.shapes = cut.map(|triples| cheapest(triples, bits)).collect();
+        let (parties, triples) = needs(batches);
+        batches.shapes = sharing.batches(parties, triples).map(|(_, shape)| shape).collect();
         let masks = spans(batches.masks, BATCH_MASKS).map(mask_bytes).sum::<u64>();
         let triples: u64 = batches.shapes.iter().map(|shape| triple_bytes(*shape)).sum();
         batches.traffic.exchange(batches.parties, masks + triples);
@@ -81,15 +65,20 @@ pub fn preprocessing(stages: &[Stage]) -> Vec<Batches> {
     all
 }
 
-/// Triples of a batch of so many parties, `most` where memory allows.
-fn batch_triples(parties: usize, most: u64) -> u64 {
-    if parties <= PARTIES_OF_LARGE {
-        most
-    } else if parties <= PARTIES_OF_MANY {
-        1 << 17
-    } else {
-        1 << 16
+impl Batches {
+    /// Triples made.
+    pub fn made(&self) -> u64 {
+        self.shapes.iter().map(|shape| shape.triples as u64).sum()
     }
+
+    /// Leaky triples behind them.
+    pub fn leaky(&self) -> u64 {
+        self.shapes.iter().map(|shape| shape.leaky() as u64).sum()
+    }
+}
+
+fn size(count: u64) -> usize {
+    usize::try_from(count).unwrap_or(usize::MAX)
 }
 
 /// Masks and triples of a stage: a mask per wire that an owner enters or that crosses from fewer
@@ -119,9 +108,9 @@ fn mask_bytes(count: u64) -> u64 {
     spans(count, MASK_CHUNK).map(|len| DIGEST + share_bytes(len, 0)).sum()
 }
 
-fn triple_bytes((triples, bucket): (u64, u64)) -> u64 {
+fn triple_bytes(shape: BatchShape) -> u64 {
     let mut first = PRODUCT_ROWS;
-    let all = triples * bucket;
+    let (triples, bucket, all) = (shape.triples as u64, shape.bucket as u64, shape.leaky() as u64);
     let spans = spans(all, all.div_ceil(EXTENSIONS_MAX).max(LEAKY_CHUNK));
     let leaky = spans.map(|len| {
         let rows = share_bytes(3 * len, std::mem::take(&mut first));
@@ -141,39 +130,9 @@ fn spans(total: u64, most: u64) -> impl Iterator<Item = u64> {
     full.chain(Some(total % most).filter(|rest| *rest > 0))
 }
 
-/// The cheapest (ℓ, B) with ℓ at least `triples` and 2^B·ℓ^(B−1) at least 2^`bits`.
-fn cheapest(triples: u64, bits: u32) -> (u64, u64) {
-    let shape = |bucket: u32| (triples.max(smallest_batch(bucket, bits)).max(1), u64::from(bucket));
-    let all = (2..=bits.max(2)).map(shape);
-    let leaky = |(triples, bucket): &(u64, u64)| triples.saturating_mul(*bucket);
-    all.min_by_key(leaky).unwrap_or_else(|| shape(bits.max(2)))
-}
-
-/// The least ℓ with ℓ^(B−1) at least 2^(bits − B).
-fn smallest_batch(bucket: u32, bits: u32) -> u64 {
-    let Some(goal) = 1u128.checked_shl(bits.saturating_sub(bucket)) else { return u64::MAX };
-    let enough = |len: u64| u128::from(len).saturating_pow(bucket.saturating_sub(1)) >= goal;
-    let (mut low, mut high) = (1u64, 1 << 63);
-    while low < high {
-        let middle = low + (high - low) / 2;
-        if enough(middle) { high = middle } else { low = middle + 1 }
-    }
-    low
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn bucket_sizes_are_those_of_the_protocol() {
-        let table = [(3, 370_728), (4, 4_096), (5, 431), (6, 112), (7, 46)];
-        for (bucket, least) in table {
-            assert_eq!(smallest_batch(bucket, 40), least);
-        }
-        assert_eq!(cheapest(400_000, 40), (400_000, 3));
-        assert_eq!(cheapest(360_000, 40), (370_728, 3));
-    }
 
     #[test]
     fn spans_cover_everything() {

@@ -3,9 +3,8 @@
 
 use crate::protocol::plans::{Inputs, inputs_of, party, sweep_plan, sweep_plan_in_rounds};
 use crate::protocol::runs::record;
-use senate_circuit::{Bits, PartyId, Stage};
+use senate_circuit::{Allowance, BatchShape, Bits, PartyId, Stage};
 use senate_mpc::pre::batch::triple_batch;
-use senate_mpc::pre::bucket::BatchShape;
 use senate_mpc::sim::{Federation, Tamper};
 use senate_mpc::{Error, Fault, Frame, Kind, Lane, Params, Session};
 use std::collections::BTreeMap;
@@ -118,7 +117,7 @@ fn a_failing_zero_test_shows_uniform_values() {
         let ends = Federation::new(3, seed).run_tampered(&mut tamper, async |mesh, entropy| {
             let session = Session::open_dealt(mesh, Params::new([4; 32]), entropy).await?;
             let bench = session.workbench(session.parties(), Lane::supply(0, 0))?;
-            triple_batch(&bench, 0, BatchShape::cheapest(8, 40)).await.map(|_| ())
+            triple_batch(&bench, 0, BatchShape::cheapest(8, Allowance::whole(40))).await.map(|_| ())
         });
         assert!(ends.contains(&Err(Error::unattributed(Fault::ZeroTest))));
         assert_eq!(tamper.shown.len(), 3);

@@ -7,10 +7,10 @@ use super::scenario::{BaseOt, Census, PARTIES, Scenario, everybody, honest};
 use crate::protocol::plans::{Inputs, own_inputs, party, reference, set_of};
 use senate_block::{Block, Weights, mul};
 use senate_circuit::{
-    Backend, Bits, Builder, PartyId, PartySet, Program, Reveal, Source, Stage, StageId, VerBit,
+    Backend, Bits, Builder, PartyId, PartySet, Program, Reveal, Sharing, Source, Stage, StageId,
+    VerBit,
 };
 use senate_mpc::ot::{CotReceiver, CotRows, CotSender, Pair, TreeDepth};
-use senate_mpc::pre::distributed::Sharing;
 use senate_mpc::pre::workbench::{CotSource, Workbench};
 use senate_mpc::setup::delta_check::check_delta;
 use senate_mpc::sim::{Action, Federation, Tamper, Tampering, Target};

@@ -1,0 +1,346 @@
+//! How the triples of a session are cut into batches (PROTOCOL.md §5): a function of public sizes,
+//! the same at every party, from which a plan's price follows before anything runs.
+
+use std::ops::Range;
+
+/// Fewest leaky triples from which a batch makes one in a plan.
+const BUCKET_MIN: u32 = 3;
+/// Triples of a batch where [`BUCKET_MIN`] leaky ones do not do: more would take memory for nothing.
+const BATCH_USUAL: usize = 1 << 19;
+/// Triples of the largest batch, …
+const BATCH_MAX: usize = 1 << 21;
+/// … whose leaky triples, 48·n bytes each, take so many bytes at most at each party, …
+const LEAKY_BYTES_MAX: usize = 3 << 29;
+/// … in sets of up to so many parties. Those of larger sets have 2^17 triples, made of four leaky
+/// ones each, …
+const PARTIES_OF_LARGE: usize = 10;
+/// … and those of sets that are larger than this 2^16.
+const PARTIES_OF_MANY: usize = 32;
+/// Triples of a batch made ahead of a query: small, so that a party can pause between batches.
+const BATCH_AHEAD: usize = 1 << 16;
+
+/// The leakage that a batch may have: 2^-`rho_bits` / `shares`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Allowance {
+    /// Statistical security of all that shares it.
+    pub rho_bits: u32,
+    /// Number of equal shares.
+    pub shares: u64,
+}
+
+impl Allowance {
+    /// All of 2^-`rho_bits` for one batch.
+    pub fn whole(rho_bits: u32) -> Self {
+        Self { rho_bits, shares: 1 }
+    }
+
+    /// The least ℓ with 2^-B·ℓ^-(B−1) within the allowance, B being `bucket`.
+    fn least_batch(self, bucket: u32) -> usize {
+        let power = 1u128.checked_shl(self.rho_bits.saturating_sub(bucket));
+        let goal = power.and_then(|power| power.checked_mul(u128::from(self.shares)));
+        let Some(goal) = goal else { return usize::MAX };
+        let enough = |len: u64| u128::from(len).saturating_pow(bucket.saturating_sub(1)) >= goal;
+        let (mut low, mut high) = (1u64, 1 << 63);
+        while low < high {
+            let middle = low + (high - low) / 2;
+            if enough(middle) { high = middle } else { low = middle + 1 }
+        }
+        usize::try_from(low).unwrap_or(usize::MAX)
+    }
+}
+
+/// How many triples a batch makes, and from how many leaky ones each.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BatchShape {
+    /// ℓ: triples of the batch.
+    pub triples: usize,
+    /// B: leaky triples per triple.
+    pub bucket: usize,
+}
+
+impl BatchShape {
+    /// The cheapest shape with at least `triples` triples that leaks no more than `allowance`.
+    pub fn cheapest(triples: usize, allowance: Allowance) -> Self {
+        Self::cheapest_from(2, triples, allowance)
+    }
+
+    /// As [`BatchShape::cheapest`], of `bucket_min` leaky triples or more.
+    fn cheapest_from(bucket_min: u32, triples: usize, allowance: Allowance) -> Self {
+        let most = allowance.rho_bits.max(bucket_min);
+        let shape = |bucket| Self::of(bucket, triples, allowance);
+        (bucket_min..=most).map(shape).min_by_key(Self::leaky).unwrap_or_else(|| shape(most))
+    }
+
+    /// At least `triples` triples from `bucket` leaky ones each.
+    fn of(bucket: u32, triples: usize, allowance: Allowance) -> Self {
+        let triples = triples.max(allowance.least_batch(bucket)).max(1);
+        Self { triples, bucket: bucket as usize }
+    }
+
+    /// Leaky triples of the batch.
+    pub fn leaky(&self) -> usize {
+        self.triples.saturating_mul(self.bucket)
+    }
+}
+
+/// How the triples of a whole session are cut into batches, so that its statistical security holds
+/// for all of them together: a cheater who is caught in one batch may have attacked others that run
+/// beside it, so the leakage of all batches of all party sets adds up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sharing {
+    rho_bits: u32,
+    cut: Cut,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Cut {
+    /// Batches of one size, each with one of so many shares of the allowance.
+    Even { batch: usize, shares: u64 },
+    /// As few leaky triples as memory allows. Each batch of [`BUCKET_MIN`] has one of `shares`; those
+    /// of more, at most `others` of them, leak far less and have one together.
+    Fewest { shares: u64, others: u64 },
+}
+
+/// The batches of one set.
+struct Batches {
+    /// Triples of each, but for the last.
+    len: usize,
+    /// Whether each triple takes no more than [`BUCKET_MIN`].
+    fewest: bool,
+}
+
+impl Sharing {
+    /// For a session with security `rho_bits` whose party sets, of so many parties each, need so many
+    /// triples, those of sets that this party is not in included: all parties take the same numbers.
+    pub fn new(rho_bits: u32, sets: impl IntoIterator<Item = (usize, usize)>) -> Self {
+        let sets: Vec<_> = sets.into_iter().filter(|(_, triples)| *triples > 0).collect();
+        let usual = |(parties, triples): &(usize, usize)| triples.div_ceil(usual(*parties));
+        let others = sets.iter().map(usual).sum::<usize>().max(1) as u64;
+        // More shares make larger batches, and fewer of them: the first that are enough.
+        let fits = |sharing: &Self, shares: u64| {
+            let (mut fewest, mut more) = (0, 0);
+            for (parties, triples) in &sets {
+                let batches = sharing.cut(*parties, *triples);
+                let count = if batches.fewest { &mut fewest } else { &mut more };
+                *count += triples.div_ceil(batches.len) as u64;
+            }
+            fewest + u64::from(more > 0) <= shares
+        };
+        let mut shares = 1;
+        loop {
+            let sharing = Self { rho_bits, cut: Cut::Fewest { shares, others } };
+            if fits(&sharing, shares) {
+                return sharing;
+            }
+            shares += 1;
+        }
+    }
+
+    /// For what a session makes ahead of its query: half of the allowance of a session with security
+    /// `rho_bits`, whatever its query will need.
+    pub fn ahead(rho_bits: u32, sets: impl IntoIterator<Item = (usize, usize)>) -> Self {
+        Self::even(rho_bits + 1, BATCH_AHEAD, sets)
+    }
+
+    /// For what the plan of such a session needs beyond it: the other half.
+    pub fn after(rho_bits: u32, sets: impl IntoIterator<Item = (usize, usize)>) -> Self {
+        Self::new(rho_bits + 1, sets)
+    }
+
+    /// As [`Sharing::new`], in batches of `batch` triples.
+    pub fn even(
+        rho_bits: u32,
+        batch: usize,
+        sets: impl IntoIterator<Item = (usize, usize)>,
+    ) -> Self {
+        let batches = sets.into_iter().map(|(_, triples)| triples.div_ceil(batch));
+        let shares = batches.sum::<usize>().max(1) as u64;
+        Self { rho_bits, cut: Cut::Even { batch, shares } }
+    }
+
+    /// The shapes of the batches of a set of `parties` that needs `triples`, in order, with what each
+    /// serves.
+    pub fn batches(
+        self,
+        parties: usize,
+        triples: usize,
+    ) -> impl Iterator<Item = (Range<usize>, BatchShape)> {
+        let Batches { len, fewest } = self.cut(parties, triples);
+        let spans = (0..triples).step_by(len).map(move |start| start..triples.min(start + len));
+        spans.map(move |span| {
+            let shape = self.shape(span.len(), fewest);
+            (span, shape)
+        })
+    }
+
+    fn shape(self, triples: usize, fewest: bool) -> BatchShape {
+        let rho_bits = self.rho_bits;
+        match self.cut {
+            Cut::Even { shares, .. } => {
+                BatchShape::cheapest(triples, Allowance { rho_bits, shares })
+            }
+            Cut::Fewest { shares, .. } if fewest => {
+                BatchShape::of(BUCKET_MIN, triples, Allowance { rho_bits, shares })
+            }
+            Cut::Fewest { shares, others } => {
+                let shares = shares.saturating_mul(others);
+                BatchShape::cheapest_from(BUCKET_MIN + 1, triples, Allowance { rho_bits, shares })
+            }
+        }
+    }
+
+    fn cut(self, parties: usize, triples: usize) -> Batches {
+        let even = |count: usize| triples.div_ceil(count.max(1)).max(1);
+        let shares = match self.cut {
+            Cut::Even { batch, .. } => return Batches { len: batch.max(1), fewest: false },
+            Cut::Fewest { shares, .. } => shares,
+        };
+        // The smallest batches that [`BUCKET_MIN`] allows, the least memory.
+        let least = Allowance { rho_bits: self.rho_bits, shares }.least_batch(BUCKET_MIN);
+        let fewest = even((triples / least).max(triples.div_ceil(most(parties))));
+        let more = even(triples.div_ceil(usual(parties)));
+        let cost = |len: usize, fewest| {
+            self.shape(len, fewest).leaky().saturating_mul(triples.div_ceil(len))
+        };
+        let fits = fewest.max(least) <= most(parties);
+        match fits && cost(fewest, true) <= cost(more, false) {
+            true => Batches { len: fewest, fewest: true },
+            false => Batches { len: more, fewest: false },
+        }
+    }
+}
+
+/// Triples of a batch of so many parties at most.
+fn most(parties: usize) -> usize {
+    match parties {
+        ..=PARTIES_OF_LARGE => {
+            let leaky = 48 * parties.max(1) * BUCKET_MIN as usize;
+            (LEAKY_BYTES_MAX / leaky).min(BATCH_MAX)
+        }
+        ..=PARTIES_OF_MANY => 1 << 17,
+        _ => 1 << 16,
+    }
+}
+
+/// Triples of a batch that takes more than [`BUCKET_MIN`].
+fn usual(parties: usize) -> usize {
+    most(parties).min(BATCH_USUAL)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::PartySet;
+
+    /// The bound on the leakage of one batch.
+    fn leakage(shape: BatchShape) -> f64 {
+        let bucket = shape.bucket as f64;
+        (-bucket - (bucket - 1.0) * (shape.triples as f64).log2()).exp2()
+    }
+
+    /// Sets of two, eleven and forty parties in turn.
+    fn sets(counts: &[usize]) -> impl Iterator<Item = (usize, usize)> + Clone {
+        [2, 11, 40].into_iter().cycle().zip(counts.iter().copied())
+    }
+
+    #[test]
+    fn bucket_sizes_are_those_of_the_bound() {
+        for (bucket, least) in [(3, 370_728), (4, 4_096), (5, 431), (6, 112), (7, 46)] {
+            assert_eq!(Allowance::whole(40).least_batch(bucket), least);
+        }
+        assert_eq!(Allowance { rho_bits: 40, shares: 4 }.least_batch(3), 741_456);
+        let shape = |triples| BatchShape::cheapest(triples, Allowance::whole(40));
+        assert_eq!(shape(400_000), BatchShape { triples: 400_000, bucket: 3 });
+        assert_eq!(shape(300_000), BatchShape { triples: 370_728, bucket: 3 });
+        assert_eq!(shape(5_000), BatchShape { triples: 5_000, bucket: 4 });
+        for triples in [0, 1, 2, 10, 100, 1_000, 1 << 19] {
+            for rho in [40, 64, 80] {
+                let made = BatchShape::cheapest(triples, Allowance::whole(rho));
+                let bound = (1.0 + 1e-9) * (-f64::from(rho)).exp2();
+                assert!(made.triples >= triples && leakage(made) <= bound, "{made:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_leakage_of_all_batches_of_a_session_together_is_bounded() {
+        let big = 3 * BATCH_USUAL + 1;
+        let plans: [&[usize]; 10] = [
+            &[],
+            &[5],
+            &[400_000],
+            &[1, 1, 1],
+            &[big],
+            &[big, 1 << 24, 7],
+            &[100; 1000],
+            &[1 << 19, 1 << 19, 1 << 19, 1 << 20],
+            &[1_087_000, 1_300_000, 0, 1_087_000],
+            &[1 << 26, 1 << 22],
+        ];
+        for (rho, plan) in plans.iter().flat_map(|plan| [(40, plan), (62, plan)]) {
+            let sharing = Sharing::new(rho, sets(plan));
+            let shapes = sets(plan).flat_map(|(n, triples)| sharing.batches(n, triples));
+            let total: f64 = shapes.map(|(_, shape)| leakage(shape)).sum();
+            assert!(total <= (1.0 + 1e-9) * (-f64::from(rho)).exp2(), "{rho} {plan:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_made_ahead_and_what_a_plan_needs_beyond_it_share_the_bound() {
+        let stocks: [&[usize]; 4] = [&[1], &[300_000, 9], &[1 << 20; 5], &[40; 64]];
+        let rests: [&[usize]; 4] = [&[0], &[5, 700_000], &[1 << 22, 1], &[100; 300]];
+        for (stock, rest) in stocks.iter().flat_map(|stock| rests.map(|rest| (*stock, rest))) {
+            for rho in [40, 62] {
+                let (ahead, after) =
+                    (Sharing::ahead(rho, sets(stock)), Sharing::after(rho, sets(rest)));
+                let made = sets(stock).flat_map(|(n, triples)| ahead.batches(n, triples));
+                let more = sets(rest).flat_map(|(n, triples)| after.batches(n, triples));
+                let total: f64 = made.chain(more).map(|(_, shape)| leakage(shape)).sum();
+                assert!(total <= (1.0 + 1e-9) * (-f64::from(rho)).exp2(), "{rho} {stock:?}");
+            }
+        }
+    }
+
+    /// What a plan with these sets takes, in leaky triples per triple.
+    fn price(sets: &[(usize, usize)]) -> f64 {
+        let sharing = Sharing::new(40, sets.iter().copied());
+        let shapes = sets.iter().flat_map(|(n, triples)| sharing.batches(*n, *triples));
+        let leaky: usize = shapes.map(|(_, shape)| shape.leaky()).sum();
+        leaky as f64 / sets.iter().map(|(_, triples)| *triples).sum::<usize>() as f64
+    }
+
+    #[test]
+    fn batches_serve_every_lane_once_and_take_three_leaky_triples_where_they_can() {
+        for triples in [1, 400_000, 741_457, 1_087_000, 1_541_309, 4_000_000, 7_700_160, 30_000_001]
+        {
+            let sharing = Sharing::new(40, [(2, triples)]);
+            let mut next = 0;
+            for (span, shape) in sharing.batches(2, triples) {
+                assert_eq!(span.start, next);
+                assert!(span.len() <= BATCH_MAX && shape.triples >= span.len());
+                next = span.end;
+            }
+            assert_eq!(next, triples);
+            assert!(triples < 400_000 || price(&[(2, triples)]) < 3.0001, "{triples}");
+        }
+        // Three stages of a tree of four parties; seven of a tree of eight.
+        assert!(price(&[(2, 1_087_000), (2, 1_087_000), (4, 1_280_000)]) < 3.0001);
+        assert!(price(&[(2, 1_087_000); 6]) < 3.1);
+        // Many small sets beside a large one share what one batch may leak.
+        assert!(price(&[[(2, 540_000); 1].as_slice(), &[(3, 200); 40]].concat()) < 3.2);
+        let one = Sharing::new(40, [(10, 400_000)]).batches(10, 400_000).collect::<Vec<_>>();
+        assert_eq!(one, [(0..400_000, BatchShape { triples: 400_000, bucket: 3 })]);
+    }
+
+    #[test]
+    fn memory_of_leaky_triples_is_bounded() {
+        for parties in 2..=PartySet::MAX {
+            let sharing = Sharing::new(40, [(parties, 1 << 24)]);
+            for (_, shape) in sharing.batches(parties, 1 << 24) {
+                let most = if parties <= PARTIES_OF_LARGE { LEAKY_BYTES_MAX } else { 1 << 30 };
+                assert!(shape.leaky() * 48 * parties <= most, "{parties}: {shape:?}");
+                assert!(shape.bucket <= 4);
+            }
+        }
+    }
+}

@@ -124,4 +124,4 @@ fn a_seeded_session_sends_these_bytes() {
 
 /// Of set-up between two parties: base oblivious transfers, trees, one extension per ordered pair,
 /// Δ check. It changes only together with [`senate_mpc::session::PROTOCOL_VERSION`].
-const SESSION: &str = "660690340eeb410e420f709426f48b897e330d6e7f187a82603683925e5a5aaf";
+const SESSION: &str = "6d944a0782c8825e1488bbbad4535414d5cdcdb7f047ca29fed5a961771d69d0";

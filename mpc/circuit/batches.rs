@@ -147,12 +147,13 @@ impl Sharing {
         Self::new(rho_bits + 1, sets)
     }
 
-    /// As [`Sharing::new`], in batches of `batch` triples.
+    /// As [`Sharing::new`] for the same sets, in batches of `batch` triples.
     pub fn even(
         rho_bits: u32,
         batch: usize,
         sets: impl IntoIterator<Item = (usize, usize)>,
     ) -> Self {
+        let batch = batch.max(1);
         let batches = sets.into_iter().map(|(_, triples)| triples.div_ceil(batch));
         let shares = batches.sum::<usize>().max(1) as u64;
         Self { rho_bits, cut: Cut::Even { batch, shares } }
@@ -167,8 +168,10 @@ impl Sharing {
     ) -> impl Iterator<Item = (Range<usize>, BatchShape)> {
         let Batches { len, fewest } = self.cut(parties, triples);
         let spans = (0..triples).step_by(len).map(move |start| start..triples.min(start + len));
+        // All but the last have one shape.
+        let full = self.shape(len, fewest);
         spans.map(move |span| {
-            let shape = self.shape(span.len(), fewest);
+            let shape = if span.len() == len { full } else { self.shape(span.len(), fewest) };
             (span, shape)
         })
     }
@@ -192,7 +195,7 @@ impl Sharing {
     fn cut(self, parties: usize, triples: usize) -> Batches {
         let even = |count: usize| triples.div_ceil(count.max(1)).max(1);
         let shares = match self.cut {
-            Cut::Even { batch, .. } => return Batches { len: batch.max(1), fewest: false },
+            Cut::Even { batch, .. } => return Batches { len: batch, fewest: false },
             Cut::Fewest { shares, .. } => shares,
         };
         // The smallest batches that [`BUCKET_MIN`] allows, the least memory.

@@ -2,11 +2,11 @@
 //!
 //! The COT sender P_j is the *chooser* here. For choice b it sends (r_0, r_1) with r_{1−b} a random
 //! element and r_b = xG − H_b(r_{1−b}); the other side answers A = yG and knows both keys
-//! k_c = KDF(y(r_c + H_c(r_{1−c}))), the chooser only k_b = KDF(xA). H and KDF are bound to session,
-//! pair, index, c, and both messages. Each OT has its own x. One y, fresh per instance, serves all 128:
+//! k_c = KDF(y(r_c + H_c(r_{1−c}))), the chooser only k_b = KDF(xA). H_c is bound to session,
+//! pair, index and c, KDF to both messages too. Each OT has its own x. One y, fresh per instance, serves all 128:
 //! the answer does not depend on the offers, so the endemic OT's sender message is the same for every
 //! receiver message it meets, and what a simulator needs to answer KDF queries (whether a queried
-//! point is yP for a P of the transcript) it needs for one OT already.
+//! point is yP for a P of the transcript: gap Diffie–Hellman) it needs for one OT already.
 //!
 //! Points are encoded in batches, which share an inversion and give the encodings of doubled points:
 //! exponents, decoys and values of H are therefore drawn as halves (the group's order is odd).
@@ -66,15 +66,16 @@ impl Chooser {
             let decoys = encode_doubled(batch.clone().map(decoy));
             let half = |index| random_scalar(seed, "half of an exponent", index);
             let halves: Vec<_> = batch.clone().map(half).collect();
-            let rows = batch.clone().zip(&decoys).zip(&halves);
+            let rows = batch.clone().zip(decoys.iter()).zip(&halves);
             let chosen = encode_doubled(rows.map(|((index, decoy), half)| {
                 let slot = (choices.0 >> index & 1) as u8;
                 RistrettoPoint::mul_base(half) - oracle.half_point(index, slot, decoy)
             }));
-            let pairs = batch.zip(chosen.iter().zip(&decoys)).map(|(index, (chosen, decoy))| {
-                let b = Choice::from((choices.0 >> index & 1) as u8);
-                [select(chosen, decoy, b), select(decoy, chosen, b)]
-            });
+            let pairs =
+                batch.zip(chosen.iter().zip(decoys.iter())).map(|(index, (chosen, decoy))| {
+                    let b = Choice::from((choices.0 >> index & 1) as u8);
+                    [select(chosen, decoy, b), select(decoy, chosen, b)]
+                });
             (halves, pairs.collect::<Vec<Offer>>())
         });
         let (halves, offers): (Vec<_>, Vec<_>) = batches.unzip();
@@ -100,10 +101,10 @@ impl Chooser {
         let work = self.halves.par_chunks(BATCH).zip(self.offers.par_chunks(BATCH)).enumerate();
         let keys = work.map(|(batch, (halves, offers))| {
             let shared = encode_doubled(halves.iter().map(|half| &multiples * half));
-            let rows = (batch * BATCH..).zip(offers.iter().zip(shared));
+            let rows = (batch * BATCH..).zip(offers.iter().zip(shared.iter()));
             let key = |(index, (offer, shared))| {
                 let slot = (self.choices.0 >> index & 1) as u8;
-                self.oracle.key(index, slot, offer, answer, &shared)
+                self.oracle.key(index, slot, offer, answer, shared)
             };
             rows.map(key).collect::<Vec<_>>()
         });
@@ -127,9 +128,10 @@ pub(super) fn answer(
     let (points, _) = offers.as_chunks::<POINT_BYTES>();
     let (offers, _) = points.as_chunks::<2>();
     let half = Zeroizing::new(random_scalar(seed, "half of an exponent", 0));
-    let answer = RistrettoPoint::mul_base(&(*half + *half)).compress().to_bytes();
+    let answer = RistrettoPoint::mul_base(&half);
+    let answer = (answer + answer).compress().to_bytes();
     let batches = offers.par_chunks(BATCH).enumerate().map(|(batch, offers)| {
-        let mut shared = Vec::with_capacity(2 * BATCH);
+        let mut shared = Zeroizing::new(Vec::with_capacity(2 * BATCH));
         for (index, offer) in (batch * BATCH..).zip(offers) {
             let points = [decode(&offer[0], from)?, decode(&offer[1], from)?];
             for (slot, point) in points.iter().enumerate() {
@@ -137,7 +139,7 @@ pub(super) fn answer(
                 shared.push((point + mask + mask) * *half);
             }
         }
-        let shared = encode_doubled(shared);
+        let shared = encode_doubled(shared.iter().copied());
         let (shared, _) = shared.as_chunks::<2>();
         let rows = (batch * BATCH..).zip(offers.iter().zip(shared));
         let keys = rows.map(|(index, (offer, [zero, one]))| {
@@ -176,11 +178,13 @@ fn decode(bytes: &[u8], from: PartyId) -> Result<RistrettoPoint, Error> {
     point.filter(|point| !point.is_identity()).ok_or(Error::by(from, Fault::BasePoint))
 }
 
-/// The encodings of 2P for all P in `halves`.
-fn encode_doubled(halves: impl IntoIterator<Item = RistrettoPoint>) -> Vec<[u8; POINT_BYTES]> {
-    let halves: Vec<_> = halves.into_iter().collect();
-    let doubled = RistrettoPoint::double_and_compress_batch(&halves);
-    doubled.iter().map(CompressedRistretto::to_bytes).collect()
+/// The encodings of 2P for all P in `halves`. The curve library's own scratch space is out of reach.
+fn encode_doubled(
+    halves: impl IntoIterator<Item = RistrettoPoint>,
+) -> Zeroizing<Vec<[u8; POINT_BYTES]>> {
+    let halves = Zeroizing::new(halves.into_iter().collect::<Vec<_>>());
+    let doubled = Zeroizing::new(RistrettoPoint::double_and_compress_batch(halves.iter()));
+    Zeroizing::new(doubled.iter().map(CompressedRistretto::to_bytes).collect())
 }
 
 /// `zero` if the bit is 0, else `one`, without a branch.

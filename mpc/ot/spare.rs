@@ -19,7 +19,7 @@ impl std::fmt::Debug for Spare {
 
 impl Drop for Spare {
     fn drop(&mut self) {
-        self.0.get_mut().iter_mut().for_each(wipe);
+        self.0.get_mut().iter_mut().for_each(|buffer| wipe(buffer));
     }
 }
 
@@ -59,6 +59,8 @@ impl Spare {
 
     /// Keeps `buffer`.
     pub(crate) fn put(&self, mut buffer: Vec<Block>) {
+        // What was split off or cut off still lies behind the end.
+        buffer.resize(buffer.capacity(), Block::ZERO);
         let mut kept = self.0.borrow_mut();
         if kept.len() < KEPT && !buffer.is_empty() {
             kept.push(buffer);
@@ -68,9 +70,9 @@ impl Spare {
     }
 }
 
-/// Zeroises what is in use: behind it nothing is left, and a vector as a whole is wiped twice, bytewise.
-fn wipe(buffer: &mut Vec<Block>) {
-    buffer.as_mut_slice().zeroize();
+/// Zeroises what is in use, faster than a vector as a whole; [`Spare::put`] leaves nothing behind it.
+fn wipe(buffer: &mut [Block]) {
+    buffer.zeroize();
 }
 
 #[cfg(test)]
@@ -117,5 +119,13 @@ mod tests {
         let longer = spare.take(50);
         assert!(longer[30..].iter().all(|block| *block == Block::ZERO));
         assert_eq!(longer.len(), 50);
+        // A buffer whose rows were split off is whole again, and what they left is overwritten.
+        let mut split = vec![Block(7); 50];
+        drop(split.split_off(30));
+        spare.put(split);
+        let kept = spare.0.borrow();
+        let last = kept.last().unwrap();
+        assert_eq!((last.len(), last.capacity()), (50, 50));
+        assert!(last[30..].iter().all(|block| *block == Block::ZERO));
     }
 }

@@ -106,8 +106,13 @@ fn batches_in_used_memory_are_right() {
         for len in [512, 900, 1024, 1536, 2048, 3072, 4096, 6144, 8192, 12_288] {
             (0..12).for_each(|_| cots.spare().put(vec![Block(u128::MAX); len]));
         }
-        let supply =
-            Supply::new(&session, session.parties(), 0, &needs, Sharing::even(40, 1 << 9, []))?;
+        let supply = Supply::new(
+            &session,
+            session.parties(),
+            0,
+            &needs,
+            Sharing::even(40, 1 << 9, [(3, 3 << 9)]),
+        )?;
         let mut stage = supply.stage(StageId(0))?;
         let masks = stage.masks(900).await?;
         let triples = stage.triples(3 << 9).await?;
@@ -127,7 +132,7 @@ fn memory_is_kept_for_a_batch_that_is_still_to_come_only() {
         let results = Federation::new(2, 6).run(|mesh, entropy| async move {
             let session = open(mesh, entropy).await?;
             let cots = session.workbench(session.parties(), Lane::supply(1, 0))?.cots;
-            let sharing = Sharing::even(40, 1 << 12, []);
+            let sharing = Sharing::even(40, 1 << 12, [(2, 3 << 12)]);
             let supply = Supply::new(&session, session.parties(), 0, &needs, sharing)?;
             let mut stage = supply.stage(StageId(0))?;
             if ahead {

@@ -215,13 +215,13 @@ impl Sharing {
 
 /// Triples of a batch of so many parties at most.
 fn most(parties: usize) -> usize {
-    match parties {
-        ..=PARTIES_OF_LARGE => {
-            let leaky = 48 * parties.max(1) * BUCKET_MIN as usize;
-            (LEAKY_BYTES_MAX / leaky).min(BATCH_MAX)
-        }
-        ..=PARTIES_OF_MANY => 1 << 17,
-        _ => 1 << 16,
+    if parties <= PARTIES_OF_LARGE {
+        let leaky = 48 * parties.max(1) * BUCKET_MIN as usize;
+        (LEAKY_BYTES_MAX / leaky).min(BATCH_MAX)
+    } else if parties <= PARTIES_OF_MANY {
+        1 << 17
+    } else {
+        1 << 16
     }
 }
 

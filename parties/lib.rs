@@ -2,6 +2,9 @@
 // Denied, not forbidden: the dataflow generated into `life` reads its own state unchecked.
 #![deny(unsafe_code)]
 
+#[macro_use]
+mod say;
+
 pub mod agreement;
 pub mod ahead;
 pub mod approvals;

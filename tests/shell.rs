@@ -231,3 +231,13 @@ fn on_a_terminal_ctrl_c_cancels_the_query_and_history_has_no_answers() {
     assert!(history.contains("MAX(patient) + 1234") && history.contains("all_of_them"));
     assert!(!history.contains("1633"), "answers are not kept: {history}");
 }
+
+#[test]
+fn a_reader_that_has_gone_is_no_reason_to_panic() {
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let mut command = Command::new(env!("CARGO_BIN_EXE_senate"));
+    let ended =
+        command.args(["demo", "--list"]).stdin(Stdio::null()).stdout(writer).output().unwrap();
+    assert!(ended.status.success(), "{}", String::from_utf8_lossy(&ended.stderr));
+}

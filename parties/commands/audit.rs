@@ -94,7 +94,7 @@ async fn verify(options: &VerifyOptions) -> Outcome<()> {
     let history = read(&config.folder, party, workspace.fingerprint(me)?)?;
     let own = format!("{party}: {} entries, ends in {}", history.head.seq, history.head.link);
     let Some(peer) = &options.peer else {
-        println!("{own}");
+        say!("{own}");
         return Ok(());
     };
     let shown: Vec<(u64, Head)> = history
@@ -116,8 +116,8 @@ async fn verify(options: &VerifyOptions) -> Outcome<()> {
         ))
         .with_remedy(format!("ask the operator of {peer} for the log's copies"))
     })?;
-    println!("{own}");
-    println!("{peer}: {} entries, which hold all {} ends it has shown", hashes.len(), heads.len());
+    say!("{own}");
+    say!("{peer}: {} entries, which hold all {} ends it has shown", hashes.len(), heads.len());
     Ok(())
 }
 

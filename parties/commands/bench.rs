@@ -142,7 +142,7 @@ pub async fn run(options: &Options) -> Outcome<()> {
         }
         Figure::Scale { rows_min, rows_max } => print(&scale::run(*rows_min, *rows_max).await?),
         Figure::Circuits => {
-            print!("{}", aside(circuits::table).await?);
+            say!("{}", aside(circuits::table).await?.trim_end());
             Ok(())
         }
         Figure::Calibrate { ands } => {
@@ -165,6 +165,6 @@ fn lost(error: tokio::task::JoinError) -> Failure {
 
 fn print(figure: &impl Serialize) -> Outcome<()> {
     let text = serde_json::to_string_pretty(figure);
-    println!("{}", text.map_err(|error| Failure::unexpected(error.to_string()))?);
+    say!("{}", text.map_err(|error| Failure::unexpected(error.to_string()))?);
     Ok(())
 }

@@ -120,24 +120,24 @@ pub fn inbox(options: &InboxOptions) -> Outcome<()> {
             })
         });
         let (waiting, decided): (Vec<_>, Vec<_>) = (waiting.collect(), decided.collect());
-        println!("{:#}", json!({ "waiting": waiting, "decided": decided }));
+        say!("{:#}", json!({ "waiting": waiting, "decided": decided }));
         return Ok(());
     }
-    println!("waiting: {}", waiting.len());
+    say!("waiting: {}", waiting.len());
     waiting.iter().for_each(|(id, waiting)| show_waiting(id, waiting));
-    println!("decided: {}", decided.len());
+    say!("decided: {}", decided.len());
     decided.iter().for_each(|(id, decision)| show_decision(id, decision, used(id, decision)));
     Ok(())
 }
 
 fn show_waiting(id: &str, waiting: &Waiting) {
     let request = &waiting.request;
-    println!("  {id}  asked by {} at {}", request.asker, moment(waiting.asked));
-    println!("    answer to {}", printable(&request.recipients.join(", ")));
+    say!("  {id}  asked by {} at {}", request.asker, moment(waiting.asked));
+    say!("    answer to {}", printable(&request.recipients.join(", ")));
     if !request.bounds.is_empty() {
-        println!("    bounds {}", printable(&request.bounds.join(", ")));
+        say!("    bounds {}", printable(&request.bounds.join(", ")));
     }
-    request.sql.trim().lines().for_each(|line| println!("    {}", printable(line)));
+    request.sql.trim().lines().for_each(|line| say!("    {}", printable(line)));
 }
 
 fn show_decision(id: &str, decision: &Decision, used: usize) {
@@ -159,9 +159,9 @@ fn show_decision(id: &str, decision: &Decision, used: usize) {
         (None, 0) => String::new(),
         (None, _) => format!(", used {used}"),
     };
-    println!("  {id}  {scope} {ruling} at {}{until}{times}", moment(*made));
-    println!("    asked by {}, answer to {}", matter.asker, matter.recipients.join(", "));
-    println!("    {}", printable(&matter.sql));
+    say!("  {id}  {scope} {ruling} at {}{until}{times}", moment(*made));
+    say!("    asked by {}, answer to {}", matter.asker, matter.recipients.join(", "));
+    say!("    {}", printable(&matter.sql));
 }
 
 /// A peer's text without what a terminal would obey.

@@ -57,7 +57,7 @@ pub struct Options {
 pub async fn run(options: Options, verbosity: Verbosity) -> Outcome<()> {
     if options.list {
         for question in Question::ALL {
-            println!("{:<10} {}", question.name(), question.summary());
+            say!("{:<10} {}", question.name(), question.summary());
         }
         return Ok(());
     }
@@ -92,8 +92,8 @@ pub async fn run(options: Options, verbosity: Verbosity) -> Outcome<()> {
     let Answered { rows, stats } = answered?;
     let rows = rows.ok_or_else(|| Failure::unexpected("the answer went elsewhere"))?;
     let expected = reference::answer(&workspace, &packaged.query).await?;
-    println!("{} parties, each its own process, asked:\n\n{}", parties, packaged.query);
-    println!("Senate's answer, learnt by {asker} alone:");
+    say!("{} parties, each its own process, asked:\n\n{}", parties, packaged.query);
+    say!("Senate's answer, learnt by {asker} alone:");
     format::write(&rows, Format::Table, &mut std::io::stdout())?;
     compare(&packaged, &rows, &expected)?;
     reveal(&packaged, &asker);
@@ -185,10 +185,10 @@ fn compare(packaged: &Packaged, rows: &RecordBatch, expected: &RecordBatch) -> O
     } else {
         reference::sorted(expected).map_err(|error| Failure::unexpected(error.to_string()))?
     };
-    println!("Plain DataFusion's, with everybody's rows in one place:");
+    say!("Plain DataFusion's, with everybody's rows in one place:");
     format::write(&expected, Format::Table, &mut std::io::stdout())?;
     if text(rows)? == text(&expected)? {
-        println!("The two are equal.\n");
+        say!("The two are equal.\n");
         return Ok(());
     }
     Err(Failure::new(Cause::Unexpected, "the answer differs from plain DataFusion's")
@@ -196,12 +196,12 @@ fn compare(packaged: &Packaged, rows: &RecordBatch, expected: &RecordBatch) -> O
 }
 
 fn reveal(packaged: &Packaged, asker: &str) {
-    println!("What was revealed:");
-    println!("  to {asker}: the rows above");
+    say!("What was revealed:");
+    say!("  to {asker}: the rows above");
     let others: Vec<&str> =
         packaged.parties.iter().map(String::as_str).filter(|party| *party != asker).collect();
-    println!("  to {}: nothing", others.join(", "));
-    println!(
+    say!("  to {}: nothing", others.join(", "));
+    say!(
         "  to all: the query, the schemas, the policies, the declared capacities, that the query \
          succeeded"
     );

@@ -46,11 +46,11 @@ pub async fn run(options: &Options) -> Outcome<()> {
         reports.extend(join_all(looks).await.into_iter().flatten());
     }
     match options.format {
-        ReportFormat::Text => reports.iter().for_each(|report| println!("{report}")),
+        ReportFormat::Text => reports.iter().for_each(|report| say!("{report}")),
         ReportFormat::Json => {
             let text = serde_json::to_string_pretty(&reports)
                 .map_err(|error| Failure::unexpected(format!("writing the report: {error}")))?;
-            println!("{text}");
+            say!("{text}");
         }
     }
     match worst(&reports) {

@@ -65,6 +65,6 @@ pub async fn run(options: &Options) -> Outcome<()> {
         ExplainFormat::Json => format!("{:#}", json(plan, federation)),
         ExplainFormat::Dot => dot(plan, federation),
     };
-    println!("{}", text.trim_end());
+    say!("{}", text.trim_end());
     Ok(())
 }

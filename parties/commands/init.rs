@@ -75,7 +75,7 @@ pub fn run(options: &Options) -> Outcome<()> {
         eprintln!("wrote {}", folder.join(FEDERATION_FILE).display());
     }
     eprintln!("in words: {}", identity.fingerprint().words());
-    println!("fingerprint = \"{}\"", identity.fingerprint());
+    say!("fingerprint = \"{}\"", identity.fingerprint());
     if address.is_some() {
         eprintln!(
             "next: `senate publish` for each table, then `senate invite`, or `senate join` with a \

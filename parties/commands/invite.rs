@@ -72,11 +72,11 @@ pub async fn run(options: Options) -> Outcome<()> {
     host(round, |member, code| match member {
         Some(member) => {
             eprintln!("{member} runs: senate join CODE");
-            println!("{member} {}", code.reveal());
+            say!("{member} {}", code.reveal());
         }
         None => {
             eprintln!("the new party runs: senate join --workspace DIR --as NAME CODE");
-            println!("{}", code.reveal());
+            say!("{}", code.reveal());
         }
     })
     .await

@@ -63,20 +63,20 @@ pub async fn run(options: Options, verbosity: Verbosity) -> Outcome<()> {
         JobsAction::List => {
             let lines = client::jobs(&workspace, party, JobsRequest::List).await?;
             if std::io::stdout().is_terminal() && !lines.is_empty() {
-                println!("{HEADER}");
+                say!("{HEADER}");
             }
-            lines.iter().for_each(|line| println!("{}", row(line)));
+            lines.iter().for_each(|line| say!("{}", row(line)));
             if lines.is_empty() && !verbosity.quiet {
                 eprintln!("no queries");
             }
         }
         JobsAction::Show => {
             let lines = client::jobs(&workspace, party, JobsRequest::Show(id()?)).await?;
-            lines.iter().for_each(|line| println!("{}\n{}", row(line), line.sql));
+            lines.iter().for_each(|line| say!("{}\n{}", row(line), line.sql));
         }
         JobsAction::Cancel => {
             let lines = client::jobs(&workspace, party, JobsRequest::Cancel(id()?)).await?;
-            lines.iter().for_each(|line| println!("{}", row(line)));
+            lines.iter().for_each(|line| say!("{}", row(line)));
         }
         JobsAction::Attach => {
             let progress = Progress::start(verbosity.quiet);

@@ -238,7 +238,7 @@ fn known_source(
 
 /// Exactly what others will know.
 fn show(part: &Part, party: &str, others: &[String], wishes: &Wishes) {
-    println!("{}", part.shown(party));
+    say!("{}", part.shown(party));
     let parties = match others {
         [] => String::new(),
         others => format!(" The table is shared with {}.", others.join(", ")),

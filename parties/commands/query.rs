@@ -222,7 +222,7 @@ async fn detach(options: &Options, verbosity: Verbosity) -> Outcome<()> {
     let seconds = options.seconds(&workspace);
     let request = options.question.complete(&workspace, Some(&party), seconds)?;
     let id = client::detach(&workspace, &party, request).await?;
-    println!("{id}");
+    say!("{id}");
     if !verbosity.quiet {
         let folder = folder.display();
         eprintln!("fetch the answer: senate jobs attach {id} --workspace {folder} --as {party}");

@@ -59,7 +59,7 @@ pub fn run(options: &Options) -> Outcome<()> {
         TokenAction::Create => {
             let valid = Duration::from_secs(options.days * DAY_S);
             let (token, text) = tokens.create(name()?, valid)?;
-            println!("{text}");
+            say!("{text}");
             let (id, user, days) = (token.id, token.user, options.days);
             eprintln!("token {id} of {user}, good for {days} days; it is not shown again");
             if config.ports.flight.is_none() {
@@ -67,7 +67,7 @@ pub fn run(options: &Options) -> Outcome<()> {
                 eprintln!("no Flight SQL port is open yet: [ports] flight in {}", file.display());
             }
         }
-        TokenAction::List => tokens.list()?.iter().for_each(|token| println!("{}", row(token))),
+        TokenAction::List => tokens.list()?.iter().for_each(|token| say!("{}", row(token))),
         TokenAction::Revoke => {
             tokens.revoke(name()?)?;
             eprintln!("revoked");

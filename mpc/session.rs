@@ -257,14 +257,14 @@ impl Session {
         Domain::new(self.id(), set, lane)
     }
 
-    /// The tools of `set`'s conversation on `lane`.
-    ///
-    /// # Errors
     /// Gives memory that batches are done with back to the system.
     pub(crate) fn release_spare(&self) {
         self.state.cots.spare().release();
     }
 
+    /// The tools of `set`'s conversation on `lane`.
+    ///
+    /// # Errors
     /// As [`Session::member`].
     pub fn workbench(&self, set: PartySet, lane: Lane) -> Result<Workbench<Cots>, Error> {
         Ok(Workbench {

@@ -245,6 +245,7 @@ impl Oracle {
 mod tests {
     use super::*;
     use crate::domain::SessionId;
+    use std::collections::HashSet;
 
     #[test]
     fn the_chooser_gets_exactly_the_chosen_key() {
@@ -259,5 +260,40 @@ mod tests {
             let b = (choices.0 >> index & 1) as usize;
             assert!(both[b] == *chosen && both[1 - b] != *chosen);
         }
+    }
+
+    /// With one y for all, a chooser that makes one offer again and again must not make keys repeat:
+    /// each of index, slot, offer, answer and pair separates them, in H and in KDF by itself.
+    #[test]
+    fn an_offer_made_again_and_again_opens_nothing() {
+        let [a, b] = [0, 1].map(|index| PartyId::new(index).unwrap());
+        let pair = |sender, receiver| Pair { session: SessionId([3; 32]), sender, receiver };
+        let offers = Chooser::new(&pair(a, b), Block(5), &[1; 32]).offer();
+        let again = offers[..2 * POINT_BYTES].repeat(COUNT);
+        let mut keys = HashSet::new();
+        for pair in [pair(a, b), pair(b, a)] {
+            let (both, _) = answer(&pair, &again, a, &[2; 32]).unwrap();
+            keys.extend(both.iter().flatten().map(|key| key.0));
+        }
+        assert_eq!(keys.len(), 2 * 2 * COUNT);
+        let oracle = Oracle::new(&pair(a, b));
+        let point = |index, slot, other: u8| {
+            oracle.half_point(index, slot, &[other; POINT_BYTES]).compress().to_bytes()
+        };
+        let points = [point(0, 0, 0), point(1, 0, 0), point(0, 1, 0), point(0, 0, 1)];
+        assert_eq!(points.iter().collect::<HashSet<_>>().len(), points.len());
+        let key = |index, slot, [offer, answer, shared]: [u8; 3]| {
+            let offer = [[offer; POINT_BYTES], [9; POINT_BYTES]];
+            oracle.key(index, slot, &offer, &[answer; POINT_BYTES], &[shared; POINT_BYTES]).0
+        };
+        let keys = [
+            key(0, 0, [0; 3]),
+            key(1, 0, [0; 3]),
+            key(0, 1, [0; 3]),
+            key(0, 0, [1, 0, 0]),
+            key(0, 0, [0, 1, 0]),
+            key(0, 0, [0, 0, 1]),
+        ];
+        assert_eq!(keys.iter().collect::<HashSet<_>>().len(), keys.len());
     }
 }

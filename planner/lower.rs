@@ -14,6 +14,7 @@ mod layout;
 pub mod physical;
 mod place;
 mod scalar;
+mod scattered;
 mod shape;
 mod sort;
 mod table;

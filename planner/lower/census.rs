@@ -4,6 +4,7 @@
 use super::error::LowerError;
 use super::group::{self, Grouping};
 use super::physical::Combine;
+use super::scattered::Scattered;
 use super::shape::{Field, Shape, ascending};
 use super::table::Table;
 use super::{join, sort, ver};
@@ -72,7 +73,7 @@ pub fn census(rows: u32) -> Result<Vec<Count>, LowerError> {
         ),
         (
             "intersection",
-            ands(&[&keys, &keys], |b, t| Some(join::intersect(b, t.first()?, t.get(1)?, 1)))?,
+            ands(&[&keys, &keys], intersected)?,
             Some(merge + n.saturating_sub(1) * (2 * BITS - 1 + BITS)),
         ),
         (
@@ -87,7 +88,7 @@ pub fn census(rows: u32) -> Result<Vec<Count>, LowerError> {
         ),
         (
             "join of sets with payloads",
-            ands(&[&pairs, &pairs], |b, t| Some(join::intersect(b, t.first()?, t.get(1)?, 1)))?,
+            ands(&[&pairs, &pairs], intersected)?,
             None,
         ),
         (
@@ -125,6 +126,12 @@ fn ands(
     let table = table.canonical(&mut b);
     b.output(&table.relation.planes());
     Ok(b.finish()?.ands())
+}
+
+fn intersected(b: &mut Builder, tables: &[Table]) -> Option<Table> {
+    let left = Scattered::of_canonical(b, tables.first()?.clone(), 1);
+    let right = Scattered::of_canonical(b, tables.get(1)?.clone(), 1);
+    Some(join::intersect(b, &left, &right, 1))
 }
 
 fn verified(b: &mut Builder, shape: &Shape) -> Option<Table> {
@@ -165,10 +172,10 @@ mod tests {
         [3498, 6138, 6138],
         [35838, 814902, 1550934],
         [21186, 227370, 359370],
-        [40046, 534241, 951243],
+        [38030, 515073, 919275],
         [48972, 645929, 1153153],
         [87788, 1127833, 2010065],
-        [73361, 969036, 1731046],
+        [71409, 949932, 1699142],
         [100805, 1311904, 2351076],
     ];
 

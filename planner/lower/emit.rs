@@ -7,6 +7,7 @@ use super::error::LowerError;
 use super::expr::Evaluator;
 use super::group::{self, Grouping};
 use super::physical::{Operator, Physical};
+use super::scattered::Scattered;
 use super::shape::Shape;
 use super::table::Table;
 use super::{join, sort, ver};
@@ -124,7 +125,9 @@ impl Emitter<'_> {
     }
 
     fn write_child(&mut self, tree: &Physical, writer: &mut Writer) -> Result<(), LowerError> {
-        let table = self.operator(tree, writer)?.canonical(&mut writer.builder);
+        let table = self.operator(tree, writer)?;
+        let table =
+            if tree.is_scattered() { table } else { table.canonical(&mut writer.builder) };
         let opens = !writer.overflow.is_empty() || !writer.suppressed.is_empty();
         if opens || table.rows() != tree.shape.rows {
             return Err(LowerError::malformed("a stage whose range is not exact"));
@@ -165,9 +168,42 @@ impl Emitter<'_> {
         Ok((result, id))
     }
 
-    /// The relation of a subtree in the writer's stage, through a stage of its own where that is
-    /// possible and has fewer parties.
+    /// The relation of a subtree in the writer's stage, canonical where others made it.
     fn evaluate(&mut self, tree: &Physical, writer: &mut Writer) -> Result<Table, LowerError> {
+        match self.source(tree, writer)? {
+            Some(source) => writer.enter(source, &tree.shape),
+            None => self.operator(tree, writer),
+        }
+    }
+
+    /// The relation of a subtree as an intersection on `keys` columns takes it.
+    fn scattered(
+        &mut self,
+        tree: &Physical,
+        keys: usize,
+        writer: &mut Writer,
+    ) -> Result<Scattered, LowerError> {
+        if let Some(source) = self.source(tree, writer)? {
+            return writer.enter_scattered(source, tree, keys);
+        }
+        let table = self.operator(tree, writer)?;
+        if tree.is_scattered() {
+            return Ok(Scattered(table));
+        }
+        let table = resized(writer, table, &tree.shape);
+        Ok(Scattered::of_canonical(&mut writer.builder, table, keys))
+    }
+
+    /// Who makes a relation for the writer's stage: an owner, or a stage of its own where that is
+    /// possible and has fewer parties.
+    fn source(
+        &mut self,
+        tree: &Physical,
+        writer: &mut Writer,
+    ) -> Result<Option<Source>, LowerError> {
+        if let Operator::Leaf { party, slot, .. } = &tree.operator {
+            return self.leaf(tree, (*party, *slot), writer).map(Some);
+        }
         let own_stage = self.decompose == Decompose::Yes
             && tree.exact
             && matches!(
@@ -178,7 +214,7 @@ impl Emitter<'_> {
             && tree.parties != writer.parties
             && tree.parties.is_subset(writer.parties);
         if !own_stage {
-            return self.operator(tree, writer);
+            return Ok(None);
         }
         let stage = match &mut writer.children {
             Children::Known(children) => children.next(),
@@ -189,13 +225,19 @@ impl Emitter<'_> {
             }
         };
         let stage = stage.ok_or_else(|| LowerError::malformed("the stages below a stage"))?;
-        writer.enter(Source::Child { stage, bundle: 0 }, &tree.shape)
+        Ok(Some(Source::Child { stage, bundle: 0 }))
     }
 
     /// The operator itself in the writer's stage.
     fn operator(&mut self, tree: &Physical, writer: &mut Writer) -> Result<Table, LowerError> {
-        if let Operator::Leaf { party, slot, .. } = &tree.operator {
-            return self.leaf(tree, (*party, *slot), writer);
+        if let Operator::Intersect { keys, .. } = tree.operator {
+            let inputs = tree.inputs.iter().map(|input| self.scattered(input, keys, writer));
+            let inputs = inputs.collect::<Result<Vec<_>, _>>()?;
+            writer.note(&tree.operator);
+            let [left, right] = inputs.as_slice() else {
+                return Err(LowerError::malformed("an intersection's inputs"));
+            };
+            return Ok(join::intersect(&mut writer.builder, left, right, keys));
         }
         let inputs = tree.inputs.iter().map(|input| self.evaluate(input, writer));
         let inputs = inputs.collect::<Result<Vec<_>, _>>()?;
@@ -203,10 +245,9 @@ impl Emitter<'_> {
         let inputs: Vec<_> = inputs
             .map(|(table, input)| match tree.operator {
                 Operator::Group { keys: 0, .. } => table,
-                Operator::Merge { .. }
-                | Operator::Group { .. }
-                | Operator::Intersect { .. }
-                | Operator::Lookup { .. } => resized(writer, table, &input.shape),
+                Operator::Merge { .. } | Operator::Group { .. } | Operator::Lookup { .. } => {
+                    resized(writer, table, &input.shape)
+                }
                 _ => table,
             })
             .collect();
@@ -218,8 +259,8 @@ impl Emitter<'_> {
         &mut self,
         tree: &Physical,
         (party, slot): (PartyId, usize),
-        writer: &mut Writer,
-    ) -> Result<Table, LowerError> {
+        writer: &Writer,
+    ) -> Result<Source, LowerError> {
         let layout = LeafLayout::of(tree);
         let layout = layout.ok_or_else(|| LowerError::malformed("an input's layout"))?;
         let before = self.layouts.insert(slot, layout);
@@ -229,7 +270,7 @@ impl Emitter<'_> {
         if !writer.parties.contains(party) {
             return Err(LowerError::malformed("an owner outside its stage"));
         }
-        writer.enter(Source::Owner { party, slot }, &tree.shape)
+        Ok(Source::Owner { party, slot })
     }
 }
 
@@ -270,6 +311,24 @@ impl Writer {
         self.sources.push(source);
         self.ver.push(ver::in_range(&mut self.builder, &table, shape)?);
         Ok(table)
+    }
+
+    /// A set that somebody else made, as an intersection on `keys` columns takes it, with its Ver.
+    fn enter_scattered(
+        &mut self,
+        source: Source,
+        tree: &Physical,
+        keys: usize,
+    ) -> Result<Scattered, LowerError> {
+        let b = &mut self.builder;
+        let table = Table::input(b, &tree.shape.fields, tree.shape.rows);
+        let set = match tree.is_scattered() {
+            true => Scattered(table),
+            false => Scattered::of_canonical(b, table, keys),
+        };
+        self.sources.push(source);
+        self.ver.push(ver::in_scattered_range(b, &set, &tree.shape, keys)?);
+        Ok(set)
     }
 
     fn note(&mut self, operator: &Operator) {
@@ -314,7 +373,7 @@ fn apply(tree: &Physical, inputs: Vec<Table>, writer: &mut Writer) -> Result<Tab
     let mut inputs = inputs.into_iter();
     let first = inputs.next().ok_or_else(missing)?;
     Ok(match &tree.operator {
-        Operator::Leaf { .. } => return Err(missing()),
+        Operator::Leaf { .. } | Operator::Intersect { .. } => return Err(missing()),
         Operator::Merge { keep } => {
             let second = inputs.next().ok_or_else(missing)?;
             sort::merge(b, &first, &second, &tree.shape.order, *keep)
@@ -330,10 +389,6 @@ fn apply(tree: &Physical, inputs: Vec<Table>, writer: &mut Writer) -> Result<Tab
             let grouping = Grouping { keys: *keys, combine, repeats, groups };
             let all: Vec<_> = std::iter::once(first).chain(inputs).collect();
             group::group(b, &all, &grouping).ok_or_else(missing)?
-        }
-        Operator::Intersect { keys } => {
-            let second = inputs.next().ok_or_else(missing)?;
-            join::intersect(b, &first, &second, *keys)
         }
         Operator::Lookup { keys } => {
             let second = inputs.next().ok_or_else(missing)?;

@@ -1,35 +1,64 @@
 //! Joins of two relations on a key. Both inputs are merged by the key, so that rows that join are
 //! neighbours. Where it is cheaper, or the left row must come first, the side is the last bit of
-//! the key, and the sides' other columns share planes during the merge.
+//! what rows are compared by, and the sides' other columns share planes during the merge.
 
-use super::shape::{Field, ascending};
-use super::sort;
+use super::scattered::{self, Scattered};
 use super::table::Table;
-use crate::types::ColumnType;
-use senate_circuit::{Builder, Lanes, PlaneId, Relation, Word};
+use senate_circuit::{Builder, KeyColumn, Lanes, PlaneId, Relation, Word};
 
-/// Intersection of two sets: key, left columns, right columns.
+/// Intersection of two sets: key, left columns, right columns. Scattered, in half as many lanes as
+/// there are rows: a key's two valid rows are neighbours, so one of them stands in an odd lane.
+/// Merging costs about N/2·log N·(σ + w) ANDs, matching Nσ, and each payload bit one per lane.
 ///
 /// Range (PROTOCOL.md §8): set(min N) with any payloads. Inverse: split the columns.
-pub(super) fn intersect(b: &mut Builder, left: &Table, right: &Table, keys: usize) -> Table {
-    let merged = Merged::new(b, left, right, keys, Sides::cheapest(left, right, keys));
-    let lanes = merged.relation.rows.saturating_sub(1);
-    let (this, next) = (merged.row(b, 0, lanes), merged.row(b, 1, lanes));
-    let equal = b.equal(&this.key, &next.key);
-    let matched = b.and(equal, next.valid);
-    let payload = match this.side {
-        Some(_) => this
-            .payload
-            .bits_at(0, merged.left_width)
-            .with_high(&next.payload.bits_at(0, merged.right_width)),
+pub(super) fn intersect(
+    b: &mut Builder,
+    left: &Scattered,
+    right: &Scattered,
+    keys: usize,
+) -> Table {
+    let (left, right) = (&left.0, &right.0);
+    let layout = Layout::of(left, right, keys, Sides::cheapest(left, right, keys));
+    let inputs = layout.apply(b, left, right);
+    let merged = scattered::merge(b, &inputs, &layout.key(), &layout.side());
+    let (pairs, lanes) = (merged.rows.saturating_sub(1), merged.rows / 2);
+    let [first, second] = [0, 1].map(|start| {
+        let rows = merged.slice(b, start, pairs);
+        layout.rows(b, &rows)
+    });
+    let equal = b.equal(&first.key, &second.key);
+    // Valid rows come first among those with one key.
+    let equal = b.and(equal, second.valid);
+    let equal = Relation::new(equal, Vec::new(), pairs);
+    let [before, after] = [0, 1].map(|start| every_other(b, &equal, start, lanes).valid);
+    let [back, this, next] = [0, 1, 2].map(|start| {
+        let rows = every_other(b, &merged, start, lanes);
+        layout.rows(b, &rows)
+    });
+    let payload = match layout.sides {
+        Sides::InKey => {
+            let (l, r) = (layout.left_width, layout.right_width);
+            let left = b.select(before, &back.payload.bits_at(0, l), &this.payload.bits_at(0, l));
+            let right = b.select(after, &next.payload.bits_at(0, r), &this.payload.bits_at(0, r));
+            left.with_high(&right)
+        }
         // Each row is zero in the other side's planes, whichever comes first.
-        None => b.xor_words(&this.payload, &next.payload),
+        Sides::Apart => {
+            let other = b.select(before, &back.payload, &next.payload);
+            b.xor_words(&this.payload, &other)
+        }
     };
-    let columns = this.key.with_high(&payload);
-    let limit = left.rows().min(right.rows());
-    let found = Relation::new(matched, vec![columns], lanes);
-    let found = halved(b, &found);
-    joined(b, left, right, keys, found, limit)
+    // A row has one partner at most.
+    let matched = b.xor(before, after);
+    let found = Relation::new(matched, vec![this.key.with_high(&payload)], lanes);
+    joined(b, left, right, keys, found, left.rows().min(right.rows()))
+}
+
+/// Rows `start`, `start + 2`, …: `lanes` lanes, zero where there is no such row. Free.
+fn every_other(b: &mut Builder, relation: &Relation, start: Lanes, lanes: Lanes) -> Relation {
+    let rows = (0..lanes).map(|lane| 2 * lane + start).filter(|row| *row < relation.rows);
+    let map = b.map(rows.collect());
+    relation.gather(b, map).pad(b, lanes)
 }
 
 /// PK–FK join: every right row whose key is in the left set, with the left columns.
@@ -37,24 +66,27 @@ pub(super) fn intersect(b: &mut Builder, left: &Table, right: &Table, keys: usiz
 /// Range: sorted bag(N_right), equal keys with equal left columns, at most N_left distinct keys;
 /// verified nowhere, because this operator always runs in the stage that sees all.
 pub(super) fn lookup(b: &mut Builder, left: &Table, right: &Table, keys: usize) -> Table {
-    let merged = Merged::new(b, left, right, keys, Sides::InKey);
-    let lanes = merged.relation.rows;
-    let row = merged.row(b, 0, lanes);
+    let layout = Layout::of(left, right, keys, Sides::InKey);
+    let order: Vec<_> = layout.key().into_iter().chain(layout.side()).collect();
+    let inputs = layout.apply(b, left, right);
+    let lanes = left.rows().saturating_add(right.rows());
+    let merged = Relation::merge(b, &inputs, &order, lanes);
+    let row = layout.rows(b, &merged);
     let side = row.side.unwrap_or(row.valid);
     let is_left = b.not(side);
     let is_left = b.and(is_left, row.valid);
-    let own = row.payload.bits_at(0, merged.left_width);
+    let own = row.payload.bits_at(0, layout.left_width);
     // A left row is the first of the rows with its key.
     let key_columns: Vec<_> = (0..keys).collect();
-    let same = merged.relation.equals_previous(b, &key_columns);
+    let same = merged.equals_previous(b, &key_columns);
     let first = b.not(same);
     let (_, found) = b.copy_down(first, &Word::bit(is_left, lanes).with_high(&own));
     let has_left = found.bits.first().copied().unwrap_or(is_left);
     let wanted = b.all(&[has_left, row.valid, side], lanes);
     let columns = row
         .key
-        .with_high(&found.bits_at(1, merged.left_width))
-        .with_high(&row.payload.bits_at(0, merged.right_width));
+        .with_high(&found.bits_at(1, layout.left_width))
+        .with_high(&row.payload.bits_at(0, layout.right_width));
     let found = Relation::new(wanted, vec![columns], lanes);
     joined(b, left, right, keys, found, right.rows())
 }
@@ -76,16 +108,15 @@ impl Sides {
     }
 }
 
-/// Both inputs by the key; columns: the key's, the side if it is a column, the payload.
-struct Merged {
-    relation: Relation,
+/// How the rows of both inputs share planes: the key, the side if it is a column, the payload.
+struct Layout {
     keys: usize,
     left_width: usize,
     right_width: usize,
     sides: Sides,
 }
 
-/// The rows, shifted.
+/// Rows in a layout.
 struct Rows {
     valid: PlaneId,
     key: Word,
@@ -94,66 +125,63 @@ struct Rows {
     payload: Word,
 }
 
-impl Merged {
-    fn new(b: &mut Builder, left: &Table, right: &Table, keys: usize, sides: Sides) -> Self {
-        let payload = |table: &Table| table.word(keys..table.fields.len());
-        let loads = (payload(left), payload(right));
-        let (left_width, right_width) = (loads.0.width(), loads.1.width());
-        let mut fields: Vec<_> = left.fields.iter().take(keys).cloned().collect();
-        let none = |b: &mut Builder, table: &Table, width| b.constant_word(0, width, table.rows());
-        let loads = match sides {
+impl Layout {
+    fn of(left: &Table, right: &Table, keys: usize, sides: Sides) -> Self {
+        let width = |table: &Table| table.word(keys..table.fields.len()).width();
+        Self { keys, left_width: width(left), right_width: width(right), sides }
+    }
+
+    /// The key's columns, ascending.
+    fn key(&self) -> Vec<KeyColumn> {
+        (0..self.keys).map(KeyColumn::ascending).collect()
+    }
+
+    /// The side, left rows first.
+    fn side(&self) -> Vec<KeyColumn> {
+        match self.sides {
+            Sides::InKey => vec![KeyColumn::ascending(self.keys)],
+            Sides::Apart => Vec::new(),
+        }
+    }
+
+    /// Both inputs with the same columns.
+    fn apply(&self, b: &mut Builder, left: &Table, right: &Table) -> [Relation; 2] {
+        let payload = |table: &Table| table.word(self.keys..table.fields.len());
+        let (first, second) = (payload(left), payload(right));
+        let loads = match self.sides {
             Sides::InKey => {
-                fields.push(Field::plain(ColumnType::boolean()));
-                let width = left_width.max(right_width);
-                let (first, second) = (b.resize(&loads.0, width), b.resize(&loads.1, width));
+                let width = self.left_width.max(self.right_width);
+                let (first, second) = (b.resize(&first, width), b.resize(&second, width));
                 let (zero, one) = (b.constant(false, left.rows()), b.constant(true, right.rows()));
                 let (zero, one) = (Word::bit(zero, left.rows()), Word::bit(one, right.rows()));
-                (vec![zero, first], vec![one, second])
+                [vec![zero, first], vec![one, second]]
             }
             Sides::Apart => {
-                let first = loads.0.with_high(&none(b, left, right_width));
-                let second = none(b, right, left_width).with_high(&loads.1);
-                (vec![first], vec![second])
+                let after = b.constant_word(0, self.right_width, left.rows());
+                let before = b.constant_word(0, self.left_width, right.rows());
+                [vec![first.with_high(&after)], vec![before.with_high(&second)]]
             }
         };
-        let [first, second] = [(left, loads.0), (right, loads.1)].map(|(table, loads)| {
-            let own = table.relation.columns.iter().take(keys).cloned();
-            let relation =
-                Relation::new(table.relation.valid, own.chain(loads).collect(), table.rows());
-            Table::canonical_of(&fields, relation)
-        });
-        let order = ascending(0..fields.len());
-        let relation = sort::merge(b, &first, &second, &order, None).relation;
-        Self { relation, keys, left_width, right_width, sides }
+        let [first, second] = loads;
+        [(left, first), (right, second)].map(|(table, loads)| {
+            let keys = table.relation.columns.iter().take(self.keys).cloned();
+            Relation::new(table.relation.valid, keys.chain(loads).collect(), table.rows())
+        })
     }
 
-    /// Rows `start .. start + lanes`.
-    fn row(&self, b: &mut Builder, start: Lanes, lanes: Lanes) -> Rows {
-        let rows = self.relation.slice(b, start, lanes);
-        let key = Word::new(Vec::new(), lanes);
-        let key = rows.columns.iter().take(self.keys).fold(key, Word::with_high);
+    /// The rows of a relation in this layout.
+    fn rows(&self, b: &mut Builder, relation: &Relation) -> Rows {
+        let key = Word::new(Vec::new(), relation.rows);
+        let key = relation.columns.iter().take(self.keys).fold(key, Word::with_high);
         let (side, payload) = match self.sides {
             Sides::InKey => {
-                let side = rows.column(b, self.keys);
-                (side.bits.first().copied(), rows.column(b, self.keys + 1))
+                let side = relation.column(b, self.keys);
+                (side.bits.first().copied(), relation.column(b, self.keys + 1))
             }
-            Sides::Apart => (None, rows.column(b, self.keys)),
+            Sides::Apart => (None, relation.column(b, self.keys)),
         };
-        Rows { valid: rows.valid, key, side, payload }
+        Rows { valid: relation.valid, key, side, payload }
     }
-}
-
-/// Half as many lanes: of two neighbours at most one is valid, since a key occurs at most twice.
-fn halved(b: &mut Builder, found: &Relation) -> Relation {
-    let (pairs, odd) = (found.rows / 2, found.rows % 2);
-    let first = b.map((0..pairs).map(|i| 2 * i).collect());
-    let second = b.map((0..pairs).map(|i| 2 * i + 1).collect());
-    let (x, y) = (found.gather(b, first), found.gather(b, second));
-    let columns = x.columns.iter().zip(&y.columns);
-    let columns = columns.map(|(x, z)| b.select(y.valid, z, x)).collect();
-    let chosen = Relation::new(b.xor(x.valid, y.valid), columns, pairs);
-    let rest = found.slice(b, found.rows - odd, odd);
-    Relation::concat(b, &[chosen, rest])
 }
 
 /// The found rows, whose one column is cut into key, left and right columns.

@@ -54,6 +54,10 @@ pub enum Operator {
     Intersect {
         /// Number of key columns.
         keys: usize,
+        /// Half the rows of both inputs: lanes in which every match stands before rows are moved.
+        lanes: u32,
+        /// Whether they are moved together.
+        compacted: bool,
     },
     /// As `Intersect`, but keys may repeat in the right input (PK–FK join).
     Lookup {

@@ -7,4 +7,5 @@ mod operators;
 mod queries;
 mod ranges;
 mod reference;
+mod scattered;
 mod trees;

@@ -4,6 +4,7 @@
 use super::error::LowerError;
 use super::expr::Evaluator;
 use super::scalar::{self, Scalar};
+use super::scattered::Scattered;
 use super::shape::Shape;
 use super::table::{Cell, Table, key_columns};
 use crate::types::{ColumnType, SqlType};
@@ -19,11 +20,36 @@ pub(super) fn in_range(
     if table.rows() == 0 {
         return Ok(b.constant(true, 1));
     }
-    let mut ok = columns_ok(b, table);
+    let (mut ok, any) = columns_ok(b, table);
+    let invalid = b.not(table.relation.valid);
+    let stray = b.and(invalid, any);
+    ok.push(b.not(stray));
     let strict = shape.is_set() && !shape.order.is_empty();
     ok.push(follows(b, table, shape, strict));
     ok.extend(claims_ok(b, table, shape)?);
     let row = b.all(&ok, table.rows());
+    Ok(b.all_lanes(row))
+}
+
+/// 1 iff the set is scattered, and valid rows are as [`in_range`] wants them: what others hold is
+/// nobody's business.
+pub(super) fn in_scattered_range(
+    b: &mut Builder,
+    set: &Scattered,
+    shape: &Shape,
+    keys: usize,
+) -> Result<PlaneId, LowerError> {
+    let table = &set.0;
+    if table.rows() == 0 {
+        return Ok(b.constant(true, 1));
+    }
+    let (mut ok, _) = columns_ok(b, table);
+    ok.extend(claims_ok(b, table, shape)?);
+    let fine = b.all(&ok, table.rows());
+    let invalid = b.not(table.relation.valid);
+    let fine = b.or(invalid, fine);
+    let ordered = set.in_order(b, keys);
+    let row = b.and(ordered, fine);
     Ok(b.all_lanes(row))
 }
 
@@ -43,8 +69,9 @@ fn follows(b: &mut Builder, table: &Table, shape: &Shape, strict: bool) -> Plane
     b.or(invalid, fine)
 }
 
-/// Per row: zero where it must be, and every value in its domain.
-fn columns_ok(b: &mut Builder, table: &Table) -> Vec<PlaneId> {
+/// Per row: 1 where absent values are zero and every value is in its domain; and 1 where anything
+/// is not zero.
+fn columns_ok(b: &mut Builder, table: &Table) -> (Vec<PlaneId>, PlaneId) {
     let rows = table.rows();
     let (mut ok, mut any) = (Vec::new(), Vec::new());
     for at in 0..table.fields.len() {
@@ -69,11 +96,7 @@ fn columns_ok(b: &mut Builder, table: &Table) -> Vec<PlaneId> {
             None => nonzero,
         });
     }
-    let any = b.any(&any, rows);
-    let invalid = b.not(table.relation.valid);
-    let stray = b.and(invalid, any);
-    ok.push(b.not(stray));
-    ok
+    (ok, b.any(&any, rows))
 }
 
 /// A string has no byte after a zero byte; 1 where it is not empty.

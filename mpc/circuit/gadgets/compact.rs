@@ -20,8 +20,9 @@ impl Builder {
     ) -> (PlaneId, Vec<PlaneId>) {
         let lanes = self.lanes_of(keep);
         let limit = limit.min(lanes);
-        if lanes == 0 {
-            return (keep, rows.to_vec());
+        if limit == 0 {
+            let none = self.range(0, 0);
+            return (self.gather(keep, none), self.gather_all(rows, none));
         }
         let masked: Vec<_> = rows.iter().map(|row| self.is_masked_by(*row, keep)).collect();
         let order = self.map(largest_part_first(lanes));
@@ -221,7 +222,7 @@ mod tests {
         for n in 1..10u128 {
             for pattern in 0..1u128 << n {
                 let pairs: Vec<_> = (0..n).map(|i| (i + 3, pattern >> i & 1)).collect();
-                for limit in [n as usize, 2] {
+                for limit in [n as usize, 2, 0] {
                     let run = binary(4, 1, &pairs, |b, x, y| compacted(b, x, y, limit as u32));
                     for (lane, value) in expected(&pairs, 4, limit).into_iter().enumerate() {
                         assert_eq!(run.value(lane), value, "{n} {pattern:b}");

@@ -37,6 +37,9 @@ impl KeyColumn {
     }
 }
 
+/// ¬valid as a bit of a sort key.
+const INVALID: KeyBit = KeyBit { plane: 0, negated: true };
+
 impl Relation {
     /// The key of each row by `order`, the first column most significant, as an unsigned integer
     /// whose order is the rows' order. Free.
@@ -86,13 +89,33 @@ impl Relation {
     /// The rows through any comparator network, compared by (¬valid ‖ key).
     #[must_use]
     pub fn run(&self, b: &mut Builder, network: &Network, order: &[KeyColumn]) -> Self {
+        let mut key = self.key_bits(b, order);
+        key.push(INVALID);
+        self.run_by(b, network, &key)
+    }
+
+    /// The rows through any comparator network, compared by (key ‖ ¬valid ‖ `last`): invalid rows
+    /// stay among the others, after the valid ones with their key.
+    #[must_use]
+    pub fn run_in_place(
+        &self,
+        b: &mut Builder,
+        network: &Network,
+        order: &[KeyColumn],
+        last: &[KeyColumn],
+    ) -> Self {
+        let mut key = self.key_bits(b, last);
+        key.push(INVALID);
+        key.extend(self.key_bits(b, order));
+        self.run_by(b, network, &key)
+    }
+
+    fn run_by(&self, b: &mut Builder, network: &Network, key: &[KeyBit]) -> Self {
         if network.rows() != self.rows {
             b.fail(BuildError::LanesDiffer { left: network.rows(), right: self.rows });
             return self.clone();
         }
-        let mut key = self.key_bits(b, order);
-        key.push(KeyBit { plane: 0, negated: true });
-        let planes = b.apply_network(&self.planes(), network, &key);
+        let planes = b.apply_network(&self.planes(), network, key);
         let rows = u32::try_from(network.output.len()).unwrap_or(u32::MAX);
         Self::from_planes(b, &planes, &self.widths(), rows)
     }

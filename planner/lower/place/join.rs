@@ -135,11 +135,14 @@ fn without_null_keys(tree: Physical, key: &[usize]) -> Physical {
 }
 
 /// Exact (PROTOCOL.md §8 "intersection of sets, compacted"): set(min N) with both payloads, each
-/// row satisfying both sides' claims.
+/// row satisfying both sides' claims. Intersections below it may leave their results scattered.
 fn intersect(left: Physical, right: Physical, keys: usize) -> Physical {
+    let (left, right) = (left.scattered(), right.scattered());
     let rows = left.shape.rows.min(right.shape.rows);
+    let lanes = left.shape.rows.midpoint(right.shape.rows);
     let exact = left.exact && right.exact;
-    joined(left, right, keys, Operator::Intersect { keys }, (rows, 1), exact)
+    let operator = Operator::Intersect { keys, lanes, compacted: true };
+    joined(left, right, keys, operator, (rows, 1), exact)
 }
 
 /// PK–FK join: stays in the stage that sees all, because its range is more than a sorted bag

@@ -1,24 +1,24 @@
 //! Inverses (PROTOCOL.md §8): every relation in an operator's range comes from these inputs, which
 //! is what a simulator feeds the functionality when a whole child stage is corrupt.
 
-use super::ranges::{accepted, bag, circuit, field, groups, ring, set};
+use super::ranges::{accepted, bag, circuit, field, groups, intersected, ring, set};
 use crate::lower::physical::Combine;
 use crate::lower::shape::{Shape, ascending};
-use crate::lower::{join, sort};
+use crate::lower::sort;
 use senate_circuit::{Bits, Program};
 
 /// A row's planes, without the valid plane.
-type Planes = Vec<bool>;
+pub(super) type Planes = Vec<bool>;
 
 /// The valid rows of a canonical relation.
-fn rows(bits: &[bool], shape: &Shape) -> Vec<Planes> {
+pub(super) fn rows(bits: &[bool], shape: &Shape) -> Vec<Planes> {
     let (lanes, planes) = (shape.rows as usize, shape.planes() as usize);
     let row = |lane: usize| (1..planes).map(|plane| bits[plane * lanes + lane]).collect();
     (0..lanes).filter(|lane| bits[*lane]).map(row).collect()
 }
 
 /// Inverse of [`rows`].
-fn bundle(rows: &[Planes], shape: &Shape) -> Bits {
+pub(super) fn bundle(rows: &[Planes], shape: &Shape) -> Bits {
     let lanes = 0..shape.rows as usize;
     let valid: Bits = lanes.clone().map(|lane| lane < rows.len()).collect();
     (0..shape.planes() as usize - 1).fold(valid, |mut bits, plane| {
@@ -100,6 +100,6 @@ fn intersections_split_by_columns() {
     let (left, right) = ([field(0, 2), field(0, 1)], [field(0, 2), field(5, 6)]);
     let both = [left[0].clone(), left[1].clone(), right[1].clone()];
     let inputs = [set(&left, 2, 1), set(&right, 3, 1)];
-    let program = circuit(&inputs, |b, t| join::intersect(b, &t[0], &t[1], 1));
+    let program = circuit(&inputs, intersected);
     inverts(&inputs, &set(&both, 2, 1), &program, |rows| by_columns(rows, 2, 1));
 }

@@ -5,6 +5,7 @@
 use crate::ir::{BinaryOp, Expr, SortKey, Value};
 use crate::lower::group::{self, Grouping};
 use crate::lower::physical::Combine;
+use crate::lower::scattered::Scattered;
 use crate::lower::shape::{Field, Shape, ascending};
 use crate::lower::table::Table;
 use crate::lower::{join, sort, ver};
@@ -118,13 +119,19 @@ fn top_of_a_merge() {
     });
 }
 
+/// Of two canonical sets with one key column.
+pub(super) fn intersected(b: &mut Builder, tables: &[Table]) -> Table {
+    let [left, right] = [0, 1].map(|at| Scattered::of_canonical(b, tables[at].clone(), 1));
+    join::intersect(b, &left, &right, 1)
+}
+
 #[test]
 fn intersection_of_sets() {
     let left = [field(0, 2), field(0, 1)];
     let right = [field(0, 2), field(5, 6)];
     let both = [left[0].clone(), left[1].clone(), right[1].clone()];
     let inputs = [set(&left, 2, 1), set(&right, 3, 1)];
-    exact("intersection", &inputs, &set(&both, 2, 1), |b, t| join::intersect(b, &t[0], &t[1], 1));
+    exact("intersection", &inputs, &set(&both, 2, 1), intersected);
 }
 
 #[test]

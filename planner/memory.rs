@@ -3,14 +3,12 @@
 //! its instructions and maps.
 
 use crate::traffic::{Batches, window_gates};
-use senate_circuit::{PartyId, Program, Stage};
+use senate_circuit::{PartyId, Program, Stage, masks_per_batch};
 
 /// Bytes of a block.
 const BLOCK: u64 = 16;
 /// Keys of the generators of one oblivious transfer instance and peer, both directions.
 const GENERATORS: u64 = 32 * (15 + 16) * 352;
-/// Masks of a batch: two may be there at a time.
-const BATCH_MASKS: u64 = 1 << 19;
 /// Rows of correlated OT that are no shares yet: two extensions overlap.
 const EXTENSION_ROWS: u64 = 2 * (3 << 15);
 /// Bytes of an instruction with what walking the program keeps for it.
@@ -33,7 +31,8 @@ pub fn bound(party: PartyId, stages: &[Stage], sets: &[Batches]) -> u64 {
 fn batches(batches: &Batches) -> u64 {
     let n = batches.parties.len() as u64;
     let leaky = batches.shapes.iter().map(|shape| shape.leaky() as u64).max().unwrap_or(0);
-    let masks = batches.masks.min(2 * BATCH_MASKS) * n * BLOCK;
+    // Two batches of masks may be there at a time.
+    let masks = batches.masks.min(2 * masks_per_batch(batches.parties.len()) as u64) * n * BLOCK;
     let extension = EXTENSION_ROWS.min(3 * leaky) * (n - 1) * 4 * BLOCK;
     masks + leaky * (3 * n * BLOCK + 8) + extension
 }

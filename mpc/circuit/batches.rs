@@ -5,17 +5,22 @@ use std::ops::Range;
 
 /// Fewest leaky triples from which a batch makes one in a plan.
 const BUCKET_MIN: u32 = 3;
-/// Triples of a batch where [`BUCKET_MIN`] leaky ones do not do: more would take memory for nothing.
-const BATCH_USUAL: usize = 1 << 19;
-/// Triples of the largest batch, …
+/// Triples of the largest batch of these, …
 const BATCH_MAX: usize = 1 << 21;
-/// … whose leaky triples, 48·n bytes each, take so many bytes at most at each party, …
+/// … whose leaky triples take so many bytes at most at each party, …
 const LEAKY_BYTES_MAX: usize = 3 << 29;
-/// … in sets of up to so many parties. Those of larger sets have 2^17 triples, made of four leaky
-/// ones each, …
+/// … in sets of up to so many parties: those of larger sets need more leaky triples than that.
 const PARTIES_OF_LARGE: usize = 10;
-/// … and those of sets that are larger than this 2^16.
-const PARTIES_OF_MANY: usize = 32;
+/// Triples of a batch of more leaky ones: from this many on, more would take memory for nothing, …
+const BATCH_USUAL: usize = 1 << 19;
+/// … which would be so many bytes at most at each party, …
+const LEAKY_BYTES_USUAL: usize = 1 << 27;
+/// … but in sets of very many parties.
+const BATCH_MANY: usize = 1 << 15;
+/// Masks of a batch at most, …
+const MASKS_MAX: usize = 1 << 19;
+/// … in so many bytes at each party.
+const MASKS_BYTES: usize = 1 << 25;
 /// Triples of a batch made ahead of a query: small, so that a party can pause between batches.
 const BATCH_AHEAD: usize = 1 << 16;
 
@@ -200,7 +205,7 @@ impl Sharing {
         };
         // The smallest batches that [`BUCKET_MIN`] allows, the least memory.
         let least = Allowance { rho_bits: self.rho_bits, shares }.least_batch(BUCKET_MIN);
-        let fewest = even((triples / least).max(triples.div_ceil(most(parties))));
+        let fewest = even((triples / least).max(triples.div_ceil(most(parties).max(1))));
         let more = even(triples.div_ceil(usual(parties)));
         let cost = |len: usize, fewest| {
             self.shape(len, fewest).leaky().saturating_mul(triples.div_ceil(len))
@@ -213,21 +218,29 @@ impl Sharing {
     }
 }
 
-/// Triples of a batch of so many parties at most.
-fn most(parties: usize) -> usize {
-    if parties <= PARTIES_OF_LARGE {
-        let leaky = 48 * parties.max(1) * BUCKET_MIN as usize;
-        (LEAKY_BYTES_MAX / leaky).min(BATCH_MAX)
-    } else if parties <= PARTIES_OF_MANY {
-        1 << 17
-    } else {
-        1 << 16
-    }
+/// Masks per batch of a set of so many parties.
+pub fn masks_per_batch(parties: usize) -> usize {
+    (MASKS_BYTES / share_bytes(parties)).clamp(1, MASKS_MAX)
 }
 
-/// Triples of a batch that takes more than [`BUCKET_MIN`].
+/// Triples of the largest batch of so many parties that takes [`BUCKET_MIN`] leaky ones each; 0 where
+/// there is none.
+fn most(parties: usize) -> usize {
+    if parties > PARTIES_OF_LARGE {
+        return 0;
+    }
+    (LEAKY_BYTES_MAX / (BUCKET_MIN as usize * 3 * share_bytes(parties))).min(BATCH_MAX)
+}
+
+/// Triples of a batch of so many parties that takes more.
 fn usual(parties: usize) -> usize {
-    most(parties).min(BATCH_USUAL)
+    let fits = LEAKY_BYTES_USUAL / ((BUCKET_MIN as usize + 1) * 3 * share_bytes(parties));
+    fits.clamp(BATCH_MANY, BATCH_USUAL)
+}
+
+/// Bytes of a share of one bit: D, and a MAC for each peer.
+fn share_bytes(parties: usize) -> usize {
+    16 * parties.max(1)
 }
 
 #[cfg(test)]

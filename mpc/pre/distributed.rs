@@ -10,14 +10,11 @@ use crate::mesh::Lane;
 use crate::session::Session;
 use futures_util::FutureExt;
 use futures_util::future::{LocalBoxFuture, Shared};
-use senate_circuit::{PartySet, Sharing, StageId};
+use senate_circuit::{PartySet, Sharing, StageId, masks_per_batch};
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::rc::Rc;
-
-/// Masks per batch.
-const BATCH_MASKS: usize = 1 << 19;
 
 /// What one stage will ask for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -98,7 +95,7 @@ impl Supply {
             Ok::<_, Error>((number, session.workbench(set, lane)?))
         };
         let (mut masks_made, masks_from) = taken(stocked.masks, masks);
-        for span in split(masks.saturating_sub(masks_from), BATCH_MASKS) {
+        for span in split(masks.saturating_sub(masks_from), masks_per_batch(set.len())) {
             let (number, bench) = bench()?;
             let len = span.len();
             let mesh = session.mesh().clone();

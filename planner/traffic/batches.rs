@@ -3,10 +3,8 @@
 
 use super::{BLOCK, DIGEST, Traffic, extension, packed};
 use crate::cost::STATISTICAL;
-use senate_circuit::{BatchShape, PartySet, Sharing, Source, Stage, StageId};
+use senate_circuit::{BatchShape, PartySet, Sharing, Source, Stage, StageId, masks_per_batch};
 
-/// Masks per batch.
-const BATCH_MASKS: u64 = 1 << 19;
 /// Leaky triples per extension, more where a batch would need too many extensions.
 const LEAKY_CHUNK: u64 = 1 << 15;
 /// Masks per extension.
@@ -58,7 +56,8 @@ pub fn preprocessing(stages: &[Stage]) -> Vec<Batches> {
     for batches in &mut all {
         let (parties, triples) = needs(batches);
         batches.shapes = sharing.batches(parties, triples).map(|(_, shape)| shape).collect();
-        let masks = spans(batches.masks, BATCH_MASKS).map(mask_bytes).sum::<u64>();
+        let per_batch = masks_per_batch(parties) as u64;
+        let masks = spans(batches.masks, per_batch).map(mask_bytes).sum::<u64>();
         let triples: u64 = batches.shapes.iter().map(|shape| triple_bytes(*shape)).sum();
         batches.traffic.exchange(batches.parties, masks + triples);
     }

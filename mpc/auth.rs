@@ -143,6 +143,11 @@ impl AuthBits {
         Self { d: vec![Block::ZERO; len], macs }
     }
 
+    /// No bits yet, with room for `lanes`.
+    pub(crate) fn with_room(member: &Member, lanes: usize) -> Self {
+        Self::blank(member, || Vec::with_capacity(lanes))
+    }
+
     /// Shares whose planes are what `plane` makes, to be written before they are read.
     pub(crate) fn blank(member: &Member, mut plane: impl FnMut() -> Vec<Block>) -> Self {
         Self { d: plane(), macs: member.peers().iter().map(|_| plane()).collect() }
@@ -206,11 +211,15 @@ impl AuthBits {
 
     /// ⟨x⟩ ⊕= c for public bits c: the leader D ⊕= cΔ, M ⊕= c·e_0; others D ⊕= c(Δ ⊕ e_0).
     pub fn xor_public(&mut self, member: &Member, c: &Bits) {
-        let step = if member.leads() { member.delta() } else { member.delta() ^ Block::ONE };
-        add_where(&mut self.d, c.words(), step);
-        if member.leads() {
-            self.macs.iter_mut().for_each(|plane| add_where(plane, c.words(), Block::ONE));
-        }
+        self.lanes_mut(0, self.len()).xor_public(member, c);
+    }
+
+    /// Forgets all bits; the memory serves the next.
+    pub(crate) fn clear(&mut self) {
+        self.planes_mut().for_each(|plane| {
+            plane.as_mut_slice().zeroize();
+            plane.clear();
+        });
     }
 
     /// c·⟨x⟩ for public bits c, lane by lane.
@@ -289,6 +298,15 @@ impl<'a> Planes<'a> {
         Planes {
             d: cut(&mut self.d, len),
             macs: self.macs.iter_mut().map(|plane| cut(plane, len)).collect(),
+        }
+    }
+
+    /// As [`AuthBits::xor_public`].
+    pub(crate) fn xor_public(&mut self, member: &Member, c: &Bits) {
+        let step = if member.leads() { member.delta() } else { member.delta() ^ Block::ONE };
+        add_where(self.d, c.words(), step);
+        if member.leads() {
+            self.macs.iter_mut().for_each(|plane| add_where(plane, c.words(), Block::ONE));
         }
     }
 

@@ -25,14 +25,6 @@ pub(crate) struct AndShares {
     pub(crate) product: AuthBits,
 }
 
-impl AndShares {
-    /// Those of some gates of the chunk.
-    pub(crate) fn slice(&self, gates: Gates) -> Self {
-        let cut = |shares: &AuthBits| shares.slice(gates.offset, gates.len);
-        Self { left: cut(&self.left), right: cut(&self.right), product: cut(&self.product) }
-    }
-}
-
 /// The AND gates of one instruction: `len` consecutive gates, the first of which has number `gate`
 /// in its stage and number `offset` in its chunk.
 #[derive(Clone, Copy, Debug)]

@@ -183,7 +183,8 @@ impl Algebra for Masks {
     }
 
     fn concat(&self, parts: &[Rc<AuthBits>]) -> AuthBits {
-        let mut all = AuthBits::zeros(&self.0, 0);
+        let lanes = parts.iter().map(|part| part.len()).sum();
+        let mut all = AuthBits::with_room(&self.0, lanes);
         parts.iter().for_each(|part| all.append(part));
         all
     }

@@ -118,7 +118,7 @@ impl<'a> Evaluation<'a> {
         let rows = table_rows(self.run.member.set().len());
         let epochs = self.kernel.epochs(chunk.first_gate, chunk.gates);
         let mut all = Evaluated {
-            labels: vec![Vec::with_capacity(chunk.gates); tables.len()],
+            labels: tables.iter().map(|_| Vec::with_capacity(chunk.gates)).collect(),
             masked: Bits::default(),
             inputs: [Bits::default(), Bits::default()],
         };

@@ -7,7 +7,7 @@ use super::chunks::{Chunk, Layout, Work};
 use super::{Labels, Run, Wires};
 use crate::auth::{AuthBits, Member};
 use crate::error::Error;
-use crate::garble::{AndShares, Masked, Walk};
+use crate::garble::{AndShares, Gates, Masked, Walk};
 use crate::mesh::Kind;
 use crate::open::Openings;
 use crate::pre::Preprocessing;
@@ -83,7 +83,7 @@ impl<'a> Rounds<'a> {
         }
         let openings = Openings::new(run.member.clone(), run.domain, "layers");
         let layers = layout.program.layers();
-        let layer = Layer::new(&run.member);
+        let layer = Layer::new(AuthBits::zeros(&run.member, 0));
         Self { run, layout, layers, openings, masked, layer, ended: 0, unchecked: 0 }
     }
 
@@ -121,9 +121,8 @@ impl<'a> Rounds<'a> {
                 Work::And { left, right, gates, lanes, .. } => {
                     let left = self.masked.part(left, lanes)?;
                     let right = self.masked.part(right, lanes)?;
-                    let of_gates = shares.slice(gates);
-                    let shares = masked_products(&self.run.member, of_gates, &left, &right);
-                    self.layer.shares.append(&shares);
+                    let values = [&*left, &*right];
+                    add_products(&mut self.layer.shares, &self.run.member, shares, gates, values);
                     self.layer.gates.push(work);
                     self.open_whole_rounds().await?;
                 }
@@ -153,10 +152,10 @@ impl<'a> Rounds<'a> {
     /// Opens what is left of the layer and gives its gates their Λ. A block's MACs are compared
     /// after its last layer.
     async fn end_layer(&mut self) -> Result<(), Error> {
-        let shares = std::mem::take(&mut self.layer.shares);
+        let mut shares = std::mem::take(&mut self.layer.shares);
         self.open(&shares).await?;
-        let Layer { opened, gates, .. } =
-            std::mem::replace(&mut self.layer, Layer::new(&self.run.member));
+        shares.clear();
+        let Layer { opened, gates, .. } = std::mem::replace(&mut self.layer, Layer::new(shares));
         let mut start = 0;
         for work in gates {
             let Work::And { at, gates, lanes, .. } = work else { continue };
@@ -176,17 +175,26 @@ impl<'a> Rounds<'a> {
 }
 
 impl Layer {
-    fn new(member: &Member) -> Self {
-        let (opened, gates) = (Bits::default(), Vec::new());
-        Self { shares: AuthBits::zeros(member, 0), opened, gates }
+    /// Without gates; `shares` has no bits, but may have room for some.
+    fn new(shares: AuthBits) -> Self {
+        Self { shares, opened: Bits::default(), gates: Vec::new() }
     }
 }
 
-/// ⟨Λ_γ⟩ = Λ_αΛ_β ⊕ Λ_α⟨λ_β⟩ ⊕ Λ_β⟨λ_α⟩ ⊕ ⟨λ_αλ_β ⊕ λ_γ⟩ of some gates.
-fn masked_products(member: &Member, shares: AndShares, left: &Bits, right: &Bits) -> AuthBits {
-    let AndShares { left: of_left, right: of_right, mut product } = shares;
-    let others = of_left.planes().zip(of_right.planes());
-    for (sum, (of_left, of_right)) in product.planes_mut().zip(others) {
+/// Appends ⟨Λ_γ⟩ = Λ_αΛ_β ⊕ Λ_α⟨λ_β⟩ ⊕ Λ_β⟨λ_α⟩ ⊕ ⟨λ_αλ_β ⊕ λ_γ⟩ of some gates of a chunk to `all`.
+fn add_products(
+    all: &mut AuthBits,
+    member: &Member,
+    shares: &AndShares,
+    gates: Gates,
+    [left, right]: [&Bits; 2],
+) {
+    let (start, lanes) = (all.len(), gates.offset..gates.offset + gates.len);
+    all.append_lanes(&shares.product, gates.offset, gates.len);
+    let mut products = all.lanes_mut(start, gates.len);
+    let factors = shares.left.planes().zip(shares.right.planes());
+    for (sum, (of_left, of_right)) in products.each_mut().zip(factors) {
+        let (of_left, of_right) = (&of_left[lanes.clone()], &of_right[lanes.clone()]);
         let tiles = sum.par_chunks_mut(TILE).enumerate();
         tiles.for_each(|(tile, sum)| {
             let first = tile * TILE;
@@ -195,8 +203,7 @@ fn masked_products(member: &Member, shares: AndShares, left: &Bits, right: &Bits
         });
     }
     let both = left.words().iter().zip(right.words()).map(|(left, right)| left & right);
-    product.xor_public(member, &Bits::from_words(both.collect(), left.len()));
-    product
+    products.xor_public(member, &Bits::from_words(both.collect(), left.len()));
 }
 
 /// sums_r ⊕= bit_{first + r} · value_{first + r}; `first` is a multiple of 64.

@@ -1,4 +1,4 @@
-//! SIMD kernels under the protocols, the only crate with `unsafe`.
+//! SIMD kernels under the protocols, and the heap's habits: the only crate with `unsafe`.
 //!
 //! Every kernel that has a vector backend also has a portable twin; the backend is chosen at run
 //! time (`is_x86_feature_detected!` caches its answer) and tests compare the twins. AES comes from
@@ -11,6 +11,7 @@ mod bits;
 mod block;
 mod forest;
 mod gf128;
+mod heap;
 mod prg;
 mod stream;
 mod tccr;
@@ -25,6 +26,7 @@ pub use bits::{add_selected, add_where, low_bits};
 pub use block::Block;
 pub use forest::{Forest, Scratch};
 pub use gf128::{combine_bits, dot, dot_columns, mul, select};
+pub use heap::keep_freed;
 pub use prg::{Prg, Weights};
 pub use stream::stream;
 pub use tccr::{Tccr, Tweak};

@@ -27,6 +27,12 @@ use tokio::sync::watch;
 /// After a lost link, how long to wait for somebody's word on the reason.
 const REASON_MAX: Duration = Duration::from_secs(1);
 
+/// In sessions of more parties than so many, …
+const MANY: usize = 8;
+/// … whose stages are far apart and whose batches are as large as memory allows, the process keeps
+/// memory that is free for so long. Fewer parties gain nothing by it.
+const KEEP_FREED: Duration = Duration::from_secs(30);
+
 pub(super) type Actions = mpsc::UnboundedReceiver<Action>;
 
 /// A session that is open before the joint part begins.
@@ -119,6 +125,9 @@ impl Joint {
             Some(opened) => opened,
             None => self.open(mesh, actions).await?,
         };
+        if session.parties().len() > MANY {
+            senate_block::keep_freed(KEEP_FREED);
+        }
         let digest = Digest(self.agreement.plan.digest);
         let _ = self.tell.unbounded_send(Command::Approve { digest });
         let outputs = self.stages(&session, stock, actions).await?;

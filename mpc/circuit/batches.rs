@@ -5,9 +5,7 @@ use std::ops::Range;
 
 /// Fewest leaky triples from which a batch makes one in a plan.
 const BUCKET_MIN: u32 = 3;
-/// Triples of the largest batch of these, …
-const BATCH_MAX: usize = 1 << 21;
-/// … whose leaky triples take so many bytes at most at each party, …
+/// The leaky triples of such a batch take so many bytes at most at each party, …
 const LEAKY_BYTES_MAX: usize = 3 << 29;
 /// … in sets of up to so many parties: those of larger sets need more leaky triples than that.
 const PARTIES_OF_LARGE: usize = 10;
@@ -229,7 +227,7 @@ fn most(parties: usize) -> usize {
     if parties > PARTIES_OF_LARGE {
         return 0;
     }
-    (LEAKY_BYTES_MAX / (BUCKET_MIN as usize * 3 * share_bytes(parties))).min(BATCH_MAX)
+    LEAKY_BYTES_MAX / (BUCKET_MIN as usize * 3 * share_bytes(parties))
 }
 
 /// Triples of a batch of so many parties that takes more.
@@ -327,13 +325,14 @@ mod tests {
 
     #[test]
     fn batches_serve_every_lane_once_and_take_three_leaky_triples_where_they_can() {
-        for triples in [1, 400_000, 741_457, 1_087_000, 1_541_309, 4_000_000, 7_700_160, 30_000_001]
-        {
+        for triples in [
+            1, 400_000, 741_457, 1_087_000, 1_541_309, 4_000_000, 7_700_160, 30_000_001, 78_118_911,
+        ] {
             let sharing = Sharing::new(40, [(2, triples)]);
             let mut next = 0;
             for (span, shape) in sharing.batches(2, triples) {
                 assert_eq!(span.start, next);
-                assert!(span.len() <= BATCH_MAX && shape.triples >= span.len());
+                assert!(span.len() <= most(2) && shape.triples >= span.len());
                 next = span.end;
             }
             assert_eq!(next, triples);

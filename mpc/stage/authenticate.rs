@@ -105,8 +105,7 @@ impl<P: Preprocessing> Walker<'_, P> {
     /// Walks a chunk and sends the openings of its products.
     async fn ask(&mut self, chunk: &Chunk) -> Result<Asked, Error> {
         let fresh = self.pre.masks(chunk.gates).await?;
-        let mut factors =
-            [(); 2].map(|()| AuthBits::with_room(&self.run.member, chunk.gates));
+        let mut factors = [(); 2].map(|()| AuthBits::with_room(&self.run.member, chunk.gates));
         for work in self.layout.work(chunk) {
             match work {
                 Work::Free(at) => self.masks.step(self.layout.program, at)?,

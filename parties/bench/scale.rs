@@ -15,6 +15,8 @@ use std::sync::Arc;
 const SQL: &str = "SELECT id FROM keys ORDER BY id";
 /// How many parties.
 const PARTIES: usize = 2;
+/// Rows of a first run that is not measured.
+const WARM_ROWS: usize = 64;
 
 /// One size.
 #[derive(Clone, Copy, Debug, Serialize)]
@@ -51,11 +53,12 @@ pub async fn run(rows_min: usize, rows_max: usize) -> Outcome<Scale> {
         return Err(Failure::usage(usage));
     }
     let limits = limits::measure();
+    // What the program itself takes is there before the first size is measured.
+    let (_folder, small) = workspace(WARM_ROWS)?;
+    measure(&small, SQL, Stages::Decomposed, &limits).await?;
     let (mut steps, mut rows) = (Vec::<Step>::new(), rows_min);
     while rows <= rows_max {
-        let folder = temporary()?;
-        write_keys(folder.path(), PARTIES, rows)?;
-        let workspace = Arc::new(Workspace::open(folder.path())?);
+        let (_folder, workspace) = workspace(rows)?;
         let bound = memory_bound(&workspace)?;
         let before = super::usage::rss_bytes();
         let measured = measure(&workspace, SQL, Stages::Decomposed, &limits).await?;
@@ -73,6 +76,14 @@ pub async fn run(rows_min: usize, rows_max: usize) -> Outcome<Scale> {
         rows *= 2;
     }
     Ok(Scale { steps, limits })
+}
+
+/// Two parties' keys, in a folder that lasts as long as its handle.
+fn workspace(rows: usize) -> Outcome<(tempfile::TempDir, Arc<Workspace>)> {
+    let folder = temporary()?;
+    write_keys(folder.path(), PARTIES, rows)?;
+    let workspace = Workspace::open(folder.path())?;
+    Ok((folder, Arc::new(workspace)))
 }
 
 fn memory_bound(workspace: &Workspace) -> Outcome<u64> {

@@ -126,8 +126,7 @@ impl Emitter<'_> {
 
     fn write_child(&mut self, tree: &Physical, writer: &mut Writer) -> Result<(), LowerError> {
         let table = self.operator(tree, writer)?;
-        let table =
-            if tree.is_scattered() { table } else { table.canonical(&mut writer.builder) };
+        let table = if tree.is_scattered() { table } else { table.canonical(&mut writer.builder) };
         let opens = !writer.overflow.is_empty() || !writer.suppressed.is_empty();
         if opens || table.rows() != tree.shape.rows {
             return Err(LowerError::malformed("a stage whose range is not exact"));

@@ -79,9 +79,8 @@ fn shapes(payloads: [&[Field]; 2]) -> [Shape; 2] {
 fn ver_accepts_scattered_sets_and_nothing_else() {
     let shape = set(&[field(0, 3), field(0, 0)], 3, 1);
     assert_eq!(shape.planes(), 3);
-    let row = |of: &[bool], lane: usize| {
-        (of[lane], u8::from(of[3 + lane]) + 2 * u8::from(of[6 + lane]))
-    };
+    let row =
+        |of: &[bool], lane: usize| (of[lane], u8::from(of[3 + lane]) + 2 * u8::from(of[6 + lane]));
     let fine = |of: &[bool]| {
         let rows = [0, 1, 2].map(|lane| row(of, lane));
         rows.windows(2).all(|pair| {
@@ -182,7 +181,8 @@ fn keys_of(capacities: &[u32]) -> Node {
 
 #[test]
 fn intersections_of_equal_and_unequal_capacities() {
-    let capacities: [&[u32]; 4] = [&[8, 8, 8, 8], &[16, 16, 17, 17, 16], &[1, 9, 4, 12], &[0, 3, 3]];
+    let capacities: [&[u32]; 4] =
+        [&[8, 8, 8, 8], &[16, 16, 17, 17, 16], &[1, 9, 4, 12], &[0, 3, 3]];
     for capacities in capacities {
         agree(&keys_of(capacities), 25);
     }

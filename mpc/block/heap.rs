@@ -12,11 +12,13 @@ const USUAL: c_long = 1000;
 
 /// Lets the process keep memory that it has freed for so long, instead of a second: batches and
 /// stages follow each other and need as much again, and many systems take longer to provide fresh
-/// pages than we to fill them. Does nothing where `MIMALLOC_PURGE_DELAY` asks for something else.
+/// pages than we to fill them. Holds for the rest of the process's life. Does nothing where
+/// `MIMALLOC_PURGE_DELAY` asks for something else.
 pub fn keep_freed(time: Duration) {
     let Ok(millis) = c_long::try_from(time.as_millis()) else { return };
-    // SAFETY: options may be read and set at any time, from any thread, and a number that is no
-    // option's is ignored.
+    // SAFETY: an option is one aligned word, which mimalloc itself reads and writes at any time from
+    // any thread: another thread sees the old delay or the new one. A number that is no option's is
+    // ignored.
     unsafe {
         // Should the option have another number one day, it hardly has this value.
         if mi_option_get(PURGE_DELAY) == USUAL {

@@ -29,8 +29,8 @@ const REASON_MAX: Duration = Duration::from_secs(1);
 
 /// In sessions of more parties than so many, …
 const MANY: usize = 8;
-/// … whose stages are far apart and whose batches are as large as memory allows, the process keeps
-/// memory that is free for so long. Fewer parties gain nothing by it.
+/// … whose stages are far apart and whose batches are as large as memory allows, the process begins
+/// to keep free memory for so long. With fewer parties it gains nothing by it.
 const KEEP_FREED: Duration = Duration::from_secs(30);
 
 pub(super) type Actions = mpsc::UnboundedReceiver<Action>;

@@ -187,7 +187,7 @@ impl Emitter<'_> {
         }
         let table = self.operator(tree, writer)?;
         if tree.is_scattered() {
-            return Ok(Scattered(table));
+            return Ok(Scattered::new(table));
         }
         let table = resized(writer, table, &tree.shape);
         Ok(Scattered::of_canonical(&mut writer.builder, table, keys))
@@ -322,7 +322,7 @@ impl Writer {
         let b = &mut self.builder;
         let table = Table::input(b, &tree.shape.fields, tree.shape.rows);
         let set = match tree.is_scattered() {
-            true => Scattered(table),
+            true => Scattered::new(table),
             false => Scattered::of_canonical(b, table, keys),
         };
         self.sources.push(source);

@@ -16,7 +16,9 @@ pub(super) fn and_gates(relation: &Physical) -> u64 {
         Operator::Group { .. } => {
             merge + rows_in * (keys + 2 * planes) + compact_gates(rows_in, planes)
         }
-        Operator::Intersect { .. } | Operator::Lookup { .. } => {
+        // Of several intersections the last alone moves its rows, in whatever tree.
+        Operator::Intersect { .. } => merge + rows_in * (keys + planes),
+        Operator::Lookup { .. } => {
             merge + rows_in * (keys + planes) + compact_gates(rows_in / 2, planes)
         }
         Operator::Sort { .. } => merge * log2(rows_in).div_ceil(2),

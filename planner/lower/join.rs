@@ -10,14 +10,15 @@ use senate_circuit::{Builder, KeyColumn, Lanes, PlaneId, Relation, Word};
 /// there are rows: a key's two valid rows are neighbours, so one of them stands in an odd lane.
 /// Merging costs about N/2·log N·(σ + w) ANDs, matching Nσ, and each payload bit one per lane.
 ///
-/// Range (PROTOCOL.md §8): set(min N) with any payloads. Inverse: split the columns.
+/// Range (PROTOCOL.md §8), once it is canonical: set(min N) with any payloads. Inverse: split the
+/// columns.
 pub(super) fn intersect(
     b: &mut Builder,
     left: &Scattered,
     right: &Scattered,
     keys: usize,
 ) -> Table {
-    let (left, right) = (&left.0, &right.0);
+    let (left, right) = (left.table(), right.table());
     let layout = Layout::of(left, right, keys, Sides::cheapest(left, right, keys));
     let inputs = layout.apply(b, left, right);
     let merged = scattered::merge(b, &inputs, &layout.key(), &layout.side());

@@ -16,8 +16,8 @@ pub struct Physical {
     pub parties: PartySet,
     /// The output.
     pub shape: Shape,
-    /// Whether `shape` describes the operator's range exactly, so that a parent stage can verify it
-    /// and the operator may be a stage of its own.
+    /// Whether `shape` describes the operator's range exactly (of scattered sets: up to invalid
+    /// rows), so that a parent stage can verify it and the operator may be a stage of its own.
     pub exact: bool,
 }
 
@@ -56,7 +56,9 @@ pub enum Operator {
         keys: usize,
         /// Half the rows of both inputs: lanes in which every match stands before rows are moved.
         lanes: u32,
-        /// Whether they are moved together.
+        /// How many sets this and the intersections below it take, and their rows together.
+        pooled: (u32, u64),
+        /// Whether rows are moved together.
         compacted: bool,
     },
     /// As `Intersect`, but keys may repeat in the right input (PK–FK join).

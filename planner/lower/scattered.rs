@@ -12,10 +12,11 @@
 //! the last intersection's result, which is made canonical before anything else uses or opens it,
 //! depend on classes only; which member of a class it is, is masked wires and nothing else.
 //! Ver accepts every scattered relation: everything reachable, and nothing that is not alike to
-//! something reachable with the child's capacities pooled (each leaf below with the class's rows:
-//! [`Physical::scattered`] never has more than the mean of its leaves' capacities). So a coalition
-//! that is a whole child stage, or an owner whose invalid rows are not zero, injects a class that
-//! it could have had honestly, and a simulator extracts the valid rows.
+//! something reachable with the child's capacities pooled (every set that it and the intersections
+//! below it take has the class's rows: [`Physical::scattered`] never has more lanes than these sets
+//! have on average). So a coalition that is a whole child stage, or an owner whose invalid rows are
+//! not zero, injects a class that it could have had honestly, and a simulator extracts the valid
+//! rows.
 
 use super::physical::{Operator, Physical};
 use super::shape::ascending;
@@ -24,9 +25,14 @@ use senate_circuit::{Builder, KeyColumn, Network, PlaneId, Relation, Word};
 
 /// A table that is a scattered set on its first columns.
 #[derive(Clone, Debug)]
-pub(super) struct Scattered(pub Table);
+pub(super) struct Scattered(Table);
 
 impl Scattered {
+    /// The result of an intersection, whoever made it: nothing is known about its invalid rows.
+    pub(super) fn new(table: Table) -> Self {
+        Self(Table { prefix: false, zero: false, ..table })
+    }
+
     /// From the planes of a canonical set on the first `keys` columns: rows without a valid bit have
     /// the largest key instead of zero. Free, and checked by [`Scattered::in_order`] if whoever made
     /// them is not trusted to have zeroed them.
@@ -37,8 +43,12 @@ impl Scattered {
                 *bit = b.xor(*bit, invalid);
             }
         }
-        (table.prefix, table.zero) = (false, false);
-        Self(table)
+        Self::new(table)
+    }
+
+    /// The rows.
+    pub(super) fn table(&self) -> &Table {
+        &self.0
     }
 
     /// Per lane: 1 where the row comes after the previous one's key, or has the same key and is
@@ -73,16 +83,27 @@ pub(super) fn merge(
 
 impl Physical {
     /// An intersection below an intersection: its result stays scattered where that has hardly more
-    /// lanes (a sixteenth) than moving the rows together would leave.
+    /// lanes (a sixteenth) than moving the rows together would leave, and none that the capacities
+    /// of its sets, pooled, do not allow.
     #[must_use]
     pub(super) fn scattered(mut self) -> Self {
-        if let Operator::Intersect { lanes, compacted, .. } = &mut self.operator
+        if let Operator::Intersect { lanes, compacted, pooled: (sets, rows), .. } =
+            &mut self.operator
             && *lanes <= self.shape.rows.saturating_add(self.shape.rows / 16)
+            && u64::from(*lanes) * u64::from(*sets) <= *rows
         {
             *compacted = false;
             self.shape.rows = *lanes;
         }
         self
+    }
+
+    /// How many sets an intersection and those below it take, and their rows together.
+    pub(super) fn pooled(&self) -> (u32, u64) {
+        match self.operator {
+            Operator::Intersect { pooled, .. } => pooled,
+            _ => (1, u64::from(self.shape.rows)),
+        }
     }
 
     /// Whether its result is scattered.

@@ -48,8 +48,8 @@ pub(crate) fn bits_for(largest: u128) -> u32 {
     u128::BITS - largest.leading_zeros()
 }
 
-/// What is publicly known about a canonical relation (PROTOCOL.md §8): its exact range, when the
-/// operator that made it is exact.
+/// What is publicly known about a canonical relation (PROTOCOL.md §8), or about the valid rows of a
+/// scattered set: the exact range, when the operator that made it is exact.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Shape {
     /// Columns in order.

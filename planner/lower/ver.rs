@@ -39,7 +39,7 @@ pub(super) fn in_scattered_range(
     shape: &Shape,
     keys: usize,
 ) -> Result<PlaneId, LowerError> {
-    let table = &set.0;
+    let table = set.table();
     if table.rows() == 0 {
         return Ok(b.constant(true, 1));
     }

@@ -134,14 +134,17 @@ fn without_null_keys(tree: Physical, key: &[usize]) -> Physical {
     }
 }
 
-/// Exact (PROTOCOL.md §8 "intersection of sets, compacted"): set(min N) with both payloads, each
-/// row satisfying both sides' claims. Intersections below it may leave their results scattered.
+/// Exact (PROTOCOL.md §8 "intersection of sets, compacted"): set(min N), N the inputs' lanes, with
+/// both payloads, each row satisfying both sides' claims. Intersections below it may leave their
+/// results scattered, in a few more lanes.
 fn intersect(left: Physical, right: Physical, keys: usize) -> Physical {
     let (left, right) = (left.scattered(), right.scattered());
     let rows = left.shape.rows.min(right.shape.rows);
     let lanes = left.shape.rows.midpoint(right.shape.rows);
     let exact = left.exact && right.exact;
-    let operator = Operator::Intersect { keys, lanes, compacted: true };
+    let (of_left, of_right) = (left.pooled(), right.pooled());
+    let pooled = (of_left.0 + of_right.0, of_left.1 + of_right.1);
+    let operator = Operator::Intersect { keys, lanes, pooled, compacted: true };
     joined(left, right, keys, operator, (rows, 1), exact)
 }
 

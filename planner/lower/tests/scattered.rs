@@ -1,15 +1,17 @@
 //! Intersections whose invalid rows stay where they are: what Ver accepts is what can come about,
 //! and of two relations with the same valid rows nobody can tell which one it was.
 
-use super::harness::{agree, ands, int, leaf, lowered, schema};
+use super::harness::{Dice, agree, ands, int, leaf, lowered, schema};
 use super::inverses::{bundle, rows};
 use super::ranges::{accepted, field, set};
 use super::trees;
 use crate::ir::Node;
+use crate::lower::physical::{Operator, Physical};
 use crate::lower::scattered::Scattered;
 use crate::lower::shape::{Field, Shape};
 use crate::lower::table::Table;
-use crate::lower::{Decompose, join, ver};
+use crate::lower::tree::Costing;
+use crate::lower::{Decompose, Ordering, join, place, ver};
 use senate_circuit::{Bits, Builder, Program};
 use std::collections::BTreeSet;
 
@@ -27,7 +29,7 @@ fn input(b: &mut Builder, shape: &Shape, made: Made) -> Scattered {
     let table = Table::input(b, &shape.fields, shape.rows);
     match made {
         Canonical => Scattered::of_canonical(b, table, 1),
-        InPlace => Scattered(table),
+        InPlace => Scattered::new(table),
     }
 }
 
@@ -198,4 +200,41 @@ fn only_the_last_of_several_intersections_moves_rows() {
     let alone = super::harness::lowered(&two, Decompose::Yes);
     assert!(root.program.ands() > first.program.ands());
     assert!(first.program.ands() * 6 < ands(&alone) * 5);
+}
+
+/// Rows of the sets that an intersection and those below it take.
+fn sets_of(tree: &Physical) -> Vec<u64> {
+    match tree.operator {
+        Operator::Intersect { .. } => tree.inputs.iter().flat_map(sets_of).collect(),
+        _ => vec![u64::from(tree.shape.rows)],
+    }
+}
+
+fn scattered_in(tree: &Physical) -> Vec<&Physical> {
+    let below = tree.inputs.iter().flat_map(scattered_in);
+    below.chain(tree.is_scattered().then_some(tree)).collect()
+}
+
+/// Every class that Ver accepts is reached when the child's sets have its rows each, which their
+/// capacities together must allow.
+#[test]
+fn scattered_lanes_are_no_more_than_pooled_capacities_allow() {
+    let mut dice = Dice(5);
+    let mut lists: Vec<Vec<u32>> =
+        vec![[&[16; 8][..], &[18]].concat(), vec![129, 124, 140, 138, 124]];
+    lists.extend((0..60).map(|_| {
+        let parties = 3 + dice.below(10);
+        (0..parties).map(|_| 120 + dice.below(20) as u32).collect()
+    }));
+    let (mut seen, costing) = (0, Costing::default());
+    for capacities in lists {
+        let tree = place::root(&keys_of(&capacities), Ordering::Free, &costing).unwrap();
+        for scattered in scattered_in(&tree) {
+            let sets = sets_of(scattered);
+            let needed = u64::from(scattered.shape.rows) * sets.len() as u64;
+            assert!(needed <= sets.iter().sum(), "{capacities:?}: {sets:?}");
+            seen += 1;
+        }
+    }
+    assert!(seen > 60, "{seen}");
 }

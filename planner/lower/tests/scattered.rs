@@ -238,3 +238,41 @@ fn scattered_lanes_are_no_more_than_pooled_capacities_allow() {
     }
     assert!(seen > 60, "{seen}");
 }
+
+/// In a plan's last stage: an all-corrupt child may bring what is a scattered set, nothing else.
+#[test]
+fn a_parent_refuses_what_is_no_scattered_set() {
+    let lowered = lowered(&trees::intersection(4, 8), Decompose::Yes);
+    let root = lowered.stages.last().unwrap();
+    // Rows of a child: valid, key, and two payloads of 0 to 99 in seven bits each.
+    let brought = |change: &dyn Fn(&mut [(bool, u32, u32)])| {
+        let mut rows: Vec<_> = (0..8).map(|row| (row % 2 == 0, 10 * row, 99)).collect();
+        change(&mut rows);
+        let plane = |bit: &dyn Fn(&(bool, u32, u32)) -> bool| rows.iter().map(bit).collect();
+        let mut planes: Vec<Bits> = vec![plane(&|row| row.0)];
+        planes.extend((0..10).map(|bit| plane(&|row| row.1 >> bit & 1 == 1)));
+        let payload = (0..7).map(|bit| plane(&|row| row.2 >> bit & 1 == 1));
+        let payload: Vec<Bits> = payload.collect();
+        planes.extend(payload.iter().chain(&payload).cloned());
+        planes.iter().fold(Bits::default(), |mut all, plane| {
+            all.extend_from(plane);
+            all
+        })
+    };
+    let fine = brought(&|_| ());
+    let passes = |bits: Bits| {
+        let other = [[bits.clone(), fine.clone()], [fine.clone(), bits]];
+        other.map(|inputs| root.program.evaluate(&inputs).unwrap()[root.ver[0].bundle].bit(0))
+    };
+    assert_eq!(root.inputs.len(), 2);
+    assert_eq!(passes(fine.clone()), [true; 2]);
+    // Invalid rows may hold anything, in order.
+    assert_eq!(passes(brought(&|rows| rows[1] = (false, 20, 127))), [false; 2]);
+    assert_eq!(passes(brought(&|rows| rows[1] = (false, 0, 127))), [true; 2]);
+    assert_eq!(passes(brought(&|rows| rows[3].1 = 1)), [false; 2]);
+    // Valid ones have a key of their own, later than the one before, and allowed values.
+    assert_eq!(passes(brought(&|rows| rows[1] = (true, 0, 5))), [false; 2]);
+    assert_eq!(passes(brought(&|rows| rows[1] = (true, 19, 5))), [true; 2]);
+    assert_eq!(passes(brought(&|rows| rows.swap(2, 4))), [false; 2]);
+    assert_eq!(passes(brought(&|rows| rows[4].2 = 100)), [false; 2]);
+}

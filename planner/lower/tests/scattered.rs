@@ -239,16 +239,18 @@ fn scattered_lanes_are_no_more_than_pooled_capacities_allow() {
     assert!(seen > 60, "{seen}");
 }
 
+/// A row of a child: valid, key, and what both payloads of 0 to 99, in seven bits each, are.
+type Brought = (bool, u32, u32);
+
 /// In a plan's last stage: an all-corrupt child may bring what is a scattered set, nothing else.
 #[test]
 fn a_parent_refuses_what_is_no_scattered_set() {
     let lowered = lowered(&trees::intersection(4, 8), Decompose::Yes);
     let root = lowered.stages.last().unwrap();
-    // Rows of a child: valid, key, and two payloads of 0 to 99 in seven bits each.
-    let brought = |change: &dyn Fn(&mut [(bool, u32, u32)])| {
-        let mut rows: Vec<_> = (0..8).map(|row| (row % 2 == 0, 10 * row, 99)).collect();
+    let brought = |change: &dyn Fn(&mut [Brought])| {
+        let mut rows: Vec<Brought> = (0..8).map(|row| (row % 2 == 0, 10 * row, 99)).collect();
         change(&mut rows);
-        let plane = |bit: &dyn Fn(&(bool, u32, u32)) -> bool| rows.iter().map(bit).collect();
+        let plane = |bit: &dyn Fn(&Brought) -> bool| rows.iter().map(bit).collect();
         let mut planes: Vec<Bits> = vec![plane(&|row| row.0)];
         planes.extend((0..10).map(|bit| plane(&|row| row.1 >> bit & 1 == 1)));
         let payload = (0..7).map(|bit| plane(&|row| row.2 >> bit & 1 == 1));

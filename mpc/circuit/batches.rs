@@ -350,7 +350,11 @@ mod tests {
     }
 
     #[test]
-    fn memory_of_leaky_triples_is_bounded() {
+    fn memory_of_leaky_triples_and_masks_is_bounded() {
+        for parties in 2..=PartySet::MAX {
+            let bytes = masks_per_batch(parties) * share_bytes(parties);
+            assert!(bytes <= MASKS_BYTES && bytes > MASKS_BYTES / 3, "{parties}: {bytes}");
+        }
         for (parties, triples) in
             (2..=PartySet::MAX).flat_map(|parties| [(parties, 1 << 20), (parties, 1 << 24)])
         {

@@ -47,6 +47,7 @@ pub fn census(rows: u32) -> Result<Vec<Count>, LowerError> {
         }
     };
     let merge = merge_formula(both, BITS, BITS);
+    let intersection = Some(merge + n.saturating_sub(1) * (2 * BITS - 1 + BITS));
     let counts = [
         ("verify a set", ands(&[], |b, _| verified(b, &keys))?, Some(ver_formula(n))),
         (
@@ -76,16 +77,8 @@ pub fn census(rows: u32) -> Result<Vec<Count>, LowerError> {
             ands(&[&key], |b, t| Some(sort::sort(b, t.first()?.clone(), &order, Some(10))))?,
             None,
         ),
-        (
-            "intersection",
-            ands(&[&keys, &keys], intersected)?,
-            Some(merge + n.saturating_sub(1) * (2 * BITS - 1 + BITS)),
-        ),
-        (
-            "intersection below another",
-            ands_in_place(&[&keys, &keys], intersected)?,
-            Some(merge + n.saturating_sub(1) * (2 * BITS - 1 + BITS)),
-        ),
+        ("intersection", ands(&[&keys, &keys], intersected)?, intersection),
+        ("intersection below another", ands_in_place(&[&keys, &keys], intersected)?, intersection),
         (
             "distinct union",
             ands(&[&keys, &keys], grouped(&[]))?,

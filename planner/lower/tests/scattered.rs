@@ -12,6 +12,7 @@ use crate::lower::shape::{Field, Shape};
 use crate::lower::table::Table;
 use crate::lower::tree::Costing;
 use crate::lower::{Decompose, Ordering, join, place, ver};
+use crate::types::{ColumnType, SqlType};
 use senate_circuit::{Bits, Builder, Program};
 use std::collections::BTreeSet;
 
@@ -277,4 +278,18 @@ fn a_parent_refuses_what_is_no_scattered_set() {
     assert_eq!(passes(brought(&|rows| rows[1] = (true, 19, 5))), [true; 2]);
     assert_eq!(passes(brought(&|rows| rows.swap(2, 4))), [false; 2]);
     assert_eq!(passes(brought(&|rows| rows[4].2 = 100)), [false; 2]);
+}
+
+/// Keys of several columns, strings among them, in another order than the tables' columns: padding
+/// rows have the largest key in all of them.
+#[test]
+fn intersections_on_several_columns() {
+    let name = ColumnType::full(SqlType::Varchar { bytes: 1 });
+    let kinds = [int(0, 1), name, int(-3, 9)];
+    for (key, parties) in [(vec![0, 1], 3), (vec![1, 0], 4)] {
+        let inputs = (0..parties).map(|i| Node::Leaf(leaf(i, &kinds, 5, &key))).collect::<Vec<_>>();
+        let out: Vec<_> = (0..parties).flat_map(|_| kinds).collect();
+        let (keys, unique) = (vec![key; parties], vec![true; parties]);
+        agree(&Node::Join { inputs, keys, unique, schema: schema(&out, 5) }, 20);
+    }
 }

@@ -1,4 +1,4 @@
-//! The kernel of SoftSpokenOT (PROTOCOL.md §3): from the leaves of a tree to their sum and its
+//! The kernels of SoftSpokenOT (PROTOCOL.md §3): from the leaves of a tree to their sum, and to their
 //! bit-weighted sums, which are columns of the matrix of correlations.
 
 use crate::{Block, Prg};
@@ -47,20 +47,32 @@ impl Forest {
         Self { depth, leaves: Leaves::each(seeds), punctured }
     }
 
-    /// With r_x the row of `sum.len()` ≤ [`Scratch::ROW`] blocks that leaf x of `tree` gives from
-    /// `address` on: `sum` = ⊕_x r_x, and column k·`tree` + t of `planes` = ⊕_{x: bit t of x is 1} r_x,
-    /// plus `addend`'s row if bit t of its word is 1. No branch depends on that word.
+    /// `sum` = ⊕_x r_x, r_x being the row of so many blocks that leaf x of `tree` gives from `address`
+    /// on; a missing leaf's row counts as zero.
+    pub fn sum(&self, tree: usize, address: u128, sum: &mut [Block]) {
+        let leaves = self.leaves_of(tree);
+        match &self.leaves {
+            Leaves::Each(all) => {
+                sum.fill(Block::ZERO);
+                all[leaves].iter().for_each(|leaf| leaf.xor_into(address, sum));
+            }
+            #[cfg(target_arch = "x86_64")]
+            Leaves::Wide(all) => x86::sum(&all[leaves], address, sum),
+        }
+    }
+
+    /// Column k·`tree` + t of `planes` = ⊕_{x: bit t of x is 1} r_x with rows as in [`Forest::sum`] of
+    /// at most [`Scratch::ROW`] blocks, plus `addend`'s row if bit t of its word is 1. No branch depends
+    /// on that word.
     pub fn fold(
         &self,
         scratch: &mut Scratch,
         tree: usize,
         address: u128,
-        sum: &mut [Block],
         planes: &mut [Block],
         addend: Option<(&[Block], u8)>,
     ) {
-        let per_tree = (1 << self.depth) - usize::from(self.punctured);
-        let leaves = tree * per_tree..(tree + 1) * per_tree;
+        let leaves = self.leaves_of(tree);
         let first = self.depth * tree;
         match &self.leaves {
             Leaves::Each(all) => {
@@ -69,7 +81,7 @@ impl Forest {
                     Some(known) => all[leaves.start + known].fill(address, out),
                     None => out.fill(Block::ZERO),
                 };
-                let columns = scratch.fold(self.depth, sum, leaf);
+                let columns = scratch.fold(self.depth, planes.len() / SQUARE, leaf);
                 if let Some((row, word)) = addend {
                     add_selected(columns, row, word);
                 }
@@ -78,9 +90,15 @@ impl Forest {
             #[cfg(target_arch = "x86_64")]
             Leaves::Wide(all) => {
                 let tree = x86::Tree { leaves: &all[leaves], punctured: self.punctured, address };
-                tree.fold(self.depth, sum, planes, first, addend);
+                tree.fold(self.depth, planes, first, addend);
             }
         }
+    }
+
+    /// The leaves of `tree` among all of them.
+    fn leaves_of(&self, tree: usize) -> std::ops::Range<usize> {
+        let per_tree = (1 << self.depth) - usize::from(self.punctured);
+        tree * per_tree..(tree + 1) * per_tree
     }
 }
 
@@ -109,7 +127,8 @@ mod tests {
                         let (mut sum, mut planes) = (noise(22, len), noise(23, len * SQUARE));
                         // Past 2^64, and a counter that carries across it.
                         let address = (7 << 64) - 2;
-                        forest.fold(&mut scratch, 2, address, &mut sum, &mut planes, addend);
+                        forest.sum(2, address, &mut sum);
+                        forest.fold(&mut scratch, 2, address, &mut planes, addend);
                         (sum, planes)
                     });
                     assert!(made[0] == made[1], "{depth} {punctured} {len}");
@@ -123,7 +142,8 @@ mod tests {
         let seeds = noise(24, 8);
         let forest = Forest::new(2, false, &seeds);
         let (mut sum, mut planes) = (vec![Block::ZERO; 5], vec![Block::ZERO; 5 * SQUARE]);
-        forest.fold(&mut Scratch::new(), 1, 9, &mut sum, &mut planes, None);
+        forest.sum(1, 9, &mut sum);
+        forest.fold(&mut Scratch::new(), 1, 9, &mut planes, None);
         let rows: Vec<_> = seeds[4..].iter().map(|seed| Prg::new(*seed).blocks(9, 5)).collect();
         for t in 0..5 {
             let square = &planes[t * SQUARE..(t + 1) * SQUARE];

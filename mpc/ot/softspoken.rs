@@ -3,7 +3,7 @@
 //! Tree b gives the receiver u_b = ⊕_x r_x and V_b = ⊕_x x·r_x, the sender W_b = V_b ⊕ Δ_b u_b, r_x
 //! being the expansion of leaf x at the extension's address. The correction d_b = u ⊕ u_b turns all
 //! u_b into one u; the check at the end, one per bit column, convicts a receiver that corrected
-//! toward different u. Until the check has passed, planes are columns: block t of column c at 128 t + c.
+//! toward different u. Planes are columns until they are hashed: block t of column c at 128 t + c.
 
 use super::pair::{Pair, TreeDepth};
 use super::spare::Spare;
@@ -14,16 +14,21 @@ use crate::error::{Error, Fault};
 use crate::mesh::{Channel, Kind};
 use crate::wire::{BLOCK_BYTES, from_blocks, to_blocks};
 use rayon::prelude::*;
-use senate_block::{Block, Forest, Scratch, Weights, dot, dot_columns, transpose, xor_into};
+use senate_block::{
+    Block, Forest, Scratch, Weights, dot, dot_columns, stream, transpose, xor_into,
+};
 use senate_circuit::{Bits, PartySet};
 use std::cell::RefCell;
 use std::collections::BTreeSet;
+use std::ops::Range;
 use std::rc::Rc;
 use subtle::ConstantTimeEq;
 use zeroize::{Zeroize, Zeroizing};
 
 /// Blocks of a column per parallel task.
 const TILE: usize = Scratch::ROW;
+/// Tiles that share scratch space, at least.
+const TILES_PER_TASK: usize = 3;
 /// Bits of a column in one block.
 const ROWS_PER_BLOCK: usize = 128;
 /// Blocks of a column whose corrections share one message.
@@ -131,46 +136,27 @@ impl CotSender {
     ) -> Result<Vec<Block>, Error> {
         let peer = self.instance.pair.receiver;
         let run = self.instance.begin(channel.set(), batch, rows)?;
-        let planes = self.instance.spare.take(run.blocks * ROWS_PER_BLOCK);
-        let mut planes = Zeroizing::new(planes);
-        let groups = planes.chunks_mut(GROUP * ROWS_PER_BLOCK).enumerate();
-        for (group, planes) in groups {
-            let blocks = planes.len() / ROWS_PER_BLOCK;
-            let bytes = blocks * self.instance.depth.trees() * BLOCK_BYTES;
-            let corrections = to_blocks(&channel.recv(peer, Kind::Corr, bytes).await?);
-            self.expand(&run, group * GROUP, planes, &corrections);
+        let trees = self.instance.depth.trees();
+        let mut corrections = Vec::with_capacity(run.blocks * trees);
+        for blocks in run.groups() {
+            let bytes = blocks.len() * trees * BLOCK_BYTES;
+            corrections.extend(to_blocks(&channel.recv(peer, Kind::Corr, bytes).await?));
         }
         let coin = entropy.block("extension challenge");
         channel.send(peer, Kind::Chal, coin.to_bytes().to_vec()).await?;
+        let delta = self.delta.block().0;
+        let side = Side::Sender { corrections: &corrections, delta };
+        let (made, mut hashes) = self.instance.expand(&run, &self.forest, &run.weights(coin), side);
         let response = channel.recv(peer, Kind::Resp, RESPONSE_BYTES).await?;
         let (u_hash, digest) = response.split_at(BLOCK_BYTES);
         let u_hash = to_blocks(u_hash).first().copied().unwrap_or_default();
-        let mut columns = hash_columns(&planes, &run.weights(coin));
-        for (c, column) in columns.iter_mut().enumerate() {
-            *column ^= u_hash.times(self.delta.block().0 >> c & 1 == 1);
+        for (c, hash) in hashes.iter_mut().enumerate() {
+            *hash ^= u_hash.times(delta >> c & 1 == 1);
         }
-        if !bool::from(run.digest(&columns).as_slice().ct_eq(digest)) {
+        if !bool::from(run.digest(&hashes).as_slice().ct_eq(digest)) {
             return Err(Error::by(peer, Fault::CotConsistency));
         }
-        Ok(rows_of(planes, rows, &[]))
-    }
-
-    /// Keys' columns W of one group of blocks, the first being number `first` of the extension.
-    fn expand(&self, run: &Run, first: usize, planes: &mut [Block], corrections: &[Block]) {
-        let (forest, depth) = (&self.forest, self.instance.depth);
-        let delta = self.delta.block().0;
-        let tiles = planes
-            .par_chunks_mut(TILE * ROWS_PER_BLOCK)
-            .zip(corrections.par_chunks(TILE * depth.trees()));
-        tiles.enumerate().for_each_init(Scratch::new, |scratch, (tile, (planes, corrections))| {
-            let len = planes.len() / ROWS_PER_BLOCK;
-            let address = run.address + (first + tile * TILE) as u128;
-            let mut sum = [Block::ZERO; TILE];
-            for (tree, correction) in corrections.chunks(len).enumerate() {
-                let addend = Some((correction, (delta >> (tree * depth.bits())) as u8));
-                forest.fold(scratch, tree, address, &mut sum[..len], planes, addend);
-            }
-        });
+        Ok(first(made, rows))
     }
 }
 
@@ -245,40 +231,44 @@ impl CotReceiver {
         let peer = self.instance.pair.sender;
         let run = self.instance.begin(channel.set(), batch, choices.len())?;
         let u = padded_choices(choices, run.blocks, entropy);
-        let planes = self.instance.spare.take(run.blocks * ROWS_PER_BLOCK);
-        let mut planes = Zeroizing::new(planes);
-        let groups = planes.chunks_mut(GROUP * ROWS_PER_BLOCK).zip(u.chunks(GROUP)).enumerate();
-        for (group, (planes, u)) in groups {
-            let corrections = self.expand(&run, group * GROUP, planes, u);
+        for blocks in run.groups() {
+            let corrections = self.corrections(&run, blocks.start, &u[blocks]);
             channel.send(peer, Kind::Corr, from_blocks(&corrections)).await?;
         }
         let coin = to_blocks(&channel.recv(peer, Kind::Chal, BLOCK_BYTES).await?);
         let weights = run.weights(coin.first().copied().unwrap_or_default());
+        let side = Side::Receiver { u: &u };
+        let (made, hashes) = self.instance.expand(&run, &self.forest, &weights, side);
         let mut response = dot(&weights, &u).to_bytes().to_vec();
-        response.extend_from_slice(&run.digest(&hash_columns(&planes, &weights)));
+        response.extend_from_slice(&run.digest(&hashes));
         channel.send(peer, Kind::Resp, response).await?;
-        Ok(rows_of(planes, choices.len(), &u))
+        Ok(first(made, choices.len()))
     }
 
-    /// MACs' columns V of one group of blocks, the first being number `first` of the extension;
-    /// returns the corrections, tile by tile and tree by tree.
-    fn expand(&self, run: &Run, first: usize, planes: &mut [Block], u: &[Block]) -> Vec<Block> {
-        let (forest, depth) = (&self.forest, self.instance.depth);
-        let mut corrections = vec![Block::ZERO; u.len() * depth.trees()];
-        let tiles = planes
-            .par_chunks_mut(TILE * ROWS_PER_BLOCK)
-            .zip(corrections.par_chunks_mut(TILE * depth.trees()))
-            .zip(u.par_chunks(TILE))
-            .enumerate();
-        tiles.for_each_init(Scratch::new, |scratch, (tile, ((planes, corrections), u))| {
+    /// d_b = u ⊕ u_b of one group of blocks, the first being number `first` of the extension, tile by
+    /// tile and tree by tree.
+    fn corrections(&self, run: &Run, first: usize, u: &[Block]) -> Vec<Block> {
+        let (forest, trees) = (&self.forest, self.instance.depth.trees());
+        let mut corrections = vec![Block::ZERO; u.len() * trees];
+        let tiles = corrections.par_chunks_mut(TILE * trees).zip(u.par_chunks(TILE));
+        tiles.enumerate().for_each(|(tile, (corrections, u))| {
             let address = run.address + (first + tile * TILE) as u128;
             for (tree, correction) in corrections.chunks_mut(u.len()).enumerate() {
-                forest.fold(scratch, tree, address, correction, planes, None);
+                forest.sum(tree, address, correction);
                 xor_into(correction, u);
             }
         });
         corrections
     }
+}
+
+/// What one side adds to what its trees give.
+#[derive(Clone, Copy)]
+enum Side<'a> {
+    /// Δ_b d_b to W_b, and nothing to bit 0 of rows, which is cleared.
+    Sender { corrections: &'a [Block], delta: u128 },
+    /// u to bit 0 of rows.
+    Receiver { u: &'a [Block] },
 }
 
 /// What both sides of an instance share.
@@ -292,6 +282,57 @@ struct Instance {
 impl Instance {
     fn new(pair: Pair, depth: TreeDepth) -> Self {
         Self { pair, depth, used: RefCell::default(), spare: Rc::default() }
+    }
+
+    /// Rows K or M of an extension, those behind the asked-for ones included, and UHF_χ of each column
+    /// of the matrix before it is turned into rows. Tile by tile: columns are filled, hashed and
+    /// transposed in the second-level cache and leave it as rows, which takes less time than writing
+    /// them before χ is there, even though the receiver expands its leaves twice for it.
+    fn expand(
+        &self,
+        run: &Run,
+        forest: &Forest,
+        weights: &[Block],
+        side: Side<'_>,
+    ) -> (Zeroizing<Vec<Block>>, [Block; 128]) {
+        let depth = self.depth;
+        let mut rows = Zeroizing::new(self.spare.take(run.blocks * ROWS_PER_BLOCK));
+        let tiles = rows.par_chunks_mut(TILE * ROWS_PER_BLOCK).zip(weights.par_chunks(TILE));
+        let tiles = tiles.with_min_len(TILES_PER_TASK).enumerate();
+        let scratch = || (Scratch::new(), Zeroizing::new(vec![Block::ZERO; TILE * ROWS_PER_BLOCK]));
+        let sums = tiles.map_init(scratch, |(scratch, planes), (tile, (rows, weights))| {
+            let (start, len) = (tile * TILE, weights.len());
+            let (address, planes) = (run.address + start as u128, &mut planes[..rows.len()]);
+            for tree in 0..depth.trees() {
+                let addend = match side {
+                    Side::Sender { corrections, delta } => {
+                        let at = start * depth.trees() + tree * len;
+                        let word = (delta >> (tree * depth.bits())) as u8;
+                        Some((&corrections[at..at + len], word))
+                    }
+                    Side::Receiver { .. } => None,
+                };
+                forest.fold(scratch, tree, address, planes, addend);
+            }
+            let mut sums = [Block::ZERO; 128];
+            dot_columns(weights, planes, &mut sums);
+            // Bit 0 of all rows is column 0.
+            for (t, square) in planes.chunks_exact_mut(ROWS_PER_BLOCK).enumerate() {
+                square[0] = match side {
+                    Side::Sender { .. } => Block::ZERO,
+                    Side::Receiver { u } => u[start + t],
+                };
+            }
+            transpose(planes);
+            stream(rows, planes);
+            sums
+        });
+        let added = |mut a: [Block; 128], b: [Block; 128]| {
+            xor_into(&mut a, &b);
+            a
+        };
+        let sums = sums.reduce(|| [Block::ZERO; 128], added);
+        (rows, sums)
     }
 
     /// Claims an address, which serves once: leaves expanded twice at one address would correlate
@@ -321,6 +362,12 @@ struct Run {
 }
 
 impl Run {
+    /// The blocks whose corrections share a message each.
+    fn groups(&self) -> impl Iterator<Item = Range<usize>> + use<> {
+        let blocks = self.blocks;
+        (0..blocks).step_by(GROUP).map(move |start| start..blocks.min(start + GROUP))
+    }
+
     /// UHF_χ weights of a column's blocks; the mask block has weight 1.
     fn weights(&self, coin: Block) -> Vec<Block> {
         let mut weights = vec![Block::ONE; self.blocks];
@@ -328,8 +375,8 @@ impl Run {
         weights
     }
 
-    fn digest(&self, columns: &[Block; 128]) -> [u8; DIGEST_BYTES] {
-        *self.hasher.clone().update(&from_blocks(columns)).finalize().as_bytes()
+    fn digest(&self, hashes: &[Block; 128]) -> [u8; DIGEST_BYTES] {
+        *self.hasher.clone().update(&from_blocks(hashes)).finalize().as_bytes()
     }
 }
 
@@ -352,34 +399,10 @@ fn padded_choices(choices: &Bits, blocks: usize, entropy: &Entropy) -> Zeroizing
     u
 }
 
-/// Σ_t weight_t · block t of each of the 128 columns.
-fn hash_columns(planes: &[Block], weights: &[Block]) -> [Block; 128] {
-    let tiles = planes.par_chunks(TILE * ROWS_PER_BLOCK).zip(weights.par_chunks(TILE));
-    let sums = tiles.map(|(planes, weights)| {
-        let mut sums = [Block::ZERO; 128];
-        dot_columns(weights, planes, &mut sums);
-        sums
-    });
-    sums.reduce(
-        || [Block::ZERO; 128],
-        |mut a, b| {
-            xor_into(&mut a, &b);
-            a
-        },
-    )
-}
-
-/// The first `rows` rows of checked planes, bit 0 of row r being bit r of `bit0`, zero where there is
-/// none; mask and spare rows are wiped.
-fn rows_of(mut planes: Zeroizing<Vec<Block>>, rows: usize, bit0: &[Block]) -> Vec<Block> {
-    let squares = planes.par_chunks_exact_mut(ROWS_PER_BLOCK).with_min_len(TILE).enumerate();
-    squares.for_each(|(t, square)| {
-        // Bit 0 of all rows is column 0.
-        square[0] = bit0.get(t).copied().unwrap_or_default();
-        transpose(square);
-    });
-    let mut planes = std::mem::take(&mut *planes);
-    planes[rows..].zeroize();
-    planes.truncate(rows);
-    planes
+/// The first `len` rows of checked ones; the others are wiped.
+fn first(mut rows: Zeroizing<Vec<Block>>, len: usize) -> Vec<Block> {
+    let mut rows = std::mem::take(&mut *rows);
+    rows[len..].zeroize();
+    rows.truncate(len);
+    rows
 }

@@ -30,7 +30,6 @@ impl Tree<'_> {
     pub(super) fn fold(
         &self,
         depth: usize,
-        sum: &mut [Block],
         planes: &mut [Block],
         first: usize,
         addend: Option<(&[Block], u8)>,
@@ -38,11 +37,41 @@ impl Tree<'_> {
         // SAFETY: whoever has a `Wide` has vaes and avx2, which the three are compiled for.
         unsafe {
             match depth {
-                2 => fold::<2>(self, sum, planes, first, addend),
-                4 => fold::<4>(self, sum, planes, first, addend),
-                _ => fold::<8>(self, sum, planes, first, addend),
+                2 => fold::<2>(self, planes, first, addend),
+                4 => fold::<4>(self, planes, first, addend),
+                _ => fold::<8>(self, planes, first, addend),
             }
         }
+    }
+}
+
+/// As [`super::Forest::sum`] over these leaves.
+pub(super) fn sum(leaves: &[Wide], address: u128, sum: &mut [Block]) {
+    // SAFETY: whoever has a `Wide` has vaes and avx2; without leaves nothing is done.
+    unsafe { sum_rows(leaves, address, sum) }
+}
+
+#[target_feature(enable = "vaes,avx2")]
+fn sum_rows(leaves: &[Wide], address: u128, sum: &mut [Block]) {
+    let (pairs, rest) = leaves.as_chunks::<2>();
+    for (at, sum) in sum.chunks_mut(SPAN).enumerate() {
+        let counters = Row::count(address.wrapping_add((at * SPAN) as u128));
+        let mut total = Row::zero();
+        for [even, odd] in pairs {
+            let mut rows = [counters; 2];
+            encrypt(even, odd, &mut rows);
+            let [mut both, odd] = rows;
+            both.add(&odd);
+            total.add(&both);
+        }
+        if let [last] = rest {
+            let mut rows = [counters; 2];
+            encrypt(last, last, &mut rows);
+            total.add(&rows[0]);
+        }
+        let mut blocks = [Block::ZERO; SPAN];
+        total.store(&mut blocks);
+        sum.copy_from_slice(&blocks[..sum.len()]);
     }
 }
 
@@ -50,19 +79,18 @@ impl Tree<'_> {
 #[target_feature(enable = "vaes,avx2")]
 fn fold<const DEPTH: usize>(
     tree: &Tree<'_>,
-    sum: &mut [Block],
     planes: &mut [Block],
     first: usize,
     addend: Option<(&[Block], u8)>,
 ) {
-    let mut total = Row::zero();
-    let mut columns = [total; DEPTH];
-    for (at, sum) in sum.chunks_mut(SPAN).enumerate() {
+    let mut columns = [Row::zero(); DEPTH];
+    for (at, squares) in planes.chunks_mut(SPAN * SQUARE).enumerate() {
         let at = at * SPAN;
-        sums(tree, tree.address.wrapping_add(at as u128), &mut total, &mut columns);
+        sums(tree, tree.address.wrapping_add(at as u128), &mut columns);
         if let Some((row, word)) = addend {
             let mut blocks = [Block::ZERO; SPAN];
-            blocks[..sum.len()].copy_from_slice(&row[at..at + sum.len()]);
+            let row = &row[at..row.len().min(at + SPAN)];
+            blocks[..row.len()].copy_from_slice(row);
             let row = Row::load(&blocks);
             for (t, column) in columns.iter_mut().enumerate() {
                 let mask = _mm256_set1_epi64x(-i64::from(word >> t & 1));
@@ -71,38 +99,25 @@ fn fold<const DEPTH: usize>(
                 }
             }
         }
-        let mut blocks = [Block::ZERO; SPAN];
-        total.store(&mut blocks);
-        sum.copy_from_slice(&blocks[..sum.len()]);
-        let squares = &mut planes[at * SQUARE..(at + sum.len()) * SQUARE];
         file(&columns, squares, first);
     }
 }
 
-/// The sum of all rows of `tree` in the blocks from `address` on, and the sums weighted by each bit of
-/// the leaves' numbers.
+/// The sums of all rows of `tree` in the blocks from `address` on, weighted by each bit of the leaves'
+/// numbers: the first leaf has no part in them.
 #[inline]
 #[target_feature(enable = "vaes,avx2")]
-fn sums<const DEPTH: usize>(
-    tree: &Tree<'_>,
-    address: u128,
-    total: &mut Row,
-    columns: &mut [Row; DEPTH],
-) {
-    (*total, *columns) = (Row::zero(), [Row::zero(); DEPTH]);
+fn sums<const DEPTH: usize>(tree: &Tree<'_>, address: u128, columns: &mut [Row; DEPTH]) {
+    *columns = [Row::zero(); DEPTH];
     let counters = Row::count(address);
     let missing = usize::from(tree.punctured);
     for pair in 0..(1 << DEPTH) / 2 {
         let (even, odd) = (2 * pair, 2 * pair + 1 - missing);
         let mut rows = [counters; 2];
         encrypt(&tree.leaves[even.saturating_sub(missing)], &tree.leaves[odd], &mut rows);
-        if tree.punctured && pair == 0 {
-            rows[0] = Row::zero();
-        }
         let [mut both, odd] = rows;
-        both.add(&odd);
-        total.add(&both);
         columns[0].add(&odd);
+        both.add(&odd);
         for (t, column) in columns.iter_mut().enumerate().skip(1) {
             if pair >> (t - 1) & 1 == 1 {
                 column.add(&both);

@@ -10,6 +10,7 @@ use clap::{
     ArgAction, Args, ColorChoice, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum,
 };
 use senate_circuit::PartyId;
+use senate_planner::sql::STACK_BYTES;
 use std::ffi::{OsStr, OsString};
 use std::io::{IsTerminal, Write};
 use std::path::PathBuf;
@@ -217,6 +218,21 @@ fn with_default(mut command: clap::Command, id: &str, value: &'static OsStr) -> 
 
 /// Runs a command and says how it ended.
 pub fn run(cli: Cli) -> ExitCode {
+    let color = cli.verbosity.color;
+    // The first thread's stack is as large as the system likes.
+    let main = std::thread::Builder::new().name("main".to_owned()).stack_size(STACK_BYTES);
+    match main.spawn(move || run_here(cli)).map(std::thread::JoinHandle::join) {
+        Ok(Ok(code)) => code,
+        Ok(Err(panic)) => std::panic::resume_unwind(panic),
+        Err(error) => {
+            let failure = Failure::unexpected(format!("starting: {error}"));
+            report(&failure, color);
+            ExitCode::from(failure.cause.exit_code())
+        }
+    }
+}
+
+fn run_here(cli: Cli) -> ExitCode {
     let verbosity = cli.verbosity;
     let daemon = matches!(cli.command, Command::Serve(_) | Command::Worker(_));
     // A daemon drains; a shell ends its query only.
@@ -224,6 +240,7 @@ pub fn run(cli: Cli) -> ExitCode {
     start_logging(verbosity, daemon);
     let outcome = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
+        .thread_stack_size(STACK_BYTES)
         .build()
         .map_err(|error| Failure::unexpected(format!("starting: {error}")))
         .and_then(|runtime| {

@@ -22,6 +22,7 @@ use senate_circuit::{Bits, PartyId, Source};
 use senate_control::{AbortClass, Command, LifeSpec, StageSpec};
 use senate_mpc::{ByParty, Mesh};
 use senate_planner::catalog::Federation;
+use senate_planner::sql::STACK_BYTES;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -123,7 +124,8 @@ fn spawn<F: Future<Output = ()>>(life: impl FnOnce() -> F + Send + 'static) -> O
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_time().build().map_err(failed)?;
     let session = move || tokio::task::LocalSet::new().block_on(&runtime, life());
-    std::thread::Builder::new().name("session".to_owned()).spawn(session).map_err(failed)?;
+    let thread = std::thread::Builder::new().name("session".to_owned()).stack_size(STACK_BYTES);
+    thread.spawn(session).map_err(failed)?;
     Ok(())
 }
 

@@ -7,12 +7,15 @@
 
 mod allow;
 mod average;
+mod bounds;
 mod context;
 mod form;
 mod optimize;
 mod parameters;
 mod shared;
+mod subquery;
 
+pub use bounds::{SQL_BYTES_MAX, STACK_BYTES};
 pub use form::Form;
 pub use parameters::Template;
 pub use shared::SharedPlan;

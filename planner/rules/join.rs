@@ -18,7 +18,7 @@ use crate::sql::PlanError;
 use crate::types::SqlType;
 use arrow_schema::FieldRef;
 use classes::Classes;
-use datafusion_common::{DFSchema, TableReference};
+use datafusion_common::{DFSchema, NullEquality, TableReference};
 use datafusion_expr::{Expr as Logical, ExprSchemable, Join, JoinType, LogicalPlan, Projection};
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
@@ -88,6 +88,12 @@ impl Splitter<'_> {
         flat: &mut Flat,
         pairs: &mut Vec<(Logical, Logical)>,
     ) -> Result<(), PlanError> {
+        if node.null_equality == NullEquality::NullEqualsNull
+            && let Some((x, _)) = nullable_pair(node)?
+        {
+            let what = format!("IS NOT DISTINCT FROM across parties where both may be NULL ({x})");
+            return Err(PlanError::unsupported(what));
+        }
         for side in [&node.left, &node.right] {
             match self.inner_join(side)? {
                 Some(inner) => self.flatten(&inner, flat, pairs)?,
@@ -121,6 +127,16 @@ impl Splitter<'_> {
             _ => Ok(None),
         }
     }
+}
+
+/// The first key of a join that may be NULL on both sides.
+fn nullable_pair(node: &Join) -> Result<Option<(&Logical, &Logical)>, PlanError> {
+    for (x, y) in &node.on {
+        if x.nullable(node.left.schema())? && y.nullable(node.right.schema())? {
+            return Ok(Some((x, y)));
+        }
+    }
+    Ok(None)
 }
 
 impl Flat {

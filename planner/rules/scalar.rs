@@ -157,15 +157,22 @@ impl Scope<'_> {
 
     fn in_list(&self, node: &InList) -> Result<Expr, PlanError> {
         let value = self.translate(&node.expr)?;
-        let mut any: Option<Expr> = None;
+        let mut terms = Vec::with_capacity(node.list.len());
         for item in &node.list {
-            let item = self.operation(BinaryOp::Equal, value.clone(), self.translate(item)?)?;
-            any = Some(match any {
-                None => item,
-                Some(any) => Expr::Binary(BinaryOp::Or, Box::new(any), Box::new(item)),
-            });
+            terms.push(self.operation(BinaryOp::Equal, value.clone(), self.translate(item)?)?);
         }
-        let any = any.ok_or_else(|| PlanError::unsupported("IN with an empty list"))?;
+        // A balanced tree: lists may be long.
+        while terms.len() > 1 {
+            let mut pairs = terms.into_iter();
+            terms = Vec::with_capacity(pairs.len().div_ceil(2));
+            while let Some(left) = pairs.next() {
+                terms.push(match pairs.next() {
+                    Some(right) => Expr::Binary(BinaryOp::Or, Box::new(left), Box::new(right)),
+                    None => left,
+                });
+            }
+        }
+        let any = terms.pop().ok_or_else(|| PlanError::unsupported("IN with an empty list"))?;
         Ok(if node.negated { not(any) } else { any })
     }
 

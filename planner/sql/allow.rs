@@ -6,7 +6,7 @@
 
 mod scalar;
 
-use super::PlanError;
+use super::{PlanError, bounds};
 use datafusion_sql::sqlparser::ast::{
     Cte, Distinct, Fetch, GroupByExpr, JoinConstraint, JoinOperator, LimitClause, Offset, OrderBy,
     OrderByExpr, OrderByKind, Query, Select, SelectFlavor, SelectItem, SetExpr, SetOperator,
@@ -24,13 +24,16 @@ type Checked = Result<(), PlanError>;
 /// # Errors
 /// [`PlanError::Sql`] when it does not parse, [`PlanError::Unsupported`] naming the construct.
 pub(super) fn statement(sql: &str) -> Result<Statement, PlanError> {
+    bounds::text(sql)?;
     let statements = Parser::parse_sql(&GenericDialect {}, sql)
         .map_err(|error| PlanError::Sql(error.to_string()))?;
     let mut statements = statements.into_iter();
     match (statements.next(), statements.next()) {
         (Some(Statement::Query(body)), None) => {
             query(&body)?;
-            Ok(Statement::Query(body))
+            let statement = Statement::Query(body);
+            bounds::statement(&statement)?;
+            Ok(statement)
         }
         (Some(other), None) => {
             let text = other.to_string();

@@ -1,7 +1,7 @@
 //! DataFusion's planner and optimizer, with total orders made explicit before it runs.
 
-use super::PlanError;
 use super::context::Catalog;
+use super::{PlanError, subquery};
 use crate::ir::Value;
 use crate::rules::literal_value;
 use crate::types::SqlType;
@@ -35,6 +35,7 @@ pub(super) struct Logical {
 pub(super) fn logical(statement: Statement, context: &Catalog) -> Result<Logical, PlanError> {
     let raw = SqlToRel::new(context).sql_statement_to_plan(statement)?;
     refuse_volatile(&raw)?;
+    refuse_placeholders(&raw)?;
     let ordered = is_ordered(&raw);
     let plan = raw.transform_down_with_subqueries(total_order).data()?;
     Ok(Logical { plan, ordered })
@@ -48,8 +49,11 @@ pub(super) fn optimized(raw: LogicalPlan, context: &Catalog) -> Result<LogicalPl
     let config = Arc::new(context.options().clone());
     let plan = Analyzer::new().execute_and_check(raw, &config, |_, _| {})?;
     refuse_overflow(&plan)?;
+    subquery::refuse_several_rows(&plan)?;
     let rules = OptimizerContext::new_with_config_options(config);
-    Ok(Optimizer::new().optimize(plan, &rules, |_, _| {})?)
+    let plan = Optimizer::new().optimize(plan, &rules, |_, _| {})?;
+    subquery::refuse_left(&plan)?;
+    Ok(plan)
 }
 
 /// Types of the parameters of a statement by name (`$1`), as far as they are known.
@@ -61,6 +65,14 @@ pub(super) fn parameters(
     context: &Catalog,
 ) -> Result<HashMap<String, Option<DataType>>, PlanError> {
     Ok(SqlToRel::new(context).sql_statement_to_plan(statement)?.get_parameter_types()?)
+}
+
+/// Parameters that nobody gave a value.
+fn refuse_placeholders(plan: &LogicalPlan) -> Result<(), PlanError> {
+    match plan.get_parameter_names()?.into_iter().min() {
+        None => Ok(()),
+        Some(name) => Err(PlanError::Sql(format!("parameter {name} has no value"))),
+    }
 }
 
 /// Functions whose value differs between calls or parties.

@@ -2,7 +2,7 @@
 //! shown to other parties only with its parameters filled in.
 
 use super::context::Catalog;
-use super::{PlanError, optimize};
+use super::{PlanError, bounds, optimize};
 use crate::catalog::Federation;
 use arrow_schema::DataType;
 use datafusion_sql::sqlparser::dialect::GenericDialect;
@@ -99,11 +99,14 @@ impl Template {
     pub fn types(&self, federation: &Federation) -> Result<Vec<Option<DataType>>, PlanError> {
         let names: Vec<String> =
             (1..=self.parameters()).map(|number| format!("${number}")).collect();
-        let statement = Parser::parse_sql(&GenericDialect {}, &self.fill(&names)?)
+        let sql = self.fill(&names)?;
+        bounds::text(&sql)?;
+        let statement = Parser::parse_sql(&GenericDialect {}, &sql)
             .map_err(|error| PlanError::Sql(error.to_string()))?;
         let statement = statement.into_iter().next();
         let statement =
             statement.ok_or_else(|| PlanError::Sql("no query in the text".to_owned()))?;
+        bounds::statement(&statement)?;
         let found = optimize::parameters(statement, &Catalog::new(federation))?;
         Ok(names.iter().map(|name| found.get(name).cloned().flatten()).collect())
     }

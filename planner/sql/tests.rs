@@ -14,9 +14,12 @@ columns = [ { name = "x", type = "INT" }, { name = "f", type = "BOOLEAN" } ]
 held_by = [ { party = "a", capacity = 8 }, { party = "b", capacity = 8 } ]
 "#;
 
+fn planned(sql: &str) -> Result<JointQuery, PlanError> {
+    plan(sql, &Federation::parse(PAIR.as_bytes()).unwrap(), &PlanOptions::default())
+}
+
 fn refused(sql: &str) -> PlanError {
-    let federation = Federation::parse(PAIR.as_bytes()).unwrap();
-    match plan(sql, &federation, &PlanOptions::default()) {
+    match planned(sql) {
         Ok(query) => panic!("{sql} was planned: {}", query.root),
         Err(error) => error,
     }
@@ -71,5 +74,87 @@ fn syntax_outside_the_set_is_named() {
     for (sql, message) in cases {
         let error = refused(sql);
         assert!(error.to_string().contains(message), "{sql}: {error}");
+    }
+}
+
+#[test]
+fn subqueries_are_answered_as_sql_says_or_refused() {
+    let several = "a scalar subquery that may have more than one row";
+    let cases = [
+        ("SELECT x, (SELECT x FROM t) AS m FROM t", several),
+        ("SELECT x FROM t WHERE x = (SELECT DISTINCT x FROM t)", several),
+        ("SELECT x FROM t WHERE x = (SELECT x FROM t GROUP BY x)", several),
+        ("SELECT x, x IN (SELECT x FROM t) AS y FROM t", "an IN subquery outside"),
+        ("SELECT SUM(CASE WHEN x IN (SELECT x FROM t) THEN 1 ELSE 0 END) FROM t", "an IN subquery"),
+        ("SELECT EXISTS (SELECT x FROM t) AS y FROM t", "an EXISTS subquery outside"),
+        ("SELECT x FROM t WHERE x = $1", "parameter $1 has no value"),
+        ("SELECT x * 1e2 AS y FROM t", "an exponent in a number"),
+        ("SELECT x + 1.5E+2 AS y FROM t", "an exponent in a number"),
+        ("SELECT x FROM t WHERE CAST(x AS VARCHAR) LIKE 'a!%' ESCAPE '!'", "another ESCAPE"),
+    ];
+    for (sql, message) in cases {
+        let error = refused(sql);
+        assert!(error.to_string().contains(message), "{sql}: {error}");
+    }
+    for sql in [
+        "SELECT x FROM t WHERE x = (SELECT 3)",
+        "SELECT x FROM t WHERE x > 1.25e2 AND x > 15e-1",
+        "SELECT x FROM t WHERE CAST(x AS VARCHAR) LIKE 'a\\%' ESCAPE '\\'",
+    ] {
+        let planned = allow::statement(sql).map(drop);
+        assert!(planned.is_ok(), "{sql}: {planned:?}");
+    }
+}
+
+/// On a thread with the stack that a party's threads have.
+fn deep<T: Send + 'static>(run: impl FnOnce() -> T + Send + 'static) -> T {
+    let thread = std::thread::Builder::new().stack_size(STACK_BYTES);
+    thread.spawn(run).unwrap().join().unwrap()
+}
+
+#[test]
+fn a_query_of_any_size_is_planned_or_refused() {
+    let chain = |operator: &str, count: usize| {
+        format!("SELECT x FROM t WHERE {}", vec!["x = 1"; count].join(operator))
+    };
+    let nested =
+        |depth: usize| format!("SELECT {}x{} FROM t", "(".repeat(depth), ")".repeat(depth));
+    let unions = |count: usize| vec!["SELECT x FROM t"; count].join(" UNION ALL ");
+    let doubled = |count: usize| {
+        let next = |n: usize| {
+            format!(", a{n} AS (SELECT x FROM a{m} UNION ALL SELECT x FROM a{m})", m = n - 1)
+        };
+        let tables: String = (1..=count).map(next).collect();
+        format!("WITH a0 AS (SELECT x FROM t){tables} SELECT COUNT(*) AS n FROM a{count}")
+    };
+    let too_large = [
+        (chain(" OR ", 300), "more than 200 operators in a row"),
+        (chain(" OR ", 3_000), "more than 1000 operators"),
+        (format!("SELECT 1{} AS y FROM t", "+1".repeat(30_000)), "more than 1000 operators"),
+        (
+            format!("SELECT x FROM t WHERE x IN ({})", vec!["1"; 40_000].join(",")),
+            "more than 65536 bytes",
+        ),
+        (unions(600), "more than 500 tables and subqueries"),
+        (doubled(60), "more than 500 tables and subqueries"),
+        (nested(5_000), "recursion limit"),
+    ];
+    for (sql, message) in too_large {
+        let error = deep(move || refused(&sql));
+        assert!(error.to_string().contains(message), "{message}: {error}");
+    }
+    let fits = [
+        chain(" OR ", 150),
+        chain(" AND NOT ", 150),
+        unions(100),
+        doubled(5),
+        format!(
+            "SELECT x FROM t WHERE x IN ({})",
+            (0..3_000).map(|n| n.to_string()).collect::<Vec<_>>().join(",")
+        ),
+    ];
+    for sql in fits {
+        let planned = deep(move || planned(&sql).map(drop));
+        assert!(planned.is_ok(), "{planned:?}");
     }
 }

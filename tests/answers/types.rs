@@ -172,6 +172,17 @@ fn null_in_results_of_one_party_meets_the_others_values() {
             column,
             "SELECT COUNT(m), MAX(m), m IS NULL AS n FROM $t GROUP BY m IS NULL",
         ));
+        if ["level", "big", "amount"].contains(&column) {
+            queries.push(over(column, "SELECT AVG(m) AS a, COUNT(m) AS c, SUM(m) AS s FROM $t"));
+        }
+        // NULL is one value to set operations, and none to joins.
+        let of = |party: &str, more: &str| {
+            let left = left.replace("org_a", party);
+            format!("SELECT b.{column} AS m{more} FROM {left}")
+        };
+        let both = |more: &str| format!("{} INTERSECT {}", of("org_a", more), of("org_c", more));
+        queries.extend([both(""), both(", b.flag AS f"), both(", a.kind AS k")]);
+        queries.push(format!("SELECT m, COUNT(*) FROM ({}) t GROUP BY m", both("")));
     }
     queries.push(over("amount", "SELECT SUM(m), AVG(m), MIN(m) FROM $t WHERE m IS NULL OR m < 5"));
     for more in [

@@ -97,7 +97,7 @@ pub(super) fn calls(node: &Aggregate) -> Result<Calls, PlanError> {
                 sum: position(partial(Combined::Sum, Some(argument.clone()))),
                 count: position(partial(
                     Combined::Count,
-                    if argument.nullable(node.input.schema())? { Some(argument) } else { None },
+                    argument.nullable(node.input.schema())?.then(|| uncast(argument)),
                 )),
             },
             (name, _) => {
@@ -113,6 +113,14 @@ pub(super) fn calls(node: &Aggregate) -> Result<Calls, PlanError> {
         }
     }
     Ok(Calls { partials, calls, distinct: distinct.cloned() })
+}
+
+/// What a cast is of: it is NULL exactly when that is, and DataFusion gives both one name.
+fn uncast(expr: Logical) -> Logical {
+    match expr {
+        Logical::Cast(cast) => uncast(*cast.expr),
+        expr => expr,
+    }
 }
 
 /// What a COUNT(DISTINCT …) without further modifiers counts.

@@ -5,9 +5,12 @@
 
 use crate::rules::{Joint, Splitter};
 use crate::sql::PlanError;
+use datafusion_common::{DFSchema, NullEquality, ScalarValue};
 use datafusion_expr::{
-    Aggregate, Expr, Join, JoinType, LogicalPlan, LogicalPlanBuilder, Projection,
+    Aggregate, Expr, ExprSchemable, Join, JoinType, LogicalPlan, LogicalPlanBuilder, Projection,
+    lit,
 };
+use datafusion_functions::expr_fn::coalesce;
 use std::sync::Arc;
 
 impl Splitter<'_> {
@@ -24,6 +27,10 @@ impl Splitter<'_> {
             }
             _ => (&node.left, &node.right, node.on.clone()),
         };
+        let keys = match node.null_equality {
+            NullEquality::NullEqualsNothing => keys,
+            NullEquality::NullEqualsNull => null_safe(keys, kept.schema(), probed.schema())?,
+        };
         let (own, other): (Vec<Expr>, Vec<Expr>) = keys.into_iter().unzip();
         let distinct = Aggregate::try_new(Arc::clone(probed), other, Vec::new())?;
         let set = Arc::new(LogicalPlan::Aggregate(distinct));
@@ -36,4 +43,27 @@ impl Splitter<'_> {
         let relation = self.relation(&LogicalPlan::Projection(plan))?;
         self.joint(relation)
     }
+}
+
+/// Keys that are equal by = exactly when the given ones are or both are NULL: x and y become
+/// COALESCE(x, 0), x IS NULL and COALESCE(y, 0), y IS NULL where both may be NULL.
+fn null_safe(
+    keys: Vec<(Expr, Expr)>,
+    left: &DFSchema,
+    right: &DFSchema,
+) -> Result<Vec<(Expr, Expr)>, PlanError> {
+    let mut safe = Vec::with_capacity(keys.len());
+    for (x, y) in keys {
+        if !(x.nullable(left)? && y.nullable(right)?) {
+            safe.push((x, y));
+            continue;
+        }
+        let filled = |expr: &Expr, schema: &DFSchema| {
+            let value = ScalarValue::new_default(&expr.get_type(schema)?)?;
+            Ok::<_, PlanError>(coalesce(vec![expr.clone(), lit(value)]))
+        };
+        safe.push((filled(&x, left)?, filled(&y, right)?));
+        safe.push((x.is_null(), y.is_null()));
+    }
+    Ok(safe)
 }

@@ -2,18 +2,24 @@
 
 use super::{Checked, absent, order_item, query};
 use crate::sql::PlanError;
+use crate::sql::bounds::{CHAIN_MAX, too_large};
 use datafusion_sql::sqlparser::ast::{
-    BinaryOperator, CaseWhen, CastKind, CeilFloorKind, DuplicateTreatment, Expr, Function,
-    FunctionArg, FunctionArgExpr, FunctionArguments, UnaryOperator, WindowSpec, WindowType,
+    BinaryOperator, CaseWhen, CastKind, CeilFloorKind, DateTimeField, DuplicateTreatment, Expr,
+    Function, FunctionArg, FunctionArgExpr, FunctionArguments, UnaryOperator, Value, WindowSpec,
+    WindowType,
 };
 
 /// Checks an expression and everything below it.
 pub(super) fn expr(node: &Expr) -> Checked {
     match node {
-        Expr::Identifier(_)
-        | Expr::CompoundIdentifier(_)
-        | Expr::Value(_)
-        | Expr::TypedString(_) => Ok(()),
+        Expr::Value(value) => match &value.value {
+            // DataFusion's decimals of negative scale make its optimizer panic.
+            Value::Number(text, _) => {
+                absent(is_of_negative_scale(text), "an exponent in a number (write it out)")
+            }
+            _ => Ok(()),
+        },
+        Expr::Identifier(_) | Expr::CompoundIdentifier(_) | Expr::TypedString(_) => Ok(()),
         Expr::Interval(interval) => expr(&interval.value),
         Expr::IsNull(inner) | Expr::IsNotNull(inner) | Expr::Nested(inner) => expr(inner),
         Expr::IsTrue(inner)
@@ -40,20 +46,20 @@ pub(super) fn expr(node: &Expr) -> Checked {
         Expr::Between { expr: inner, negated: _, low, high } => {
             [inner, low, high].into_iter().try_for_each(|e| expr(e))
         }
-        Expr::BinaryOp { left, op, right } => {
-            binary(op)?;
-            expr(left)?;
-            expr(right)
-        }
+        Expr::BinaryOp { .. } => chain(node),
         Expr::UnaryOp { op, expr: inner } => {
             let is_known = matches!(op, UnaryOperator::Plus | UnaryOperator::Minus)
                 || matches!(op, UnaryOperator::Not);
             absent(!is_known, &format!("operator {op}"))?;
             expr(inner)
         }
-        Expr::Like { negated: _, any, expr: inner, pattern, escape_char: _ }
-        | Expr::ILike { negated: _, any, expr: inner, pattern, escape_char: _ } => {
+        Expr::Like { negated: _, any, expr: inner, pattern, escape_char }
+        | Expr::ILike { negated: _, any, expr: inner, pattern, escape_char } => {
             absent(*any, "LIKE ANY")?;
+            let is_usual = escape_char.as_ref().is_none_or(
+                |escape| matches!(&escape.value, Value::SingleQuotedString(text) if text == "\\"),
+            );
+            absent(!is_usual, "LIKE with another ESCAPE than \\")?;
             expr(inner)?;
             expr(pattern)
         }
@@ -74,6 +80,29 @@ pub(super) fn expr(node: &Expr) -> Checked {
     }
 }
 
+/// Operations whose left operand is the next one: a + b + c.
+fn chain(node: &Expr) -> Checked {
+    let (mut first, mut length) = (node, 0);
+    while let Expr::BinaryOp { left, op, right } = first {
+        binary(op)?;
+        expr(right)?;
+        first = left;
+        length += 1;
+        if length > CHAIN_MAX {
+            return Err(too_large("operators in a row", CHAIN_MAX));
+        }
+    }
+    expr(first)
+}
+
+/// Whether a number in SQL ends left of its decimal point, like 1e2.
+fn is_of_negative_scale(text: &str) -> bool {
+    let Some((digits, exponent)) = text.split_once(['e', 'E']) else { return false };
+    let decimals = digits.split_once('.').map_or(0, |(_, decimals)| decimals.len());
+    !exponent.parse::<usize>().is_ok_and(|exponent| exponent <= decimals)
+        && !exponent.starts_with('-')
+}
+
 const AMBIGUOUS_DISTINCT: &str =
     "IS [NOT] DISTINCT FROM followed by an operator (put it in parentheses)";
 
@@ -83,9 +112,7 @@ fn text_function(node: &Expr) -> Checked {
         Expr::Extract { field: _, syntax: _, expr: inner } => expr(inner),
         Expr::Ceil { expr: inner, field } | Expr::Floor { expr: inner, field } => {
             let is_plain = match field {
-                CeilFloorKind::DateTimeField(field) => {
-                    field.to_string().is_empty() || field.to_string() == "NO_DATETIME"
-                }
+                CeilFloorKind::DateTimeField(field) => matches!(field, DateTimeField::NoDateTime),
                 CeilFloorKind::Scale(_) => false,
             };
             absent(!is_plain, "CEIL or FLOOR TO")?;

@@ -95,7 +95,10 @@ impl Discord {
                 "party {party}: runs version {runs} of its policy, but has published version \
                  {published}"
             ))
-            .with_remedy("its operator restarts its daemon with the published policy"),
+            .with_remedy(
+                "its operator restarts its daemon with the published policy; if published.json was \
+                 lost, restore it or have all begin a new epoch",
+            ),
             Self::Contradiction(version) => Failure::new(
                 Cause::Aborted,
                 format!(

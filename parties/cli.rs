@@ -6,6 +6,7 @@ use crate::commands::{
 };
 use crate::config::Workspace;
 use crate::failure::{Cause, Failure, Outcome};
+use crate::say;
 use clap::{
     ArgAction, Args, ColorChoice, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum,
 };
@@ -251,7 +252,7 @@ fn run_here(cli: Cli) -> ExitCode {
             };
             // Blocking planner threads must not delay the end.
             runtime.shutdown_background();
-            outcome
+            outcome.and_then(|()| say::all_said())
         });
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
@@ -298,7 +299,8 @@ async fn interruptible(command: impl Future<Output = Outcome<()>>) -> Outcome<()
 pub(crate) fn report(failure: &Failure, color: ColorChoice) {
     let mut stderr = std::io::stderr().lock();
     let (red, plain) = if colored(color) { ("\x1b[31m", "\x1b[0m") } else { ("", "") };
-    let _ = writeln!(stderr, "{red}error{plain}: {failure}");
+    let words = failure.to_string().replace('\n', " ");
+    let _ = writeln!(stderr, "{red}error{plain}: {}", say::printable(&words));
     if let Some(remedy) = &failure.remedy {
         let _ = writeln!(stderr, "  help: {remedy}");
     }
@@ -327,11 +329,21 @@ fn start_logging(verbosity: Verbosity, daemon: bool) {
     // Only our own words: libraries log what they see of the tables.
     let ours = tracing_subscriber::filter::Targets::new().with_target("senate", level);
     use tracing_subscriber::layer::SubscriberExt;
+    // Others' words among them, like a query's text, begin no line and colour nothing.
+    let fields = tracing_subscriber::fmt::format::debug_fn(|out, field, value| {
+        let text = format!("{value:?}");
+        match (field.name(), say::printable(&text)) {
+            ("message", text) => write!(out, "{text}"),
+            (name, text) => write!(out, "{name}={text}"),
+        }
+    });
+    use tracing_subscriber::field::MakeExt;
     let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_target(false);
     let registry = tracing_subscriber::registry().with(ours);
     let _ = match verbosity.log_format {
         LogFormat::Text => tracing::subscriber::set_global_default(
-            registry.with(lines.with_ansi(colored(verbosity.color))),
+            registry
+                .with(lines.with_ansi(colored(verbosity.color)).fmt_fields(fields.delimited(" "))),
         ),
         LogFormat::Json => tracing::subscriber::set_global_default(
             registry.with(lines.json().flatten_event(true).with_ansi(false)),

@@ -17,6 +17,7 @@ mod probe;
 mod refusals;
 mod reports;
 mod shelf;
+mod strangers;
 mod work;
 
 pub(crate) use jobs::{Job, JobLine, Keep, User};
@@ -53,6 +54,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
+use strangers::{Stranger, Strangers};
 use tokio::net::{TcpListener, TcpStream, ToSocketAddrs};
 use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, oneshot};
@@ -172,6 +174,7 @@ impl Daemon {
         let acceptor = self.member.acceptor()?;
         self.workers.open(here(&listener)?);
         ready(&address);
+        let strangers = Strangers::default();
         let (slots, mut served) = (Arc::new(Semaphore::new(CONNECTIONS_MAX)), JoinSet::new());
         let mut running = self.jobs.running();
         let thinking = tokio::spawn(Arc::clone(&self).think());
@@ -191,10 +194,17 @@ impl Daemon {
                 Some(_) = served.join_next() => {}
                 Ok(()) = running.changed() => {}
                 incoming = listener.accept() => {
-                    let (Ok((tcp, _)), Ok(slot)) = (incoming, Arc::clone(&slots).try_acquire_owned())
-                    else {
+                    let taken = incoming.ok().and_then(|(tcp, from)| {
+                        let slot = Arc::clone(&slots).try_acquire_owned().ok()?;
+                        Some((tcp, slot, strangers.meet(from.ip())))
+                    });
+                    let Some((tcp, slot, stranger)) = taken else {
                         tracing::warn!("a connection could not be taken");
                         tokio::time::sleep(ACCEPT_PAUSE).await;
+                        continue;
+                    };
+                    let Some(stranger) = stranger else {
+                        self.metrics.refused_connection();
                         continue;
                     };
                     let (daemon, acceptor) = (Arc::clone(&self), acceptor.clone());
@@ -202,7 +212,7 @@ impl Daemon {
                     let runtime = Handle::current();
                     served.spawn_blocking(move || {
                         let _slot = slot;
-                        runtime.block_on(daemon.serve_one(acceptor, tcp));
+                        runtime.block_on(daemon.serve_one(acceptor, tcp, stranger));
                     });
                 }
             }
@@ -242,7 +252,12 @@ impl Daemon {
         self.draining.load(Ordering::Relaxed)
     }
 
-    async fn serve_one(self: &Arc<Self>, acceptor: TlsAcceptor, tcp: TcpStream) {
+    async fn serve_one(
+        self: &Arc<Self>,
+        acceptor: TlsAcceptor,
+        tcp: TcpStream,
+        stranger: Stranger,
+    ) {
         if self.workers.are_used()
             && let Some(name) = lane_sought(&tcp).await
         {
@@ -255,6 +270,7 @@ impl Daemon {
                 return tracing::warn!(%failure, "connection refused");
             }
         };
+        drop(stranger);
         let greeting: Greeting = match connection.receive().await {
             Ok(greeting) => greeting,
             Err(failure) => return tracing::debug!(%failure, "no greeting"),

@@ -1,7 +1,8 @@
 //! Results as text and as files.
 
 use crate::failure::{Failure, Outcome};
-use datafusion::arrow::array::Array;
+use crate::say::printable;
+use datafusion::arrow::array::{Array, ArrayRef, AsArray, StringArray};
 use datafusion::arrow::datatypes::DataType;
 use datafusion::arrow::error::ArrowError;
 use datafusion::arrow::ipc::writer::FileWriter;
@@ -9,8 +10,9 @@ use datafusion::arrow::record_batch::RecordBatch;
 use datafusion::arrow::util::display::{ArrayFormatter, FormatOptions};
 use datafusion::arrow::util::pretty::pretty_format_batches;
 use datafusion::parquet::arrow::ArrowWriter;
-use std::io::Write;
+use std::io::{ErrorKind, Write};
 use std::path::Path;
+use std::sync::Arc;
 
 /// How a result is written.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, clap::ValueEnum)]
@@ -34,16 +36,33 @@ pub enum Format {
 /// Unexpected when `out` cannot be written.
 pub fn write(rows: &RecordBatch, format: Format, out: &mut (dyn Write + Send)) -> Outcome<()> {
     let written = match format {
-        Format::Table => pretty_format_batches(std::slice::from_ref(rows))
+        Format::Table => shown(rows)
+            .and_then(|rows| pretty_format_batches(&[rows]))
             .and_then(|table| Ok(writeln!(out, "{table}")?)),
         Format::Csv => csv(rows, out),
         Format::Json => json(rows, out),
         Format::Parquet => parquet(rows, out),
         Format::Arrow => arrow(rows, out),
     };
-    written
-        .and_then(|()| Ok(out.flush()?))
-        .map_err(|error| Failure::unexpected(format!("writing the result: {error}")))
+    match written.and_then(|()| Ok(out.flush()?)) {
+        // A reader that has seen enough, like `head`, has gone.
+        Err(ArrowError::IoError(_, error)) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
+        written => {
+            written.map_err(|error| Failure::unexpected(format!("writing the result: {error}")))
+        }
+    }
+}
+
+/// The rows with texts that keep to their cells: other parties wrote them.
+fn shown(rows: &RecordBatch) -> Result<RecordBatch, ArrowError> {
+    let columns = rows.columns().iter().map(|column| match column.data_type() {
+        DataType::Utf8 => {
+            let cells = column.as_string::<i32>().iter();
+            Arc::new(cells.map(|cell| cell.map(printable)).collect::<StringArray>()) as ArrayRef
+        }
+        _ => Arc::clone(column),
+    });
+    RecordBatch::try_new(rows.schema(), columns.collect())
 }
 
 /// Writes `rows` to the file `path`, which afterwards holds all of them or is as it was: a full

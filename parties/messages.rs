@@ -294,7 +294,7 @@ pub(crate) enum Vacancy {
 }
 
 /// What the announcing party asks of one that has accepted.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub(crate) enum Step {
     /// Give back the room that was taken: others have none.
     Leave,
@@ -302,6 +302,15 @@ pub(crate) enum Step {
     Enter,
     /// All have room: open the lanes.
     Go,
+    /// The query does not begin.
+    Ended(Ended),
+}
+
+/// Why a query does not begin: the cause, and the party that it is about.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub(crate) struct Ended {
+    pub(crate) cause: Cause,
+    pub(crate) party: Option<String>,
 }
 
 /// After [`Step::Go`]: in which session the query runs.

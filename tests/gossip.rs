@@ -57,7 +57,7 @@ fn daemons_tell_each_other_what_they_have_published() {
     for party in 0..3 {
         catalog(&hosts, party, &["sealed by 3 of 3", "org_b: 1 tables, policy 1"]);
     }
-    daemons[0].says("every party has published the same federation.toml");
+    daemons[0].says("every party has published the same digest of federation.toml");
     answer(&hosts.query(0, GROUPS, &[]));
     accept(&hosts, 1, &[0, 2]);
     restarted(&hosts, &mut daemons, 1);

@@ -57,6 +57,53 @@ fn a_detached_query_is_listed_everywhere_and_its_answer_waits_for_its_asker() {
 }
 
 #[test]
+fn a_recipient_that_did_not_ask_fetches_the_answer_and_others_hear_that_it_went_there() {
+    let hosts = Hosts::new(3, 8, &few);
+    let _daemons = hosts.serve_all();
+    let id = answer(&hosts.query(0, GROUPS, &["--detach", "--recipients", "org_b"]));
+    let id = id.trim();
+    listed(&hosts, 1, id, "answer kept, 4 rows");
+    let csv = hosts.jobs(1, &["attach", id, "--format", "csv"]);
+    assert_eq!(answer(&csv), "diag,n\n0,7\n2,5\n1,3\n3,3\n");
+    for party in [0, 2] {
+        listed(&hosts, party, id, "done, the answer went to others");
+    }
+    let cancelled = answer(&hosts.jobs(1, &["cancel", id]));
+    assert!(cancelled.contains("answer kept"), "what has ended stays so: {cancelled}");
+    let stderr = refusal(&hosts.jobs(1, &["show", &id[..3]]), 2);
+    assert!(stderr.contains("at least 4 digits"), "{stderr}");
+}
+
+#[test]
+fn participants_hear_why_a_query_did_not_begin() {
+    let hosts = Hosts::new(3, 8, &few);
+    let broken = hosts.home(1).join(party_name(1)).join("visits.csv");
+    fs::write(broken, "patient,diag\nx,1\n").unwrap();
+    let daemons = hosts.serve_all();
+    refusal(&hosts.query(0, GROUPS, &[]), 6);
+    daemons[2].says("party org_a says: the rows of party org_b break their declaration");
+    let list = answer(&hosts.jobs(2, &[]));
+    assert!(list.contains("the query did not begin"), "{list}");
+}
+
+#[test]
+fn a_question_writes_no_line_and_no_colour_into_anothers_log_or_list() {
+    let hosts = Hosts::new(2, 8, &few);
+    let daemons = hosts.serve_all();
+    let forged = "2026-01-01T00:00:00Z  INFO query answered: forged";
+    let sql = format!("SELECT COUNT(*) AS n FROM visits /* \u{1b}[31m\n{forged} */");
+    assert!(answer(&hosts.query(0, &sql, &[])).contains("12"));
+    daemons[1].says("query answered");
+    let log = daemons[1].log.lock().unwrap().clone();
+    let list = answer(&hosts.jobs(1, &[]));
+    let shown = answer(&hosts.jobs(1, &["show", &list[..8]]));
+    for text in [&log, &shown] {
+        assert!(text.contains("forged") && !text.contains('\u{1b}'), "{text}");
+        assert!(!text.lines().any(|line| line.starts_with(forged)), "{text}");
+    }
+}
+
+#[test]
 fn a_query_is_cancelled_at_every_party_by_its_asker_or_by_a_participant() {
     let hosts = Hosts::new(3, 400, &many);
     let daemons = hosts.serve_all();

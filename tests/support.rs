@@ -93,6 +93,10 @@ impl Workspace {
         workspace
     }
 
+    pub(crate) fn into_tables(self) -> Vec<Table> {
+        self.tables
+    }
+
     pub(crate) fn path(&self) -> &Path {
         self.folder.path()
     }

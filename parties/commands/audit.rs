@@ -103,6 +103,11 @@ async fn verify(options: &VerifyOptions) -> Outcome<()> {
         .filter_map(|entry| Some((entry.seq, *entry.subject.heads.get(peer)?)))
         .collect();
     let other = workspace.party(peer)?;
+    let other_has_replicas = workspace
+        .federation
+        .parties
+        .get(other.index())
+        .is_some_and(|party| !party.replicas.is_empty());
     let hashes = ask(&workspace, &config.identity(&workspace, me)?, other).await?;
     let heads: Vec<Head> = shown.iter().map(|(_, head)| *head).collect();
     follows(peer, &hashes, &heads).map_err(|head| {
@@ -114,7 +119,13 @@ async fn verify(options: &VerifyOptions) -> Outcome<()> {
             head.seq,
             hashes.len()
         ))
-        .with_remedy(format!("ask the operator of {peer} for the log's copies"))
+        .with_remedy(match other_has_replicas {
+            false => format!("ask the operator of {peer} for the log's copies"),
+            true => format!(
+                "{peer} has replicas, each with a log of its own, and one of them has answered: ask \
+                 its operator for all of them"
+            ),
+        })
     })?;
     say!("{own}");
     say!("{peer}: {} entries, which hold all {} ends it has shown", hashes.len(), heads.len());

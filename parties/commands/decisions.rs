@@ -6,6 +6,7 @@ use crate::cli::Own;
 use crate::config::{PartyConfig, Workspace};
 use crate::failure::{Failure, Outcome};
 use crate::identity::Identity;
+use crate::say::printable;
 use clap::{Args, ValueEnum};
 use serde_json::json;
 use std::path::PathBuf;
@@ -162,11 +163,6 @@ fn show_decision(id: &str, decision: &Decision, used: usize) {
     say!("  {id}  {scope} {ruling} at {}{until}{times}", moment(*made));
     say!("    asked by {}, answer to {}", matter.asker, matter.recipients.join(", "));
     say!("    {}", printable(&matter.sql));
-}
-
-/// A peer's text without what a terminal would obey.
-fn printable(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
 
 fn moment(seconds: i64) -> String {

@@ -8,6 +8,7 @@ use crate::daemon::JobLine;
 use crate::failure::{Failure, Outcome};
 use crate::messages::JobsRequest;
 use crate::progress::Progress;
+use crate::say::printable;
 use clap::{Args, ValueEnum};
 use std::io::IsTerminal;
 
@@ -17,7 +18,7 @@ use std::io::IsTerminal;
     senate jobs --workspace study --as hospital_a\n  \
     senate jobs attach 3f2a91 --workspace study --as hospital_a --format csv -o answer.csv\n  \
     senate jobs cancel 3f2a91 --workspace study --as hospital_a\n\n\
-    An ID may be shortened as long as it names one query. Answers of detached queries are kept for \
+    An ID may be shortened to four digits or more that name one query. Answers of detached queries are kept for \
     a time and up to a size ([limits] in party.toml), in the daemon's memory only.")]
 pub struct Options {
     /// What to do
@@ -72,7 +73,7 @@ pub async fn run(options: Options, verbosity: Verbosity) -> Outcome<()> {
         }
         JobsAction::Show => {
             let lines = client::jobs(&workspace, party, JobsRequest::Show(id()?)).await?;
-            lines.iter().for_each(|line| say!("{}\n{}", row(line), line.sql));
+            lines.iter().for_each(|line| say!("{}\n{}", row(line), printable(&line.sql)));
         }
         JobsAction::Cancel => {
             let lines = client::jobs(&workspace, party, JobsRequest::Cancel(id()?)).await?;
@@ -96,5 +97,7 @@ fn row(line: &JobLine) -> String {
     let sql: Vec<&str> = line.sql.split_whitespace().collect();
     let sql: String = sql.join(" ").chars().take(60).collect();
     let JobLine { id, party, user, state, seconds, .. } = line;
+    let (sql, state) = (printable(&sql), state.to_string());
+    let state = printable(&state);
     format!("{id}  {seconds:>8.1}s  {party} ({user})  {state}  | {sql}")
 }

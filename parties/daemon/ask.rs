@@ -11,7 +11,11 @@ use crate::transport::Connection;
 use datafusion::arrow::record_batch::RecordBatch;
 use futures_util::{StreamExt, stream};
 use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::timeout;
 
+/// How long whoever cancels waits to hear that the query has ended.
+const CANCELLING_MAX: Duration = Duration::from_secs(2);
 /// Characters of a question that a list shows.
 const LISTED_CHARACTERS: usize = 200;
 
@@ -44,12 +48,16 @@ impl Daemon {
         let reply = match request {
             JobsRequest::List => Ok(self.jobs.list(&user).into_iter().map(listed).collect()),
             JobsRequest::Show(id) => find(&id).map(|found| vec![line(&found)]),
-            JobsRequest::Cancel(id) => find(&id).map(|found| {
-                if let Found::Here(job) = &found {
-                    job.cancel("cancelled by the operator");
+            JobsRequest::Cancel(id) => match find(&id) {
+                Ok(found) => {
+                    if let Found::Here(job) = &found {
+                        job.cancel("cancelled by the operator");
+                        let _ = timeout(CANCELLING_MAX, job.wait()).await;
+                    }
+                    Ok(vec![line(&found)])
                 }
-                vec![line(&found)]
-            }),
+                Err(failure) => Err(failure),
+            },
             JobsRequest::Attach(id) => match find(&id).and_then(|found| attachable(found, &user)) {
                 Ok(job) => {
                     if let Err(failure) = self.follow(connection, &job).await {
@@ -91,6 +99,12 @@ impl Daemon {
 fn attachable(found: Found, user: &User) -> Outcome<Arc<Job>> {
     match found {
         Found::Here(job) if job.user() == user => Ok(job),
+        // Another party's question whose answer this party receives.
+        Found::Here(job)
+            if matches!(job.user(), User::Party(_)) && job.keep() == Keep::ForLater =>
+        {
+            Ok(job)
+        }
         Found::Here(job) => {
             Err(Failure::refused(format!("query {} was asked by {}", job.id(), job.user()))
                 .with_remedy("its answer is for whoever asked; `show` and `cancel` work"))

@@ -355,7 +355,7 @@ fn tell(observation: &Observation, name: &dyn Fn(PartyId) -> String) {
         }
         Observation::Agreed(topic, Digest(digest)) => {
             let (what, digest) = (topic_name(topic), short(digest));
-            tracing::info!(%digest, "every party has published the same {what}");
+            tracing::info!(%digest, "every party has published the same digest of {what}");
         }
         Observation::Fault(fault) => {
             tracing::warn!("party {}", fault_text(fault, name));

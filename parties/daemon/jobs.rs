@@ -69,10 +69,14 @@ impl Jobs {
         let mut state = self.state();
         state.running.retain(|other| other.id() != job.id());
         let end = job.end(outcome);
-        let is_kept = job.keep() == Keep::ForLater && end.bytes() <= self.limits.results.0;
-        match is_kept {
-            true => state.kept.push_back(Arc::clone(job)),
-            false => state.forget(job),
+        let fits = end.bytes() <= self.limits.results.0;
+        match job.keep() {
+            Keep::ForLater if fits => state.kept.push_back(Arc::clone(job)),
+            Keep::ForLater => {
+                tracing::warn!(session = %job.session(), "answer larger than [limits] results");
+                state.remember(job.line().too_large());
+            }
+            Keep::ForNobody => state.remember(job.line().without_answer()),
         }
         state.prune(&self.limits);
         self.running.send_replace(state.running.len());
@@ -90,7 +94,9 @@ impl Jobs {
         let here = state.kept.iter().chain(&state.running);
         let here = here.filter(|job| user.may_see(job.user())).map(|job| job.line());
         let past = state.past.iter().filter(|line| user.may_see(&line.user)).cloned();
-        past.chain(here).collect()
+        let mut lines: Vec<_> = past.chain(here).collect();
+        lines.sort_by_key(|line| line.started_unix_s);
+        lines
     }
 
     /// The one query that `user` may see whose id begins so.
@@ -98,9 +104,13 @@ impl Jobs {
     /// # Errors
     /// Usage when there is none, or more than one.
     pub(crate) fn find(&self, user: &User, id: &str) -> Outcome<Found> {
+        if id.len() < ID_DIGITS_MIN {
+            let why = format!("an ID has at least {ID_DIGITS_MIN} digits");
+            return Err(Failure::usage(why).with_remedy("`senate jobs` lists them"));
+        }
         let mut state = self.state();
         state.prune(&self.limits);
-        let named = |other: &str| id.len() >= ID_DIGITS_MIN && other.starts_with(id);
+        let named = |other: &str| other.starts_with(id);
         let here = state.kept.iter().chain(&state.running);
         let here = here.filter(|job| named(job.id()) && user.may_see(job.user()));
         let past = state.past.iter().filter(|line| named(&line.id) && user.may_see(&line.user));
@@ -122,8 +132,8 @@ impl Jobs {
 }
 
 impl State {
-    fn forget(&mut self, job: &Job) {
-        self.past.push_back(job.line().without_answer());
+    fn remember(&mut self, line: JobLine) {
+        self.past.push_back(line);
         while self.past.len() > PAST_MAX {
             self.past.pop_front();
         }
@@ -140,7 +150,7 @@ impl State {
             }
             total = total.saturating_sub(bytes(oldest));
             if let Some(oldest) = self.kept.pop_front() {
-                self.forget(&oldest);
+                self.remember(oldest.line().without_answer());
             }
         }
     }
@@ -182,7 +192,8 @@ mod tests {
         assert!(matches!(jobs.find(&user, "0101").unwrap(), Found::Past(_)), "the oldest went");
         let large = jobs.open(asked(4, &user, Keep::ForLater)).unwrap();
         jobs.close(&large, Ok(answer(10_000)));
-        assert!(matches!(jobs.find(&user, "0404").unwrap(), Found::Past(_)), "too large");
+        let Found::Past(line) = jobs.find(&user, "0404").unwrap() else { panic!("too large") };
+        assert!(matches!(line.state, JobState::TooLarge(_)), "{}", line.state);
         let seen = jobs.open(asked(5, &user, Keep::ForNobody)).unwrap();
         jobs.close(&seen, Ok(answer(1)));
         assert!(matches!(jobs.find(&user, "0505").unwrap(), Found::Past(_)), "delivered");

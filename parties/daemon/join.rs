@@ -14,7 +14,9 @@ use crate::failure::{Cause, Failure, Outcome};
 use crate::format::{self, Format};
 use crate::inputs::{self, Inputs};
 use crate::lanes::Registration;
-use crate::messages::{Announcement, PublicReason, Report, SessionId, Step, Vacancy, Verdict};
+use crate::messages::{
+    Announcement, Ended, PublicReason, Report, SessionId, Step, Vacancy, Verdict,
+};
 use crate::query::{Answered, alone};
 use crate::session::{Bound, Hired, Play, Running, Seat};
 use crate::transport::Connection;
@@ -48,7 +50,10 @@ impl Daemon {
         let _working = self.shelf.work.begin();
         let (session, party, sql) = (query.session, self.name(from), query.request.sql.clone());
         tracing::info!(%session, %party, %sql, "query proposed");
-        let (user, keep) = (User::Party(party.clone()), Keep::ForNobody);
+        // Who learns the answer without having asked comes for it later.
+        let is_recipient = query.request.recipients.contains(&self.name(self.member.me));
+        let keep = if is_recipient { Keep::ForLater } else { Keep::ForNobody };
+        let user = User::Party(party.clone());
         match self.jobs.open(Asked { session, user, party, sql, keep }) {
             Ok(job) => {
                 let unfinished = Unfinished { daemon: self, job: &job };
@@ -116,7 +121,8 @@ impl Daemon {
         let patience = Duration::from_secs(agreement.request.timeout_s);
         let _room = self.room(connection, cost, (patience, head), job).await?;
         let settled = job.unless_cancelled(self.be_settled(connection, agreement)).await;
-        let bound = settled.map_err(|failure| failure.at("the asking side went away"))?;
+        let bound = settled
+            .map_err(|failure| failure.at("the asking party ended the query or was lost"))?;
         let (started, progress) = (job.started(), job.progress());
         let sitting = self.sit(agreement, inputs, registration, bound, started, progress);
         connection
@@ -136,7 +142,7 @@ impl Daemon {
     ) -> Outcome<Room> {
         let mut room = self.admission.try_enter(cost);
         let vacancy = if room.is_some() { Vacancy::Taken } else { Vacancy::None };
-        let gone = |failure: Failure| failure.at("the asking side went away");
+        let gone = |failure: Failure| failure.at("the asking party ended the query or was lost");
         let accepted = Verdict::Accepted(vacancy, self.bulletin.standing(), head);
         connection.send(&accepted).await.map_err(gone)?;
         job.enter("waiting for the other parties");
@@ -152,10 +158,29 @@ impl Daemon {
                     room = Some(self.wait_for_room(connection, cost, job).await?);
                     connection.send(&Vacancy::Taken).await.map_err(gone)?;
                 }
+                Step::Ended(end) => return Err(self.ended_before(end, job)),
                 Step::Go => return room.ok_or_else(|| strange("told to go without room")),
             }
         }
         Err(strange("more steps than there are"))
+    }
+
+    /// The asking party says why the query does not begin.
+    fn ended_before(&self, end: Ended, job: &Job) -> Failure {
+        // A name that is none of the federation's is not repeated.
+        let of = |name: &String| self.member.federation.parties.iter().any(|p| p.name == *name);
+        let party = end.party.filter(of);
+        let who = party.as_ref().map_or("a party".to_owned(), |name| format!("party {name}"));
+        let why = match end.cause {
+            Cause::Refused => format!("{who} refused it"),
+            Cause::Input => format!("the rows of {who} break their declaration"),
+            Cause::Lost => format!("{who} did not answer"),
+            Cause::Interrupted => "it was cancelled".to_owned(),
+            _ => format!("{who} failed"),
+        };
+        let failure = Failure::new(end.cause, format!("{} says: {why}", job.user()));
+        Failure { lost: party.filter(|_| end.cause == Cause::Lost), ..failure }
+            .at("the query did not begin")
     }
 
     async fn wait_for_room(

@@ -8,16 +8,17 @@ use super::jobs::{Asked, Job, Keep, User};
 use super::reports::Reports;
 use crate::agreement::Agreement;
 use crate::audit::Head;
-use crate::failure::{Failure, Outcome};
+use crate::failure::{Cause, Failure, Outcome};
 use crate::inputs;
 use crate::messages::{
-    Announcement, Approval, PublicReason, Purpose, SessionId, Step, Vacancy, Verdict,
+    Announcement, Approval, Ended, PublicReason, Purpose, SessionId, Step, Vacancy, Verdict,
 };
 use crate::policies::Bundle;
 use crate::query::Answered;
 use crate::request::{Request, Stopwatch};
 use crate::session::Bound;
 use crate::transport::Connection;
+use futures_util::future::join_all;
 use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt, StreamExt};
 use senate_circuit::{PartyId, PartySet};
@@ -135,7 +136,10 @@ impl Daemon {
         self.admission.could_fit(Cost::of(&agreement.plan, self.member.me))?;
         self.bulletin.trust(agreement.plan.participants, &|party| self.name(party))?;
         let mut page = self.begin_own(job, &agreement)?;
-        self.bulletin.approve(&self.member.identity, agreement.plan.digest);
+        // What concerns one party alone nobody else hears of.
+        if agreement.plan.participants.len() > 1 {
+            self.bulletin.approve(&self.member.identity, agreement.plan.digest);
+        }
         let invitation = Invitation { agreement: &agreement, policies, head: page.head };
         let outcome = self.perform(job, &invitation, &mut page, &mut watch).await;
         let warnings = page.suspicions().to_vec();
@@ -173,10 +177,17 @@ impl Daemon {
         }
         enter(watch, job, "waiting for room");
         let room = timeout_at(deadline.into(), self.room_everywhere(&mut invited, cost, job));
-        let _room = room.await.unwrap_or_else(|_| {
+        let room = room.await.unwrap_or_else(|_| {
             Err(Failure::lost(format!("timed out while {}", job.phase()))
                 .with_remedy("allow more with --timeout, or ask when fewer queries run"))
-        })?;
+        });
+        let _room = match room {
+            Ok(room) => room,
+            Err(failure) => {
+                self.dismiss(&mut invited, failure.cause, failure.lost.clone()).await;
+                return Err(failure);
+            }
+        };
         let (reports, bound) = self.go(invited, agreement).await?;
         enter(watch, job, "joint part");
         if !agreement.plan.participants.contains(self.member.me) {
@@ -189,28 +200,32 @@ impl Daemon {
     /// Every other participant accepts.
     async fn invite_all(&self, job: &Job, invitation: &Invitation<'_>) -> Outcome<Vec<Invited>> {
         let others = invitation.agreement.plan.participants.without(self.member.me);
-        let invitations = others.iter().map(|party| self.invite(party, job, invitation).boxed());
+        let invite = |party| async move { (party, self.invite(party, job, invitation).await) };
+        let invitations = others.iter().map(|party| invite(party).boxed());
         let mut answers: FuturesUnordered<_> = invitations.collect();
         let (mut invited, mut failures) = (Vec::new(), Vec::new());
-        while let Some(answer) = answers.next().await {
-            match answer {
-                Ok(accepted) => invited.push(accepted),
-                Err(failure) => {
+        let refused = loop {
+            match answers.next().await {
+                None => return Ok(invited),
+                Some((_, Ok(accepted))) => invited.push(accepted),
+                Some((party, Err(failure))) => {
+                    let cause = failure.cause;
                     failures.push(failure);
-                    break;
+                    break (cause, self.name(party));
                 }
             }
-        }
-        if failures.is_empty() {
-            return Ok(invited);
-        }
+        };
         // Whoever asks wants to hear of all that will not at once.
         let others = async {
-            while let Some(answer) = answers.next().await {
-                failures.extend(answer.err());
+            while let Some((_, answer)) = answers.next().await {
+                match answer {
+                    Ok(accepted) => invited.push(accepted),
+                    Err(failure) => failures.push(failure),
+                }
             }
         };
         let _ = timeout(OTHERS_MAX, others).await;
+        self.dismiss(&mut invited, refused.0, Some(refused.1)).await;
         Err(Failure::together(failures)
             .unwrap_or_else(|| Failure::unexpected("a refusal without a reason")))
     }
@@ -322,6 +337,13 @@ impl Daemon {
         let mut others: Vec<(PartyId, Connection)> = others.collect();
         let bound = self.settle(agreement, &mut others).await?;
         Ok((Reports::of(self, others), bound))
+    }
+
+    /// Tells those that have accepted why the query does not begin, if they still listen.
+    async fn dismiss(&self, invited: &mut [Invited], cause: Cause, party: Option<String>) {
+        let ended = Ended { cause, party };
+        let telling = invited.iter_mut().map(|other| self.step(other, Step::Ended(ended.clone())));
+        let _ = timeout(OTHERS_MAX, join_all(telling)).await;
     }
 
     async fn step(&self, other: &mut Invited, step: Step) -> Outcome<()> {

@@ -7,7 +7,7 @@
 use super::facts::{Facts, facts, plain_column};
 use super::narrow::narrow;
 use super::scalar::Scope;
-use super::{Bounds, Joint, Part, Relation, Splitter};
+use super::{Joint, Part, Relation, Splitter};
 use crate::ir::{Column, Expr, Leaf, Node, Schema};
 use crate::sql::{LocalTask, PlanError};
 use crate::types::ColumnType;
@@ -69,11 +69,6 @@ impl Splitter<'_> {
                         format!("type {} has no encoding", field.data_type())
                     })
                 })?;
-                if kind.nullable && is_declared_nullable(&part.plan, index, &self.bounds) {
-                    return Err(refused(
-                        "it is declared nullable (say what stands for NULL: COALESCE(column, value))",
-                    ));
-                }
                 match columns.get_mut(index) {
                     None => columns.push(Column { name: field.name().clone(), kind }),
                     Some(column) => {
@@ -106,34 +101,6 @@ impl Splitter<'_> {
             claims: claims.clone(),
         });
         Leaf { party: part.party, slot, schema, distinct, at_most_one_row, claims }
-    }
-}
-
-/// Whether a column is a table's own column, declared nullable. (Columns that a plan makes nullable,
-/// by an outer join or a sum over no rows, may enter.)
-fn is_declared_nullable(plan: &LogicalPlan, index: usize, bounds: &Bounds) -> bool {
-    let through = |exprs: &[datafusion_expr::Expr], input: &LogicalPlan| {
-        let column = exprs.get(index).and_then(|expr| plain_column(expr, input.schema()));
-        column.is_some_and(|column| is_declared_nullable(input, column, bounds))
-    };
-    match plan {
-        LogicalPlan::TableScan(_) => {
-            let column = facts(plan, bounds).columns.get(index).copied().flatten();
-            column.is_some_and(|kind| kind.nullable)
-        }
-        LogicalPlan::Projection(node) => through(&node.expr, &node.input),
-        LogicalPlan::Aggregate(node) => through(&node.group_expr, &node.input),
-        LogicalPlan::Join(join) => {
-            let left = join.left.schema().fields().len();
-            match index.checked_sub(left) {
-                None => is_declared_nullable(&join.left, index, bounds),
-                Some(index) => is_declared_nullable(&join.right, index, bounds),
-            }
-        }
-        LogicalPlan::Window(node) if index >= node.input.schema().fields().len() => false,
-        other => other.inputs().iter().any(|input| {
-            index < input.schema().fields().len() && is_declared_nullable(input, index, bounds)
-        }),
     }
 }
 

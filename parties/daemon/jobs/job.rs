@@ -194,7 +194,7 @@ impl Job {
             None => JobState::Running(self.phase()),
             Some(End { outcome: Ok(stats), rows, .. }) => match rows {
                 Some(_) => JobState::Answered(stats.rows),
-                None => JobState::Done(stats.rows),
+                None => JobState::Elsewhere,
             },
             Some(End { outcome: Err(failure), .. }) => JobState::Failed(failure.to_string()),
         };

@@ -27,13 +27,24 @@ pub(crate) enum JobState {
     Running(String),
     /// It ended; an answer of so many rows can be fetched.
     Answered(usize),
-    /// It ended with so many rows, which were delivered, are no longer kept, or went elsewhere.
+    /// It ended with so many rows, which were delivered or are no longer kept.
     Done(usize),
+    /// It ended; the answer went to others.
+    Elsewhere,
+    /// It ended with an answer of so many rows that was too large to be kept.
+    TooLarge(usize),
     /// It ended without an answer.
     Failed(String),
 }
 
 impl JobLine {
+    pub(super) fn too_large(mut self) -> Self {
+        if let JobState::Answered(rows) = self.state {
+            self.state = JobState::TooLarge(rows);
+        }
+        self
+    }
+
     pub(super) fn without_answer(mut self) -> Self {
         if let JobState::Answered(rows) = self.state {
             self.state = JobState::Done(rows);
@@ -48,6 +59,12 @@ impl fmt::Display for JobState {
             Self::Running(phase) => write!(f, "running: {phase}"),
             Self::Answered(rows) => write!(f, "answer kept, {rows} rows"),
             Self::Done(rows) => write!(f, "done, {rows} rows"),
+            Self::Elsewhere => f.write_str("done, the answer went to others"),
+            Self::TooLarge(rows) => write!(
+                f,
+                "done, but its answer of {rows} rows is larger than [limits] results of party.toml \
+                 and was not kept"
+            ),
             Self::Failed(why) => write!(f, "failed: {why}"),
         }
     }

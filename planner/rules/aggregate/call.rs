@@ -115,10 +115,12 @@ pub(super) fn calls(node: &Aggregate) -> Result<Calls, PlanError> {
     Ok(Calls { partials, calls, distinct: distinct.cloned() })
 }
 
-/// What a cast is of: it is NULL exactly when that is, and DataFusion gives both one name.
+/// What a cast is of, under its own name: it is NULL exactly when that is, and DataFusion gives both one
+/// name, as it does to an expression that it has computed once for several aggregates.
 fn uncast(expr: Logical) -> Logical {
     match expr {
         Logical::Cast(cast) => uncast(*cast.expr),
+        Logical::Alias(alias) => uncast(*alias.expr),
         expr => expr,
     }
 }

@@ -196,52 +196,50 @@ fn null_in_results_of_one_party_meets_the_others_values() {
 
 #[test]
 fn nullable_columns_are_like_others() {
-    for seed in [31] {
-        let workspace = with_nulls(ledger(3, seed), seed);
-        let mut queries = Vec::new();
-        for column in COLUMNS {
-            queries.extend([
-                format!("SELECT {column} FROM ledger ORDER BY {column} DESC"),
-                format!("SELECT {column} FROM ledger ORDER BY {column} NULLS FIRST LIMIT 4"),
-                format!("SELECT {column}, COUNT(*) AS n, COUNT({column}) AS m FROM ledger GROUP BY {column}"),
-                format!("SELECT COUNT(DISTINCT {column}) AS n FROM ledger"),
-                format!("SELECT DISTINCT {column}, kind AS k FROM ledger WHERE {column} IS NOT NULL"),
-                format!("SELECT kind, MIN({column}) AS a, MAX({column}) AS b FROM ledger GROUP BY kind"),
-                format!("SELECT {column} FROM org_a.ledger UNION SELECT {column} FROM org_c.ledger"),
-                format!("SELECT {column} FROM org_a.ledger INTERSECT SELECT {column} FROM org_c.ledger"),
-                format!("SELECT {column}, COUNT(*) AS n FROM ledger GROUP BY {column} HAVING {column} IS NULL OR COUNT(*) > 1"),
-                format!("SELECT a.{column}, a.n, b.n AS m FROM (SELECT {column}, COUNT(*) AS n FROM ledger GROUP BY {column}) a \
-                         JOIN (SELECT {column}, COUNT(*) AS n FROM org_c.ledger GROUP BY {column}) b ON a.{column} = b.{column}"),
-            ]);
-        }
-        for column in ["tiny", "num", "amount", "level"] {
-            queries.extend([
-                format!("SELECT SUM({column}) AS s, COUNT({column}) AS c FROM ledger"),
-                format!("SELECT kind, SUM({column}) AS s FROM ledger GROUP BY kind"),
-                format!("SELECT COUNT(*) AS n FROM ledger WHERE {column} > 0 OR {column} IS NULL"),
-                format!("SELECT CASE WHEN {column} > 0 THEN 'up' WHEN flag THEN label ELSE kind END AS c, COUNT(*) FROM ledger GROUP BY 1"),
-            ]);
-        }
-        for more in [
-            "SELECT flag AND tiny > 0 AS f, flag OR tiny > 0 AS g, NOT flag AS h FROM ledger",
-            "SELECT COALESCE(level, 0) AS l, SUM(CASE WHEN flag THEN 1 END) AS s FROM ledger GROUP BY 1",
-            "SELECT kind, label, day, COUNT(*) AS n FROM ledger GROUP BY kind, label, day ORDER BY n DESC, label, day, kind LIMIT 5",
-            "SELECT level + tiny AS s, level * 2 AS d FROM ledger WHERE level IN (4, 5) OR tiny IS NULL",
-            "SELECT GREATEST(level, 1) AS g, LEAST(tiny, level) AS m FROM ledger",
-            "SELECT SUM(amount) AS s, AVG(amount) AS a, COUNT(amount) AS c FROM ledger",
-            "SELECT x.level FROM (SELECT level, MAX(num) AS m FROM ledger GROUP BY level) x WHERE x.m > 0",
-        ] {
-            queries.push(more.to_owned());
-        }
-        let queries: Vec<&str> = queries.iter().map(String::as_str).collect();
-        assert_all_same(&workspace, &queries);
-        // AVG over integers is declared to be another than DataFusion's.
-        let average =
-            |what: &str| format!("SELECT {what} AS a, SUM(num) AS s, COUNT(num) AS c FROM ledger");
-        let reference = "ROUND(CAST(AVG(CAST(num AS DECIMAL(20,6))) AS DECIMAL(38,10)), 6)";
-        let reference = average(&format!("CAST({reference} AS DECIMAL(25,6))"));
-        compare(&workspace, &average("AVG(num)"), &reference, &Choices::default()).unwrap();
+    let workspace = with_nulls(ledger(3, 31), 31);
+    let mut queries = Vec::new();
+    for column in COLUMNS {
+        queries.extend([
+            format!("SELECT {column} FROM ledger ORDER BY {column} DESC"),
+            format!("SELECT {column} FROM ledger ORDER BY {column} NULLS FIRST LIMIT 4"),
+            format!("SELECT {column}, COUNT(*) AS n, COUNT({column}) AS m FROM ledger GROUP BY {column}"),
+            format!("SELECT COUNT(DISTINCT {column}) AS n FROM ledger"),
+            format!("SELECT DISTINCT {column}, kind AS k FROM ledger WHERE {column} IS NOT NULL"),
+            format!("SELECT kind, MIN({column}) AS a, MAX({column}) AS b FROM ledger GROUP BY kind"),
+            format!("SELECT {column} FROM org_a.ledger UNION SELECT {column} FROM org_c.ledger"),
+            format!("SELECT {column} FROM org_a.ledger INTERSECT SELECT {column} FROM org_c.ledger"),
+            format!("SELECT {column}, COUNT(*) AS n FROM ledger GROUP BY {column} HAVING {column} IS NULL OR COUNT(*) > 1"),
+            format!("SELECT a.{column}, a.n, b.n AS m FROM (SELECT {column}, COUNT(*) AS n FROM ledger GROUP BY {column}) a \
+                     JOIN (SELECT {column}, COUNT(*) AS n FROM org_c.ledger GROUP BY {column}) b ON a.{column} = b.{column}"),
+        ]);
     }
+    for column in ["tiny", "num", "amount", "level"] {
+        queries.extend([
+            format!("SELECT SUM({column}) AS s, COUNT({column}) AS c FROM ledger"),
+            format!("SELECT kind, SUM({column}) AS s FROM ledger GROUP BY kind"),
+            format!("SELECT COUNT(*) AS n FROM ledger WHERE {column} > 0 OR {column} IS NULL"),
+            format!("SELECT CASE WHEN {column} > 0 THEN 'up' WHEN flag THEN label ELSE kind END AS c, COUNT(*) FROM ledger GROUP BY 1"),
+        ]);
+    }
+    for more in [
+        "SELECT flag AND tiny > 0 AS f, flag OR tiny > 0 AS g, NOT flag AS h FROM ledger",
+        "SELECT COALESCE(level, 0) AS l, SUM(CASE WHEN flag THEN 1 END) AS s FROM ledger GROUP BY 1",
+        "SELECT kind, label, day, COUNT(*) AS n FROM ledger GROUP BY kind, label, day ORDER BY n DESC, label, day, kind LIMIT 5",
+        "SELECT level + tiny AS s, level * 2 AS d FROM ledger WHERE level IN (4, 5) OR tiny IS NULL",
+        "SELECT GREATEST(level, 1) AS g, LEAST(tiny, level) AS m FROM ledger",
+        "SELECT SUM(amount) AS s, AVG(amount) AS a, COUNT(amount) AS c FROM ledger",
+        "SELECT x.level FROM (SELECT level, MAX(num) AS m FROM ledger GROUP BY level) x WHERE x.m > 0",
+    ] {
+        queries.push(more.to_owned());
+    }
+    let queries: Vec<&str> = queries.iter().map(String::as_str).collect();
+    assert_all_same(&workspace, &queries);
+    // AVG over integers is declared to be another than DataFusion's.
+    let average =
+        |what: &str| format!("SELECT {what} AS a, SUM(num) AS s, COUNT(num) AS c FROM ledger");
+    let reference = "ROUND(CAST(AVG(CAST(num AS DECIMAL(20,6))) AS DECIMAL(38,10)), 6)";
+    let reference = average(&format!("CAST({reference} AS DECIMAL(25,6))"));
+    compare(&workspace, &average("AVG(num)"), &reference, &Choices::default()).unwrap();
 }
 
 /// The same with every column nullable, and every third cell NULL.

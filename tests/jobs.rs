@@ -82,8 +82,11 @@ fn participants_hear_why_a_query_did_not_begin() {
     let daemons = hosts.serve_all();
     refusal(&hosts.query(0, GROUPS, &[]), 6);
     daemons[2].says("party org_a says: the rows of party org_b break their declaration");
-    let list = answer(&hosts.jobs(2, &[]));
-    assert!(list.contains("the query did not begin"), "{list}");
+    let list = answer(&hosts.jobs(2, &["--format", "json"]));
+    let list: serde_json::Value = serde_json::from_str(&list).unwrap();
+    let state = list[0]["state"]["failed"].as_str().unwrap();
+    assert!(state.contains("the query did not begin") && list[0]["sql"] == GROUPS, "{list}");
+    refusal(&hosts.jobs(2, &["--format", "csv"]), 2);
 }
 
 #[test]

@@ -63,6 +63,9 @@ pub async fn run(options: Options, verbosity: Verbosity) -> Outcome<()> {
     match options.action {
         JobsAction::List => {
             let lines = client::jobs(&workspace, party, JobsRequest::List).await?;
+            if options.answer.lists_as_json()? {
+                return json(&lines);
+            }
             if std::io::stdout().is_terminal() && !lines.is_empty() {
                 say!("{HEADER}");
             }
@@ -73,6 +76,9 @@ pub async fn run(options: Options, verbosity: Verbosity) -> Outcome<()> {
         }
         JobsAction::Show => {
             let lines = client::jobs(&workspace, party, JobsRequest::Show(id()?)).await?;
+            if options.answer.lists_as_json()? {
+                return json(&lines);
+            }
             lines.iter().for_each(|line| say!("{}\n{}", row(line), printable(&line.sql)));
         }
         JobsAction::Cancel => {
@@ -86,6 +92,14 @@ pub async fn run(options: Options, verbosity: Verbosity) -> Outcome<()> {
             show(&attached?, &options.answer, None, verbosity)?;
         }
     }
+    Ok(())
+}
+
+/// The lines for programs.
+fn json(lines: &[JobLine]) -> Outcome<()> {
+    let text = serde_json::to_string_pretty(lines);
+    let text = text.map_err(|error| Failure::unexpected(format!("writing JSON: {error}")))?;
+    say!("{text}");
     Ok(())
 }
 

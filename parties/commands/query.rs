@@ -58,6 +58,18 @@ pub struct AnswerOptions {
 }
 
 impl AnswerOptions {
+    /// Whether what is no answer is to be written as JSON.
+    ///
+    /// # Errors
+    /// Usage for formats that only answers have, and for a file.
+    pub(super) fn lists_as_json(&self) -> Outcome<bool> {
+        match (self.format, &self.output) {
+            (Format::Table, None) => Ok(false),
+            (Format::Json, None) => Ok(true),
+            _ => Err(Failure::usage("queries are listed as table or json, on standard output")),
+        }
+    }
+
     /// Writes the rows; a file is there in full or not at all.
     ///
     /// # Errors
@@ -158,6 +170,9 @@ pub async fn run(options: Options, verbosity: Verbosity) -> Outcome<()> {
     if options.detach {
         return detach(&options, verbosity).await;
     }
+    for file in [&options.answer.output, &options.stats].into_iter().flatten() {
+        has_folder(file)?;
+    }
     let progress = Progress::start(verbosity.quiet);
     let answered = match options.place.resolve()? {
         Where::Embedded(folder) => {
@@ -176,6 +191,16 @@ pub async fn run(options: Options, verbosity: Verbosity) -> Outcome<()> {
     progress.finish();
     let answered = answered?;
     show(&answered, &options.answer, options.stats.as_deref(), verbosity)
+}
+
+/// A query that runs counts with the owners of the rows: what it says must have a place before.
+fn has_folder(file: &Path) -> Outcome<()> {
+    let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty());
+    match folder.unwrap_or(Path::new(".")) {
+        folder if folder.is_dir() => Ok(()),
+        folder => Err(Failure::usage(format!("{}: no such folder", folder.display()))
+            .with_remedy("nothing was asked; make it, or name another")),
+    }
 }
 
 /// Writes the answer, and ends with one line on stderr.

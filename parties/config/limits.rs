@@ -79,7 +79,7 @@ impl Bytes {
 impl<'de> Deserialize<'de> for Bytes {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         #[derive(Deserialize)]
-        #[serde(untagged)]
+        #[serde(untagged, expecting = "a size: bytes, or a text such as \"512MB\"")]
         enum Spelling {
             Number(u64),
             Text(String),
@@ -112,7 +112,7 @@ pub struct Ports {
 /// A number is a port on the loopback interface; anything else has to be said in full.
 fn port<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<SocketAddr>, D::Error> {
     #[derive(Deserialize)]
-    #[serde(untagged)]
+    #[serde(untagged, expecting = "a port up to 65535, or an address with one: \"0.0.0.0:7501\"")]
     enum Spelling {
         Number(u16),
         Address(SocketAddr),
@@ -151,7 +151,10 @@ mod tests {
             assert!(toml::from_str::<Limits>(text).is_err(), "{text}");
         }
         assert!(toml::from_str::<Limits>("running = 0").unwrap().checked().is_err());
-        assert!(toml::from_str::<Ports>("flight = \"localhost\"").is_err());
+        for text in ["flight = \"localhost\"", "flight = 99999"] {
+            let error = toml::from_str::<Ports>(text).unwrap_err().to_string();
+            assert!(error.contains("a port up to 65535"), "{error}");
+        }
         assert!(Limits::default().memory > Bytes(0));
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::cli::Own;
 use crate::config::{FEDERATION_FILE, PARTY_FILE, PartyConfig, Workspace};
-use crate::draft::{Draft, Part, replace};
+use crate::draft::{Draft, Part, replace_private};
 use crate::failure::{Failure, Outcome};
 use crate::prompt::confirmed;
 use crate::publish::{Grant, Wishes, entry, infer};
@@ -204,7 +204,7 @@ fn private(
 fn write(folder: &Path, own: &Path, private: Option<&str>, draft: &Draft) -> Outcome<()> {
     if let Some(text) = private {
         let path = own.join(PARTY_FILE);
-        replace(&path, text)?;
+        replace_private(&path, text)?;
         eprintln!("wrote {} (private)", path.display());
     }
     draft.write(folder)?;

@@ -20,7 +20,7 @@ use toml_edit::{Array, ArrayOfTables, DocumentMut, InlineTable, Item, Table, Val
 /// Longest federation.toml that is exchanged, in bytes.
 pub const BYTES_MAX: usize = 1 << 20;
 /// Stands in for the other parties while there are none; no party can have this name.
-const NOBODY: &str = "\n[[party]]\nname = \"nobody-yet\"\naddress = \"-\"\n";
+const NOBODY: &str = "\n[[party]]\nname = \"nobody-yet\"\naddress = \"nobody.invalid:1\"\n";
 
 /// A party as federation.toml names it.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]

@@ -230,7 +230,7 @@ mod tests {
 
     fn member(name: &str, fill: &str) -> Member {
         let fingerprint = format!("sha256:{}", fill.repeat(32));
-        Member { name: name.to_owned(), address: "h:1".to_owned(), fingerprint }
+        Member { name: name.to_owned(), address: format!("{name}:1"), fingerprint }
     }
 
     #[test]

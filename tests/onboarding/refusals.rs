@@ -86,6 +86,32 @@ fn wrong_attempts_are_counted_and_end_the_round() {
 }
 
 #[test]
+fn names_and_addresses_are_checked_before_anything_is_written() {
+    let folder = tempfile::tempdir().unwrap();
+    let workspace = folder.path().join("study");
+    for (name, address, why) in [
+        ("../../evil", "a:1", "a name is"),
+        ("Bad Name!", "a:1", "a name is"),
+        ("org_a", "foo", "--address \"foo\" is no HOST:PORT"),
+        ("org_a", "a:99999", "1..65535"),
+        ("org_a", "a b:1", "a space"),
+        ("org_a", "http://x:1", "a scheme"),
+    ] {
+        let mut init = std::process::Command::new(env!("CARGO_BIN_EXE_senate"));
+        init.arg("init").arg("--workspace").arg(&workspace);
+        let output = init.args(["--as", name, "--address", address]).output().unwrap();
+        let stderr = refused(&output, 2);
+        assert!(stderr.contains(why), "{stderr}");
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0, "{name} {address}");
+    }
+    let a = Host::new("org_a");
+    let b = Host { name: "org_b", ..a };
+    let stderr = refused(&b.senate(&["init", "--address", &b.address]).output().unwrap(), 2);
+    assert!(stderr.contains("is that of party \"org_a\" already"), "{stderr}");
+    assert!(!b.home().exists(), "nothing was written");
+}
+
+#[test]
 fn tables_that_contradict_each_other_are_named_before_anything_is_signed() {
     let a = Host::with_visits("org_a", "1,2\n");
     let b = Host::with_visits("org_b", "1,x\n");

@@ -91,6 +91,10 @@ async fn converse(guest: &Guest, own: &Own, code: &Code) -> Outcome<()> {
         Proposal::None => {
             return Err(Failure::refused(
                 "the inviting party ended the round; nothing was written",
+            )
+            .with_remedy(
+                "ask what `senate invite` said there: a name or an address that another party has, \
+                 tables that contradict each other, or a no",
             ));
         }
     };

@@ -287,7 +287,7 @@ fn write(path: &Path, contents: &impl Serialize) -> Outcome<()> {
     let fresh = path.with_extension("new");
     path.parent()
         .map_or(Ok(()), std::fs::create_dir_all)
-        .and_then(|()| std::fs::write(&fresh, text + "\n"))
+        .and_then(|()| crate::private::write(&fresh, &(text + "\n")))
         .and_then(|()| std::fs::rename(&fresh, path))
         .map_err(|error| failed(path, &error))
 }

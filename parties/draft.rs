@@ -20,7 +20,7 @@ use toml_edit::{Array, ArrayOfTables, DocumentMut, InlineTable, Item, Table, Val
 /// Longest federation.toml that is exchanged, in bytes.
 pub const BYTES_MAX: usize = 1 << 20;
 /// Stands in for the other parties while there are none; no party can have this name.
-const NOBODY: &str = "\n[[party]]\nname = \"nobody-yet\"\naddress = \"-\"\n";
+const NOBODY: &str = "\n[[party]]\nname = \"nobody-yet\"\naddress = \"nobody.invalid:1\"\n";
 
 /// A party as federation.toml names it.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -284,11 +284,24 @@ impl Draft {
     }
 }
 
-/// Replaces a file by a whole new one, never by a part of it.
+/// Replaces a file by a whole new one, never by a part of it. Everybody can read it, unless its
+/// owner has seen to that.
 ///
 /// # Errors
 /// Usage when it cannot be written.
 pub fn replace(path: &Path, text: &str) -> Outcome<()> {
+    replace_with_mode(path, text, 0o644)
+}
+
+/// As [`replace`]; a file that was not there is its owner's alone.
+///
+/// # Errors
+/// Usage when it cannot be written.
+pub fn replace_private(path: &Path, text: &str) -> Outcome<()> {
+    replace_with_mode(path, text, crate::private::MODE)
+}
+
+fn replace_with_mode(path: &Path, text: &str, mode: u32) -> Outcome<()> {
     let failed = |error: std::io::Error| Failure::usage(format!("{}: {error}", path.display()));
     let folder = path.parent().unwrap_or(Path::new("."));
     std::fs::create_dir_all(folder).map_err(failed)?;
@@ -297,7 +310,7 @@ pub fn replace(path: &Path, text: &str) -> Outcome<()> {
     // A temporary file is private; this one was not, or need not be.
     let permissions = match std::fs::metadata(path) {
         Ok(found) => found.permissions(),
-        Err(_) => std::os::unix::fs::PermissionsExt::from_mode(0o644),
+        Err(_) => std::os::unix::fs::PermissionsExt::from_mode(mode),
     };
     fresh.as_file().set_permissions(permissions).map_err(failed)?;
     fresh.as_file().sync_all().map_err(failed)?;

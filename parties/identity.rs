@@ -128,7 +128,8 @@ impl Identity {
     /// Reads an identity file: a PKCS#8 private key and a certificate, both PEM.
     ///
     /// # Errors
-    /// Usage when the file is missing or holds something else.
+    /// Usage when the file is missing or holds something else, or when others than its owner can
+    /// read it.
     pub fn read(path: &Path) -> Outcome<Self> {
         let pem = std::fs::read_to_string(path).map_err(|error| {
             Failure::usage(format!("identity {}: {error}", path.display())).with_remedy(
@@ -136,6 +137,13 @@ impl Identity {
                  --workspace DIR --as PARTY`",
             )
         })?;
+        if !is_private(path) {
+            let path = path.display();
+            return Err(Failure::usage(format!(
+                "identity {path}: others than its owner can read the private key"
+            ))
+            .with_remedy(format!("chmod 600 {path}; if others had access, make a new one")));
+        }
         Self::parse(&pem).map_err(|failure| failure.at(path.display()))
     }
 
@@ -169,11 +177,9 @@ impl Identity {
 /// Usage when the file exists or cannot be written.
 pub fn write_private(path: &Path, pem: &str) -> Outcome<()> {
     use std::io::Write;
-    let mut options = std::fs::OpenOptions::new();
-    options.write(true).create_new(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options
+    crate::private::options()
+        .write(true)
+        .create_new(true)
         .open(path)
         .and_then(|mut file| file.write_all(pem.as_bytes()))
         .map_err(|error| Failure::usage(format!("{}: {error}", path.display())))
@@ -217,6 +223,9 @@ mod tests {
             use std::os::unix::fs::PermissionsExt;
             std::fs::set_permissions(&path, PermissionsExt::from_mode(0o640)).unwrap();
             assert!(!is_private(&path));
+            let failure = Identity::read(&path).err().unwrap();
+            assert_eq!(failure.cause.exit_code(), 2);
+            assert!(failure.remedy.unwrap().contains("chmod 600"));
         }
     }
 
@@ -224,8 +233,9 @@ mod tests {
     fn an_unreadable_identity_is_a_usage_error() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("identity.pem");
-        std::fs::write(&path, "nothing").unwrap();
+        write_private(&path, "nothing").unwrap();
         let failure = Identity::read(&path).err().unwrap();
+        assert!(failure.message.contains("unreadable private key"), "{failure}");
         assert_eq!(failure.cause.exit_code(), 2);
     }
 }

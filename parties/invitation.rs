@@ -65,7 +65,8 @@ enum Refusal {
     Used,
     /// The code's time is over.
     Expired,
-    /// The code is for a member, and this is another certificate.
+    /// The code is for a member, and this is another certificate; or for a newcomer, and this is a
+    /// member's.
     Stranger,
     /// Another version of the program.
     Version(Version),
@@ -113,9 +114,10 @@ impl Refusal {
             }
             Self::Expired => Failure::refused("this code has expired").with_remedy(again),
             Self::Stranger => Failure::refused(
-                "this code is for a member of the federation, and this is not its identity",
+                "this code is for another party: a member's counts with the identity that \
+                 federation.toml pins, a new party's with one that is not in it yet",
             )
-            .with_remedy("run it with the identity that federation.toml pins"),
+            .with_remedy("use the code that was printed for this party, with its own identity"),
             Self::Version(version) => {
                 Failure::refused(format!("the inviting party runs version {version} of senate"))
                     .with_remedy("install one version at all parties")

@@ -32,6 +32,7 @@ pub mod local;
 mod member;
 mod messages;
 pub mod policies;
+mod private;
 pub mod progress;
 mod prompt;
 pub mod publish;

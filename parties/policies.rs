@@ -142,7 +142,7 @@ pub fn keep(folder: &Path, owner: &str, published: &Published) {
     let written = path
         .parent()
         .map_or(Ok(()), std::fs::create_dir_all)
-        .and_then(|()| std::fs::write(&path, text + "\n"));
+        .and_then(|()| crate::private::write(&path, &(text + "\n")));
     if let Err(error) = written {
         tracing::debug!(path = %path.display(), %error, "a policy was not kept");
     }

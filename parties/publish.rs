@@ -17,7 +17,6 @@ use senate_planner::catalog::{Federation, sql_type};
 use senate_planner::ir::Value;
 use senate_planner::types::SqlType;
 use std::collections::{BTreeMap, BTreeSet};
-use words::guess;
 
 /// Lengths that strings are declared with, in bytes.
 const LENGTHS: [u32; 10] = [8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096];
@@ -46,9 +45,28 @@ pub struct Wishes {
 }
 
 impl Wishes {
-    fn names(&self) -> impl Iterator<Item = &String> {
+    /// Every column that is wished for is one of the source's, and what is wished for is no column
+    /// that is left out.
+    fn check(&self, header: &[&str], ignored: &[String]) -> Outcome<()> {
         let keys = self.kinds.keys().chain(self.ranges.keys());
-        keys.chain(&self.excluded).chain(&self.values).chain(&self.unique).chain(&self.nullable)
+        let declared =
+            || keys.clone().chain(&self.values).chain(&self.unique).chain(&self.nullable);
+        let mut names = declared().chain(&self.excluded);
+        if let Some(name) = names.find(|name| !header.contains(&name.as_str())) {
+            return Err(Failure::usage(format!("there is no column `{name}`"))
+                .with_remedy(format!("its columns are {}", header.join(", "))));
+        }
+        let is_out = |name: &&String| self.excluded.contains(*name) || ignored.contains(*name);
+        match declared().find(is_out) {
+            None => Ok(()),
+            Some(name) => Err(Failure::usage(format!(
+                "column `{name}` is left out of the table and declared"
+            ))
+            .with_remedy(
+                "leave out --exclude, or the other options for it; to publish what `ignore` \
+                 in party.toml lists, name the source again, as in --csv FILE",
+            )),
+        }
     }
 }
 
@@ -65,13 +83,6 @@ pub async fn infer(table: &str, source: &Source, wishes: &Wishes) -> Outcome<Par
             false => failure.at(source),
         }
     })?;
-    let header: Vec<&str> = observed.iter().map(|column| column.name.as_str()).collect();
-    let known =
-        |name: &&String| header.contains(&name.as_str()) || wishes.excluded.contains(name.as_str());
-    if let Some(name) = wishes.names().find(|name| !known(name)) {
-        return Err(Failure::usage(format!("{source}: there is no column `{name}`"))
-            .with_remedy(format!("its columns are {}", header.join(", "))));
-    }
     let rows = observed.first().map_or(0, |column| column.cells.len());
     let columns = observed.iter().map(|column| declare(column, wishes));
     let columns = columns.collect::<Outcome<Vec<_>>>().map_err(|failure| failure.at(source))?;
@@ -84,6 +95,21 @@ pub async fn infer(table: &str, source: &Source, wishes: &Wishes) -> Outcome<Par
             Failure::input(format!("{source}: more rows than any table can have"))
         })?,
     };
+    if rows > capacity as usize {
+        let room = roomy(rows).unwrap_or(Federation::CAPACITY_MAX);
+        return Err(Failure::input(format!(
+            "{source}: {rows} rows exceed the declared capacity {capacity}"
+        ))
+        .with_remedy(format!("raise it: --capacity {room}, or leave the option out")));
+    }
+    for column in &observed {
+        if let Some(what) = column.resembles {
+            eprintln!(
+                "column {:?} is declared as text, although it looks like {what}",
+                column.name
+            );
+        }
+    }
     Ok(Part { table: table.to_owned(), columns, capacity })
 }
 
@@ -241,8 +267,30 @@ mod tests {
 
     #[test]
     fn what_cannot_be_declared_is_named() {
-        let unknown = Wishes { unique: BTreeSet::from(["x".to_owned()]), ..Wishes::default() };
-        assert!(inferred(ROWS, &unknown).unwrap_err().message.contains("no column `x`"));
+        let x = || BTreeSet::from(["x".to_owned()]);
+        for unknown in [
+            Wishes { unique: x(), ..Wishes::default() },
+            Wishes { values: x(), ..Wishes::default() },
+            Wishes { nullable: x(), ..Wishes::default() },
+            Wishes { excluded: x(), ..Wishes::default() },
+            Wishes { ranges: BTreeMap::from([("x".to_owned(), None)]), ..Wishes::default() },
+            Wishes {
+                kinds: BTreeMap::from([("x".to_owned(), "INT".to_owned())]),
+                ..Wishes::default()
+            },
+        ] {
+            let failure = inferred(ROWS, &unknown).unwrap_err();
+            assert_eq!(failure.cause.exit_code(), 2, "{unknown:?}");
+            assert!(failure.message.contains("t.csv: there is no column `x`"), "{failure}");
+            assert!(failure.remedy.unwrap().contains("id, big, price, day, ok, zip, note"));
+        }
+        let id = || BTreeSet::from(["id".to_owned()]);
+        let both = Wishes { excluded: id(), unique: id(), ..Wishes::default() };
+        assert!(inferred(ROWS, &both).unwrap_err().message.contains("left out of the table"));
+        let twice = inferred("a,b,a\n1,2,3\n", &Wishes::default()).unwrap_err();
+        assert!(twice.message.contains("t.csv: column `a` occurs twice"), "{twice}");
+        let full = inferred(ROWS, &Wishes { capacity: Some(1), ..Wishes::default() }).unwrap_err();
+        assert!(full.remedy.unwrap().contains("--capacity 64"), "it says how many");
         let empty = inferred("a,b\n1,\n2,\n", &Wishes::default()).unwrap_err();
         assert!(empty.message.contains("column \"b\""), "{empty}");
         assert!(empty.remedy.unwrap().contains("--column b="), "it says how");

@@ -9,7 +9,7 @@ pub mod values;
 
 pub(crate) use check::Cells;
 pub use files::FileFormat;
-pub(crate) use files::{file_records, parquet_batches};
+pub(crate) use files::{file_records, parquet_batches, twice};
 pub use needs::{Need, needs};
 
 use crate::failure::{Failure, Outcome};
@@ -19,6 +19,7 @@ use datafusion::arrow::record_batch::RecordBatch;
 use postgres::Relation;
 use senate_planner::ir::Value;
 use senate_planner::types::ColumnType;
+use std::collections::BTreeSet;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -81,6 +82,17 @@ impl Source {
     /// Parquet: a file, or a directory of part files.
     pub fn parquet(path: PathBuf) -> Self {
         Self::File { format: FileFormat::Parquet, path, ignored: Vec::new() }
+    }
+
+    /// The source with these columns left out, too, where it is a file; a query names its columns.
+    #[must_use]
+    pub fn without(mut self, excluded: &BTreeSet<String>) -> Self {
+        if let Self::File { ignored, .. } = &mut self {
+            let more = excluded.iter().filter(|name| !ignored.contains(name));
+            let more: Vec<String> = more.cloned().collect();
+            ignored.extend(more);
+        }
+        self
     }
 
     /// `T.csv` or `T.parquet` in the party's folder.
@@ -248,10 +260,34 @@ mod tests {
             ("id,name,x\n", "column `x` is not declared"),
             ("id,name,id\n", "column `id` occurs twice"),
             ("id,name\n1\n", "line 2: 1 fields under 2 headings"),
+            ("id,name\n1,a\n\n", "t.csv: line 3: the line is empty"),
             ("", "declared column `id` is missing"),
         ] {
             let message = refused(text);
             assert!(message.contains(why), "{message}");
+        }
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_read_names_the_line_and_what_to_do() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("t.csv");
+        for (bytes, why, remedy) in [
+            (&b"id,name\n1,\xfc\n"[..], "line 2: not UTF-8", "save the file as UTF-8"),
+            (b"id,name\n1,a\n\r\n", "line 3: the line is empty", "remove it"),
+            (b"id,name\n1\n", "line 2: 1 fields", "one field for each heading"),
+            (b"id,name\n1,a\"b\n", "line 2: a quote inside", "stands in quotes"),
+            (b"id\n1\n", "declared column `name` is missing", "add it to the source"),
+            (b"id,name,id\n", "column `id` occurs twice", "a name of its own"),
+        ] {
+            std::fs::write(&path, bytes).unwrap();
+            let failure = wait(load(&table(), &Source::csv(path.clone()))).unwrap_err();
+            assert_eq!(failure.cause.exit_code(), 6);
+            assert!(
+                failure.message.contains("t.csv: ") && failure.message.contains(why),
+                "{failure}"
+            );
+            assert!(failure.remedy.unwrap().contains(remedy), "{why}");
         }
     }
 

@@ -299,7 +299,7 @@ mod tests {
         let pem = format!("{}{}", key.serialize_pem(), past.self_signed(&key).unwrap().pem());
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("identity.pem");
-        std::fs::write(&path, pem).unwrap();
+        crate::identity::write_private(&path, &pem).unwrap();
         let expired = Identity::read(&path).unwrap();
         let now = Identity::generate("now").unwrap().0;
         let met = handshake((&expired, now.fingerprint()), (&now, expired.fingerprint())).await;

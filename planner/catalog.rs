@@ -1,9 +1,11 @@
 //! The federation file: parties, tables, columns with their public domains, holders and capacities.
 
+mod address;
 mod literal;
 mod parse;
 mod sections;
 
+pub use address::{check_name, host_of};
 pub use literal::sql_type;
 
 use crate::ir::Value;

@@ -5,9 +5,10 @@ use super::entry::{Entry, Event, Subject};
 use super::{HEAD_FILE, LOG_FILE};
 use crate::failure::{Failure, Outcome};
 use crate::identity::{Fingerprint, Identity, Signature};
+use crate::private;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::{BufRead, BufReader, ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
@@ -199,7 +200,7 @@ impl Tail {
     ) -> Outcome<(Self, History)> {
         let path = folder.join(LOG_FILE);
         let failed = |why: String| Failure::usage(format!("{}: {why}", path.display()));
-        let file = OpenOptions::new()
+        let file = private::options()
             .create(true)
             .append(true)
             .open(&path)
@@ -260,7 +261,7 @@ impl Tail {
         let text = serde_json::to_string(&SignedHead { head, signature })
             .map_err(|error| Failure::unexpected(format!("encoding the head: {error}")))?;
         let (path, fresh) = (self.folder.join(HEAD_FILE), self.folder.join("audit.head.new"));
-        let written = File::create(&fresh)
+        let written = private::create(&fresh)
             .and_then(|mut file| {
                 file.write_all((text + "\n").as_bytes())?;
                 file.sync_data()
@@ -297,7 +298,7 @@ mod tests {
         tail.append(&identity, Event::Asked, Subject::default()).unwrap();
         assert_eq!(read(folder.path(), "a", identity.fingerprint()).unwrap().entries.len(), 2);
         // A full disk.
-        tail.file = OpenOptions::new().append(true).open("/dev/full").unwrap();
+        tail.file = std::fs::OpenOptions::new().append(true).open("/dev/full").unwrap();
         let failure = tail.append(&identity, Event::Asked, Subject::default()).unwrap_err();
         assert!(failure.to_string().contains("nothing runs without its entry"), "{failure}");
     }

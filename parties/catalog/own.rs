@@ -2,7 +2,7 @@
 
 use super::Standing;
 use crate::config::{PartyConfig, Workspace};
-use crate::draft::replace;
+use crate::draft::replace_private;
 use crate::failure::{Failure, Outcome};
 use crate::messages::VERSION;
 use senate_circuit::PartyId;
@@ -111,7 +111,7 @@ fn policy_version(folder: &Path, digest: &[u8; 32]) -> Outcome<u32> {
         .ok_or_else(|| place(Failure::usage("no further version").with_remedy("a new epoch")))?;
     let text = serde_json::to_string_pretty(&Published { policy_version, policy_digest })
         .map_err(|error| Failure::unexpected(error.to_string()))?;
-    replace(&path, &(text + "\n"))?;
+    replace_private(&path, &(text + "\n"))?;
     Ok(policy_version)
 }
 

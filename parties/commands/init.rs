@@ -6,6 +6,7 @@ use crate::draft::{Draft, Member, begin_private};
 use crate::failure::{Failure, Outcome};
 use crate::identity::{Identity, write_private};
 use clap::Args;
+use senate_planner::catalog::{check_name, host_of};
 use std::path::Path;
 
 /// Arguments of `senate init`.
@@ -35,42 +36,42 @@ pub struct Options {
 /// Usage when files cannot be read or written.
 pub fn run(options: &Options) -> Outcome<()> {
     let Options { own: Own { workspace: folder, party }, address, .. } = options;
+    check_name(party).map_err(|why| {
+        Failure::usage(format!("--as {party:?}: {why}")).with_remedy("as in --as hospital_a")
+    })?;
+    let host = address
+        .as_deref()
+        .map(|address| host_of(address).map_err(|why| Failure::usage(format!("--{why}"))));
+    let host = host.transpose()?;
     let draft = Draft::read(folder)?;
-    let host = address.as_deref().map(host_of).transpose()?;
     if let (Some(draft), None) = (&draft, address) {
         // Somebody has written the file; the party's name is in it.
         let federation = draft.federation()?;
         Workspace { folder: folder.clone(), federation }.party(party)?;
     }
     let path = identity_path(folder, party)?;
-    let identity = if path.exists() {
+    let is_known = path.exists();
+    let (identity, pem) = match is_known {
+        true => (Identity::read(&path)?, String::new()),
+        false => Identity::generate_at(party, host)?,
+    };
+    // Whatever is wrong is told before anything is written.
+    let draft = match address {
+        None => None,
+        Some(address) => Some(drafted(options, draft, address, &identity)?),
+    };
+    if is_known {
         eprintln!("{} exists and is kept", path.display());
-        Identity::read(&path)?
     } else {
         if let Some(folder) = path.parent() {
             std::fs::create_dir_all(folder)
                 .map_err(|error| Failure::usage(format!("{}: {error}", folder.display())))?;
         }
-        let (identity, pem) = Identity::generate_at(party, host)?;
         write_private(&path, &pem)?;
         eprintln!("wrote {}", path.display());
-        identity
-    };
+    }
     begin_private(folder, party)?;
-    if let Some(address) = address {
-        let member = Member {
-            name: party.clone(),
-            address: address.clone(),
-            fingerprint: identity.fingerprint().to_string(),
-        };
-        let draft = match draft {
-            None => Draft::new(&federation_name(options)?, &member)?,
-            Some(mut draft) => {
-                draft.put_party(&member)?;
-                draft.federation()?;
-                draft
-            }
-        };
+    if let Some(draft) = draft {
         draft.write(folder)?;
         eprintln!("wrote {}", folder.join(FEDERATION_FILE).display());
     }
@@ -85,16 +86,23 @@ pub fn run(options: &Options) -> Outcome<()> {
     Ok(())
 }
 
-/// The host in an address; a malformed one is told before anything is written.
-fn host_of(address: &str) -> Outcome<&str> {
-    let wrong = || {
-        Failure::usage(format!("--address {address:?} is no HOST:PORT"))
-            .with_remedy("as in --address a.example.org:7401")
+/// federation.toml with this party.
+fn drafted(
+    options: &Options,
+    draft: Option<Draft>,
+    address: &str,
+    identity: &Identity,
+) -> Outcome<Draft> {
+    let member = Member {
+        name: options.own.party.clone(),
+        address: address.to_owned(),
+        fingerprint: identity.fingerprint().to_string(),
     };
-    let (host, port) = address.rsplit_once(':').ok_or_else(wrong)?;
-    let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
-    let is_good = !host.is_empty() && port.parse::<u16>().is_ok_and(|port| port > 0);
-    if is_good { Ok(host) } else { Err(wrong()) }
+    let Some(mut draft) = draft else {
+        return Draft::new(&federation_name(options)?, &member);
+    };
+    draft.put_party(&member)?;
+    draft.federation().map(|_| draft)
 }
 
 fn federation_name(options: &Options) -> Outcome<String> {

@@ -4,7 +4,7 @@ use crate::cli::Own;
 use crate::config::{FEDERATION_FILE, identity_path};
 use crate::draft::Draft;
 use crate::failure::{Failure, Outcome};
-use crate::identity::Identity;
+use crate::identity::{Fingerprint, Identity};
 use crate::invitation::{Host, host};
 use clap::Args;
 use std::time::Duration;
@@ -40,7 +40,7 @@ pub struct Options {
     #[arg(value_parser = clap::value_parser!(u64).range(1..=EXPIRES_MAX_MIN))]
     expires: u64,
     /// Do not ask if each guest's certificate is one of these
-    #[arg(long, value_name = "FINGERPRINT")]
+    #[arg(long, value_name = "FINGERPRINT", value_parser = Fingerprint::checked_spelling)]
     yes_if: Vec<String>,
 }
 

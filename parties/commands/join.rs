@@ -3,6 +3,7 @@
 use crate::cli::Own;
 use crate::draft::begin_private;
 use crate::failure::Outcome;
+use crate::identity::Fingerprint;
 use crate::invitation::{Code, Guest, join};
 use clap::Args;
 
@@ -24,7 +25,7 @@ pub struct Options {
     #[command(flatten)]
     own: Own,
     /// Do not ask if the inviting party's certificate is this one
-    #[arg(long, value_name = "FINGERPRINT")]
+    #[arg(long, value_name = "FINGERPRINT", value_parser = Fingerprint::checked_spelling)]
     yes_if: Option<String>,
 }
 

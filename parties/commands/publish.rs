@@ -2,7 +2,7 @@
 
 use crate::cli::Own;
 use crate::config::{FEDERATION_FILE, PARTY_FILE, PartyConfig, Workspace};
-use crate::draft::{Draft, Part, replace};
+use crate::draft::{Draft, Part, replace_private};
 use crate::failure::{Failure, Outcome};
 use crate::prompt::confirmed;
 use crate::publish::{Grant, Wishes, entry, infer};
@@ -126,17 +126,19 @@ pub async fn run(options: &Options) -> Outcome<()> {
     let Consent { allowed, min_group, recipients } = &options.consent;
     let grant = Grant::read(allowed, min_group.as_deref(), recipients)?;
     let own = folder.join(party);
-    let source = options.origin.source(&own, table, &wishes)?;
+    let source = options.origin.source(&own, table)?;
     let source = match source {
         Some(source) => source,
         None => known_source(folder, &draft, party, table, &own)?,
     };
+    let source = source.without(&wishes.excluded);
     let mut part = infer(table, &source, &wishes).await?;
     let mut others = draft.holders(table)?;
     others.retain(|holder| holder != party);
     if let Some(name) = part.columns.iter().map(|column| &column.name).find(|name| name.is_empty())
     {
-        return Err(Failure::input(format!("{source}: a column without a name {name:?}")));
+        return Err(Failure::input(format!("{source}: a column without a name {name:?}"))
+            .with_remedy("give every column of the source a name"));
     }
     draft.put_part(party, &part)?;
     let declared = draft.declared(folder, party, table)?;
@@ -204,7 +206,7 @@ fn private(
 fn write(folder: &Path, own: &Path, private: Option<&str>, draft: &Draft) -> Outcome<()> {
     if let Some(text) = private {
         let path = own.join(PARTY_FILE);
-        replace(&path, text)?;
+        replace_private(&path, text)?;
         eprintln!("wrote {} (private)", path.display());
     }
     draft.write(folder)?;
@@ -261,7 +263,7 @@ fn show(part: &Part, party: &str, others: &[String], wishes: &Wishes) {
 }
 
 impl Origin {
-    fn source(&self, own: &Path, table: &str, wishes: &Wishes) -> Outcome<Option<Source>> {
+    fn source(&self, own: &Path, table: &str) -> Outcome<Option<Source>> {
         let whole = |path: &Path| {
             std::fs::canonicalize(path)
                 .map_err(|error| Failure::usage(format!("{}: {error}", path.display())))
@@ -274,8 +276,7 @@ impl Origin {
                 Ok(below) => own.join(below),
                 Err(_) => absolute,
             };
-            let ignored = wishes.excluded.iter().cloned().collect();
-            Ok(Some(Source::File { format, path, ignored }))
+            Ok(Some(Source::File { format, path, ignored: Vec::new() }))
         };
         match (&self.csv, &self.parquet, &self.postgres) {
             (Some(path), ..) => file(path, FileFormat::Csv),

@@ -164,7 +164,7 @@ mod tests {
     }
 
     fn federation() -> Federation {
-        let party = |name| format!("[[party]]\nname = \"{name}\"\naddress = \"h:1\"\n");
+        let party = |name| format!("[[party]]\nname = \"{name}\"\naddress = \"{name}:1\"\n");
         let text = format!("name = \"s\"\n{}{}{}", party("a"), party("b"), party("c"));
         Federation::parse(text.as_bytes()).unwrap()
     }

@@ -3,7 +3,7 @@
 use super::{Report, State, note_failure};
 use crate::config::{Otherwise, PartyConfig, Workspace};
 use crate::failure::Cause;
-use crate::identity::{Identity, is_private};
+use crate::identity::Identity;
 use crate::roster::{self, Standing};
 use crate::tables;
 use senate_circuit::PartyId;
@@ -30,15 +30,7 @@ pub async fn examine(workspace: &Workspace, me: PartyId) -> (Report, Option<Iden
     let identity = match config.identity(workspace, me) {
         Ok(identity) => {
             let path = config.identity.display();
-            match is_private(&config.identity) {
-                true => report.good("identity", format!("{path} is the pinned one")),
-                false => report.bad(
-                    "identity",
-                    State::Failed(Cause::Usage),
-                    format!("others than its owner can read {path}"),
-                    format!("chmod 600 {path}; if others had access, make a new one"),
-                ),
-            }
+            report.good("identity", format!("{path} is the pinned one"));
             certificate(&mut report, &identity);
             Some(identity)
         }

@@ -15,7 +15,7 @@ const TEXT: &str = include_str!("party.toml");
 /// Usage when it cannot be written.
 pub fn begin_private(folder: &Path, party: &str) -> Outcome<()> {
     let path = folder.join(party).join(PARTY_FILE);
-    let fresh = std::fs::OpenOptions::new().write(true).create_new(true).open(&path);
+    let fresh = crate::private::options().write(true).create_new(true).open(&path);
     let written = match fresh {
         Ok(mut file) => file.write_all(TEXT.replacen(PARTY, party, 1).as_bytes()),
         Err(error) if error.kind() == ErrorKind::AlreadyExists => return Ok(()),

@@ -5,6 +5,8 @@ use bip39::{Language, Mnemonic};
 
 /// Bits of a word.
 const WORD_BITS: u32 = 11;
+/// Words of a fingerprint.
+const WORDS: usize = 12;
 
 impl Fingerprint {
     /// Its first 128 bits as twelve words; the last one also carries a check sum. Enough to
@@ -18,10 +20,33 @@ impl Fingerprint {
     /// Whether `text` is this fingerprint, in hexadecimal or in words, as somebody typed it.
     pub fn is_spelled(&self, text: &str) -> bool {
         let text = text.trim().to_ascii_lowercase();
-        let words: Vec<&str> = text.split(|c: char| c.is_whitespace() || c == '-').collect();
-        let words: Vec<&str> = words.into_iter().filter(|word| !word.is_empty()).collect();
-        text.parse() == Ok(*self) || words.join(" ") == self.words()
+        text.parse() == Ok(*self) || phrase(&text) == self.words()
     }
+
+    /// What somebody typed, if it spells any fingerprint, in hexadecimal or in words.
+    ///
+    /// # Errors
+    /// How fingerprints are spelled.
+    pub fn checked_spelling(text: &str) -> Result<String, String> {
+        let lower = text.trim().to_ascii_lowercase();
+        let is_phrase = || {
+            Mnemonic::parse_in_normalized(Language::English, &phrase(&lower))
+                .is_ok_and(|phrase| phrase.word_count() == WORDS)
+        };
+        if lower.parse::<Self>().is_ok() || is_phrase() {
+            return Ok(text.to_owned());
+        }
+        Err(format!(
+            "a fingerprint is sha256: followed by 64 hexadecimal digits, or its {WORDS} words, as \
+             `senate init` prints them"
+        ))
+    }
+}
+
+/// Words between spaces or hyphens, with one space between each.
+fn phrase(text: &str) -> String {
+    let words = text.split(|c: char| c.is_whitespace() || c == '-');
+    words.filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" ")
 }
 
 /// Three words out of the first 33 bits.
@@ -51,6 +76,19 @@ mod tests {
         assert!(fingerprint.is_spelled(&fingerprint.to_string()));
         assert!(!fingerprint.is_spelled(&words.replace("yellow", "zoo")));
         assert!(!fingerprint.is_spelled(""));
+    }
+
+    #[test]
+    fn what_spells_no_fingerprint_is_told_from_what_does() {
+        let words = Fingerprint::from_bytes([0x7f; 32]).words();
+        for text in [&words.to_uppercase(), &Fingerprint::from_bytes([1; 32]).to_string()] {
+            assert_eq!(Fingerprint::checked_spelling(text).as_ref(), Ok(text));
+        }
+        let miscopied = words.replace("yellow", "zoo");
+        let short = words.replace(" yellow", "");
+        for text in ["nonsense", "sha256:00", "", &miscopied, &short] {
+            assert!(Fingerprint::checked_spelling(text).unwrap_err().contains("sha256:"), "{text}");
+        }
     }
 
     #[test]

@@ -91,6 +91,10 @@ async fn converse(guest: &Guest, own: &Own, code: &Code) -> Outcome<()> {
         Proposal::None => {
             return Err(Failure::refused(
                 "the inviting party ended the round; nothing was written",
+            )
+            .with_remedy(
+                "ask what `senate invite` said there: a name or an address that another party has, \
+                 tables that contradict each other, or a no",
             ));
         }
     };
@@ -230,7 +234,7 @@ mod tests {
 
     fn member(name: &str, fill: &str) -> Member {
         let fingerprint = format!("sha256:{}", fill.repeat(32));
-        Member { name: name.to_owned(), address: "h:1".to_owned(), fingerprint }
+        Member { name: name.to_owned(), address: format!("{name}:1"), fingerprint }
     }
 
     #[test]

@@ -70,6 +70,8 @@ struct Seat {
 /// Seats, and how often somebody has failed to take one.
 struct Door {
     seats: Vec<Seat>,
+    /// Certificates that are in the federation already: no newcomer's.
+    members: Vec<String>,
     attempts: usize,
 }
 
@@ -100,6 +102,7 @@ pub async fn host(host: Host, mut show: impl FnMut(Option<&str>, &Code)) -> Outc
     })?;
     eprintln!("waiting at {address} for {} minutes", host.lasts.as_secs() / 60);
     let members = host.draft.members()?;
+    let pinned = members.iter().map(|member| member.fingerprint.clone()).collect();
     let known = members.into_iter().filter(|member| member.name != host.member.name).map(Some);
     let mut seats = Vec::new();
     for member in known.chain(std::iter::repeat_n(None, host.newcomers)) {
@@ -108,7 +111,7 @@ pub async fn host(host: Host, mut show: impl FnMut(Option<&str>, &Code)) -> Outc
         seats.push(Seat { code, member, is_taken: false });
     }
     let (guests, deadline) = (seats.len(), Instant::now() + host.lasts);
-    let door = Arc::new(Mutex::new(Door { seats, attempts: 0 }));
+    let door = Arc::new(Mutex::new(Door { seats, members: pinned, attempts: 0 }));
     let acceptor = tls::acceptor_of_strangers(&host.identity)?;
     let own = host.identity.fingerprint();
     let (arrived, mut arrivals) = mpsc::channel(guests.max(1));
@@ -315,7 +318,7 @@ impl Desk {
                     Refusal::Unknown => "an unknown code",
                     Refusal::Used => "a code that has been used",
                     Refusal::Expired => "an expired code",
-                    Refusal::Stranger => "a member's code with another identity",
+                    Refusal::Stranger => "a code with another party's identity",
                     Refusal::Version(_) => "another version of senate",
                 }))
             }
@@ -335,7 +338,7 @@ impl Desk {
         }
         let own = self.own;
         let mut door = self.door();
-        let Door { seats, attempts } = &mut *door;
+        let Door { seats, members, attempts } = &mut *door;
         let found = seats.iter_mut().find(|seat| code_id(seat.code.secret()) == claim.code);
         let Some(seat) = found else {
             *attempts += 1;
@@ -358,7 +361,11 @@ impl Desk {
         if seat.code.remaining().is_none() {
             return Err(Refusal::Expired);
         }
-        if seat.member.as_ref().is_some_and(|member| member.fingerprint != guest.to_string()) {
+        let is_stranger = match &seat.member {
+            Some(member) => member.fingerprint != guest.to_string(),
+            None => guest == own || members.contains(&guest.to_string()),
+        };
+        if is_stranger {
             return Err(Refusal::Stranger);
         }
         let (proof, words) = (transcript.host_proof(host_nonce), transcript.words(host_nonce));

@@ -1,14 +1,16 @@
 //! The cells of a source, with types from what the source says of them.
 
-use super::{Wishes, guess};
+use super::Wishes;
+use super::words::{guess, resembled};
 use crate::failure::{Failure, Outcome};
 use crate::tables::postgres::{Inferred, inferred, sample};
-use crate::tables::{Cells, FileFormat, Source, file_records, parquet_batches, values};
+use crate::tables::{Cells, FileFormat, Source, file_records, parquet_batches, twice, values};
 use datafusion::arrow::datatypes::{DataType, SchemaRef};
 use datafusion::arrow::record_batch::RecordBatch;
 use senate_planner::catalog::sql_type;
 use senate_planner::ir::Value;
 use senate_planner::types::SqlType;
+use std::collections::BTreeSet;
 
 /// Long enough for any string that can be declared.
 const TEXT: SqlType = SqlType::Varchar { bytes: u32::MAX };
@@ -18,13 +20,16 @@ pub(super) struct Observed {
     pub(super) name: String,
     pub(super) kind: SqlType,
     pub(super) cells: Cells,
+    /// What the texts would be, were they written otherwise.
+    pub(super) resembles: Option<&'static str>,
 }
 
 /// All columns but the excluded ones.
 pub(super) async fn observe(source: &Source, wishes: &Wishes) -> Outcome<Vec<Observed>> {
     match source {
         Source::File { format: FileFormat::Csv, path, ignored } => {
-            let (header, columns) = file_records(path).map_err(Failure::input)?;
+            let (header, columns) = file_records(path)?;
+            check(&header, ignored, wishes)?;
             let named = header.into_iter().zip(columns);
             let kept = named
                 .filter(|(name, _)| !ignored.contains(name) && !wishes.excluded.contains(name));
@@ -32,8 +37,11 @@ pub(super) async fn observe(source: &Source, wishes: &Wishes) -> Outcome<Vec<Obs
         }
         Source::File { format: FileFormat::Parquet, path, ignored } => {
             let (schema, batches) = parquet_batches(path).map_err(Failure::input)?;
-            let names = schema.fields().iter().map(|field| field.name());
+            let names: Vec<String> =
+                schema.fields().iter().map(|field| field.name().clone()).collect();
+            check(&names, ignored, wishes)?;
             let kept = names
+                .iter()
                 .enumerate()
                 .filter(|(_, name)| !ignored.contains(name) && !wishes.excluded.contains(*name));
             kept.map(|(position, name)| from_arrow(name, position, &schema, &batches, wishes))
@@ -41,6 +49,8 @@ pub(super) async fn observe(source: &Source, wishes: &Wishes) -> Outcome<Vec<Obs
         }
         Source::Postgres(relation) => {
             let (found, records) = sample(relation).await?;
+            let names: Vec<String> = found.iter().map(|column| column.name.clone()).collect();
+            check(&names, &[], wishes)?;
             let mut observed = Vec::new();
             for (position, column) in found.into_iter().enumerate() {
                 if wishes.excluded.contains(&column.name) {
@@ -64,6 +74,18 @@ pub(super) async fn observe(source: &Source, wishes: &Wishes) -> Outcome<Vec<Obs
     }
 }
 
+/// The wishes are about columns of the source, and no two that are kept have one name.
+fn check(header: &[String], ignored: &[String], wishes: &Wishes) -> Outcome<()> {
+    let names: Vec<&str> = header.iter().map(String::as_str).collect();
+    wishes.check(&names, ignored)?;
+    let is_kept = |name: &&String| !ignored.contains(*name) && !wishes.excluded.contains(*name);
+    let mut seen = BTreeSet::new();
+    match header.iter().filter(is_kept).find(|name| !seen.insert(*name)) {
+        Some(name) => Err(twice(name)),
+        None => Ok(()),
+    }
+}
+
 fn untyped(name: &str, why: &str) -> Failure {
     Failure::input(format!("column {name:?}: {why}"))
 }
@@ -77,7 +99,9 @@ fn from_text<T: AsRef<str>>(
 ) -> Outcome<Observed> {
     let present = || texts.iter().flatten().map(|text| -> &str { text.as_ref() });
     let wished = wishes.kinds.get(&name).map(|wish| sql_type(wish).map_err(Failure::usage));
-    let kind = match (wished.transpose()?, hint) {
+    let wished = wished.transpose()?;
+    let is_guessed = wished.is_none() && hint.is_none();
+    let kind = match (wished, hint) {
         (Some(wished), _) => Some(wished),
         (None, Some(Inferred::Exactly(kind))) => Some(kind),
         (None, Some(Inferred::Text)) => Some(TEXT),
@@ -97,6 +121,10 @@ fn from_text<T: AsRef<str>>(
         }
         (None, None) => guess(present()),
     };
+    let resembles = match kind {
+        Some(SqlType::Varchar { .. }) if is_guessed => resembled(present()),
+        _ => None,
+    };
     let kind = kind.ok_or_else(|| {
         untyped(&name, "no value to infer a type from").with_remedy(format!(
             "declare it: --column {name}=TYPE, or leave it out: --exclude {name}"
@@ -108,7 +136,7 @@ fn from_text<T: AsRef<str>>(
     let cells = cells.map_err(|why| {
         untyped(&name, &why).with_remedy(format!("declare another type: --column {name}=TYPE"))
     })?;
-    Ok(Observed { name, kind, cells })
+    Ok(Observed { name, kind, cells, resembles })
 }
 
 fn from_arrow(
@@ -157,5 +185,5 @@ fn from_arrow(
         }
         (kind, _) => kind,
     };
-    Ok(Observed { name: name.to_owned(), kind, cells })
+    Ok(Observed { name: name.to_owned(), kind, cells, resembles: None })
 }

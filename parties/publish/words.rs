@@ -22,6 +22,53 @@ pub(super) fn guess<'a>(cells: impl IntoIterator<Item = &'a str>) -> Option<SqlT
     guess.kind()
 }
 
+/// Whether a text looks so, and what that is.
+type Look = (fn(&str) -> bool, &'static str);
+
+/// What texts may be that were written otherwise, the more particular first.
+const LOOKS: [Look; 3] = [
+    (is_timestamp, "a date with a time: no column can be one; write the date alone for DATE"),
+    (is_decimal, "a number of more than 38 digits: round it for DECIMAL, if it is a number"),
+    (is_number, "a number with an exponent: write it without one for DECIMAL"),
+];
+
+/// What texts that no other type fits would be, were they written otherwise; all of them must look
+/// so.
+pub(super) fn resembled<'a>(cells: impl Iterator<Item = &'a str> + Clone) -> Option<&'static str> {
+    cells.clone().next()?;
+    let found = LOOKS.into_iter().find(|(looks, _)| cells.clone().all(looks));
+    found.map(|(_, what)| what)
+}
+
+/// 2020-01-31T12:00 and its like.
+fn is_timestamp(cell: &str) -> bool {
+    let (Some(date), Some(rest)) = (cell.get(..10), cell.get(10..)) else { return false };
+    let is_time = rest.strip_prefix(['T', ' ']).is_some_and(|time| {
+        let (hour, minute) = time.split_once(':').unwrap_or((time, ""));
+        hour.len() == 2
+            && hour.bytes().all(|byte| byte.is_ascii_digit())
+            && minute.starts_with(|c: char| c.is_ascii_digit())
+    });
+    is_time && crate::tables::values::parse(date, SqlType::Date).is_ok()
+}
+
+/// Digits with at most one point between them; 01234 is a name that looks like a number.
+fn is_decimal(cell: &str) -> bool {
+    let unsigned = cell.strip_prefix('-').unwrap_or(cell);
+    let (whole, fraction) = unsigned.split_once('.').unwrap_or((unsigned, "0"));
+    let are_digits =
+        |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
+    are_digits(whole) && are_digits(fraction) && (whole.len() == 1 || !whole.starts_with('0'))
+}
+
+/// A decimal, or one times a power of ten.
+fn is_number(cell: &str) -> bool {
+    let (mantissa, exponent) = cell.split_once(['e', 'E']).unwrap_or((cell, "0"));
+    let digits = exponent.strip_prefix(['+', '-']).unwrap_or(exponent);
+    let are_digits = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
+    is_decimal(mantissa) && are_digits
+}
+
 impl Guess {
     fn see(&mut self, cell: &str) {
         self.any = true;
@@ -87,5 +134,25 @@ mod tests {
         assert_eq!(guess(["0", "-7"]), Some(SqlType::Int));
         assert_eq!(guess(["1", "0"]), Some(SqlType::Int), "digits are no truth values");
         assert_eq!(guess([]), None);
+    }
+
+    #[test]
+    fn text_that_would_be_a_number_or_a_date_is_told_from_other_text() {
+        let look = |cells: &[&'static str]| resembled(cells.iter().copied()).unwrap_or("text");
+        let long = "0.1234567890123456789012345678901234567890";
+        for (cells, what) in [
+            (&["2020-01-31T12:00:00Z", "2020-01-31 07:05"][..], "a date with a time"),
+            (&[long, "-1"], "more than 38 digits"),
+            (&["1e3", "-2.5E-07", "7"], "an exponent"),
+            (&["1e3", "x"], "text"),
+            (&["01234"], "text"),
+            (&["2020-01-31Tea"], "text"),
+            (&["ünïcödé-textT12"], "text"),
+            (&["1e"], "text"),
+            (&["12e-4x"], "text"),
+            (&[], "text"),
+        ] {
+            assert!(look(cells).contains(what), "{cells:?}: {}", look(cells));
+        }
     }
 }

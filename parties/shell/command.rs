@@ -81,7 +81,7 @@ impl Command {
                 sql => Self::Explain(sql.to_owned()),
             },
             "\\o" => Self::Output(given.map(PathBuf::from)),
-            "\\format" => Self::Format(Format::from_str(needed()?, true).map_err(wrong)?),
+            "\\format" => Self::Format(format(needed()?)?),
             "\\recipients" => Self::Recipients(given.map(names)),
             "\\timeout" => Self::Timeout(given.map(seconds).transpose()?),
             "\\i" => Self::Include(needed()?.into()),
@@ -98,6 +98,14 @@ fn switch(word: &str) -> Outcome<bool> {
         "off" => Ok(false),
         other => Err(wrong(format!("`{other}` is neither on nor off"))),
     }
+}
+
+fn format(word: &str) -> Outcome<Format> {
+    Format::from_str(word, true).map_err(|_| {
+        let known = Format::value_variants().iter().filter_map(Format::to_possible_value);
+        let known: Vec<String> = known.map(|value| value.get_name().to_owned()).collect();
+        wrong(format!("`{word}` is no format; there are {}", known.join(", ")))
+    })
 }
 
 /// Sorted, each once; none for the asking party.
@@ -146,5 +154,10 @@ mod tests {
         for line in ["\\x", "\\timing maybe", "\\format xml", "\\timeout 0", "\\i", "\\explain"] {
             assert_eq!(Command::parse(line).unwrap_err().cause.exit_code(), 2, "{line}");
         }
+        let failure = Command::parse("\\format xml").unwrap_err();
+        assert_eq!(
+            failure.message,
+            "`xml` is no format; there are table, csv, json, parquet, arrow"
+        );
     }
 }

@@ -2,7 +2,7 @@
 
 use super::check::{Cells, Lines};
 use super::{DeclaredColumn, Place, csv, values};
-use crate::failure::Outcome;
+use crate::failure::{Failure, Outcome};
 use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::arrow::record_batch::{RecordBatch, RecordBatchReader};
 use datafusion::parquet::arrow::arrow_reader::{
@@ -49,21 +49,12 @@ pub(super) fn read(
 }
 
 fn read_csv(place: &Place<'_>, path: &Path, ignored: &[String]) -> Outcome<(Vec<Cells>, Lines)> {
-    let text = std::fs::read_to_string(path).map_err(|error| place.whole(error))?;
-    let records =
-        csv::records(&text).map_err(|(line, why)| place.whole(format!("line {line}: {why}")))?;
-    let mut records = records.into_iter();
-    let header = records.next().map(|record| record.fields).unwrap_or_default();
-    let header: Vec<&str> = header.iter().map(|name| name.as_deref().unwrap_or("")).collect();
+    let (header, records) = records(path).map_err(|failure| placed(place, failure))?;
+    let header: Vec<&str> = header.iter().map(String::as_str).collect();
     let positions = positions(place, &header, ignored)?;
     let columns = &place.table.columns;
     let (mut cells, mut lines) = (vec![Vec::new(); columns.len()], Vec::new());
     for record in records {
-        if record.fields.len() != header.len() {
-            let (found, wanted) = (record.fields.len(), header.len());
-            return Err(place
-                .whole(format!("line {}: {found} fields under {wanted} headings", record.line)));
-        }
         for ((column, position), cells) in columns.iter().zip(&positions).zip(&mut cells) {
             let text = record.fields.get(*position).cloned().flatten();
             let cell = text.map(|text| values::parse(&text, column.kind.sql)).transpose();
@@ -90,11 +81,26 @@ fn positions(place: &Place<'_>, header: &[&str], ignored: &[String]) -> Outcome<
         let mut found = header.iter().enumerate().filter(|(_, heading)| **heading == column.name);
         match (found.next(), found.next()) {
             (Some((position, _)), None) => Ok(position),
-            (None, _) => Err(place.whole(format!("declared column `{}` is missing", column.name))),
-            _ => Err(place.whole(format!("column `{}` occurs twice", column.name))),
+            (None, _) => Err(place
+                .whole(format!("declared column `{}` is missing", column.name))
+                .with_remedy(
+                    "add it to the source, or publish the table again without it: senate publish",
+                )),
+            _ => Err(placed(place, twice(&column.name))),
         }
     };
     declared.iter().map(position).collect()
+}
+
+/// With party, table and source.
+fn placed(place: &Place<'_>, failure: Failure) -> Failure {
+    Failure { remedy: failure.remedy, ..place.whole(failure.message) }
+}
+
+/// Two columns of one name; the caller names the source.
+pub(crate) fn twice(name: &str) -> Failure {
+    Failure::input(format!("column `{name}` occurs twice"))
+        .with_remedy("give each column of the source a name of its own")
 }
 
 /// The file itself, or the part files of a directory in the order of their names. As other tools
@@ -157,25 +163,56 @@ fn read_part(
     Ok(())
 }
 
+/// A CSV file's header and its records, with a field under each heading.
+///
+/// # Errors
+/// Input with line, reason and remedy; the caller names the file.
+fn records(path: &Path) -> Outcome<(Vec<String>, Vec<csv::Record>)> {
+    let bytes = std::fs::read(path).map_err(|error| Failure::input(error.to_string()))?;
+    let text = std::str::from_utf8(&bytes).map_err(|error| {
+        let good = bytes.get(..error.valid_up_to()).unwrap_or_default();
+        let line = 1 + good.iter().filter(|byte| **byte == b'\n').count();
+        Failure::input(format!("line {line}: not UTF-8"))
+            .with_remedy("save the file as UTF-8, as in iconv -f WINDOWS-1252 -t UTF-8 FILE")
+    })?;
+    let wrong = |line: usize, why: &str| Failure::input(format!("line {line}: {why}"));
+    let records = csv::records(text).map_err(|(line, why)| {
+        wrong(line, &why).with_remedy(
+            "a field with a comma, a quote or a line break stands in quotes, its quotes doubled",
+        )
+    })?;
+    let mut records = records.into_iter();
+    let header = records.next().map(|record| record.fields).unwrap_or_default();
+    let header: Vec<String> = header.into_iter().map(Option::unwrap_or_default).collect();
+    let records: Vec<csv::Record> = records.collect();
+    for csv::Record { line, fields } in &records {
+        let (found, wanted) = (fields.len(), header.len());
+        match fields.as_slice() {
+            _ if found == wanted => {}
+            [None] => {
+                return Err(wrong(*line, "the line is empty")
+                    .with_remedy("remove it; an empty line is no row"));
+            }
+            _ => {
+                return Err(wrong(*line, &format!("{found} fields under {wanted} headings"))
+                    .with_remedy("give the line one field for each heading"));
+            }
+        }
+    }
+    Ok((header, records))
+}
+
 /// A column of a text file; an absent text is NULL.
 pub(crate) type Texts = Vec<Option<String>>;
 
 /// A CSV file's header and its columns, as text.
 ///
 /// # Errors
-/// Why it cannot be read.
-pub(crate) fn file_records(path: &Path) -> Result<(Vec<String>, Vec<Texts>), String> {
-    let text = std::fs::read_to_string(path).map_err(|error| error.to_string())?;
-    let records = csv::records(&text).map_err(|(line, why)| format!("line {line}: {why}"))?;
-    let mut records = records.into_iter();
-    let header = records.next().map(|record| record.fields).unwrap_or_default();
-    let header: Vec<String> = header.into_iter().map(Option::unwrap_or_default).collect();
+/// As [`records`]'s.
+pub(crate) fn file_records(path: &Path) -> Outcome<(Vec<String>, Vec<Texts>)> {
+    let (header, records) = records(path)?;
     let mut columns = vec![Vec::new(); header.len()];
     for record in records {
-        if record.fields.len() != header.len() {
-            let (found, wanted) = (record.fields.len(), header.len());
-            return Err(format!("line {}: {found} fields under {wanted} headings", record.line));
-        }
         columns.iter_mut().zip(record.fields).for_each(|(column, field)| column.push(field));
     }
     Ok((header, columns))

@@ -1,5 +1,6 @@
 //! From TOML to the typed federation.
 
+use super::address::{check_name, host_of};
 use super::literal::{column_value, sql_type};
 use super::sections::{AvailabilityEntry, ConsistencyEntry, TargetsEntry};
 use super::{CatalogError, Federation, Holder, Party, Table, TableColumn};
@@ -7,7 +8,7 @@ use crate::ir::Value;
 use crate::types::{ColumnType, SqlType};
 use senate_circuit::{PartyId, PartySet};
 use serde::Deserialize;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -120,11 +121,28 @@ fn parties(entries: Vec<PartyEntry>) -> Result<Vec<Party>, CatalogError> {
         let problem = format!("more than {REPLICAS_MAX} replicas");
         return Err(invalid(&format!("party {:?}", entry.name), &problem));
     }
+    addresses(&entries)?;
     let party = |entry: PartyEntry| {
         let PartyEntry { name, address, replicas, fingerprint } = entry;
         Party { name, address, replicas, fingerprint }
     };
     Ok(entries.into_iter().map(party).collect())
+}
+
+/// Every daemon has an address of its own.
+fn addresses(entries: &[PartyEntry]) -> Result<(), CatalogError> {
+    let mut owners = BTreeMap::new();
+    for PartyEntry { name, address, replicas, .. } in entries {
+        let place = format!("party {name:?}");
+        for address in std::iter::once(address).chain(replicas) {
+            host_of(address).map_err(|problem| invalid(&place, &problem))?;
+            if let Some(owner) = owners.insert(address.to_ascii_lowercase(), name) {
+                let problem = format!("address {address} is that of party {owner:?} already");
+                return Err(invalid(&place, &problem));
+            }
+        }
+    }
+    Ok(())
 }
 
 fn table(place: &str, entry: TableEntry, parties: &[Party]) -> Result<Table, CatalogError> {
@@ -238,11 +256,7 @@ fn narrowed(
 }
 
 fn identifier(place: &str, name: &str) -> Result<(), CatalogError> {
-    let legal = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
-    if name.is_empty() || name.len() > 64 || !name.chars().all(legal) {
-        return Err(invalid(place, "a name is 1 to 64 letters, digits, _ or -"));
-    }
-    Ok(())
+    check_name(name).map_err(|problem| invalid(place, &problem))
 }
 
 pub(super) fn invalid(place: &str, problem: &str) -> CatalogError {

@@ -68,6 +68,10 @@ fn mistakes_name_their_place() {
         ("name = \"diag\"", "name = \"day\"", "column day: declared twice"),
         ("name = \"hospital_b\"", "name = \"hospital_a\"", "party \"hospital_a\": declared twice"),
         ("nullable = true", "null = true", "unknown field `null`"),
+        ("127.0.0.1:7402", "127.0.0.1", "party \"hospital_b\": address \"127.0.0.1\" is no HOST"),
+        ("127.0.0.1:7402", "127.0.0.1:7401", "7401 is that of party \"hospital_a\" already"),
+        ("7402\"", "7402\"\nreplicas = [\"http://b:1\"]", "\"http://b:1\" is no HOST:PORT"),
+        ("7402\"", "7402\"\nreplicas = [\"127.0.0.1:7402\"]", "of party \"hospital_b\" already"),
     ];
     for (from, to, message) in cases {
         let error = broken(from, to);

@@ -126,6 +126,13 @@ fn a_peer_with_another_certificate_is_told_from_one_that_is_away() {
 fn the_own_side_is_examined_too() {
     let (a, b) = joined();
     let _daemons = (a.serve(), b.serve());
+    #[cfg(unix)]
+    for entry in fs::read_dir(a.home()).unwrap().map(Result::unwrap) {
+        use std::os::unix::fs::PermissionsExt;
+        let (name, found) = (entry.file_name(), entry.metadata().unwrap());
+        let is_open = found.is_file() && found.permissions().mode() & 0o077 != 0;
+        assert!(!is_open || name == "visits.csv", "others can read {name:?}");
+    }
     let rows = "patient,diag\n".to_owned() + &"1,2\n".repeat(100);
     a.put("visits.csv", &rows);
     let output = examine(&a);
@@ -139,5 +146,7 @@ fn the_own_side_is_examined_too() {
         let output = examine(&a);
         refused(&output, 2);
         assert!(trouble(&output)[0].2.contains("chmod 600"));
+        let stderr = refused(&a.senate(&["serve"]).output().unwrap(), 2);
+        assert!(stderr.contains("chmod 600"), "{stderr}");
     }
 }

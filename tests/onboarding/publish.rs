@@ -55,6 +55,37 @@ fn a_source_elsewhere_is_written_into_the_private_file() {
 }
 
 #[test]
+fn a_column_of_a_file_that_is_found_by_its_name_can_be_left_out() {
+    let host = Host::new("org_a");
+    host.put("people.csv", PEOPLE);
+    fs::remove_file(host.home().join("party.toml")).unwrap();
+    done(&host.senate(&["publish", "people", "--exclude", "name", "--yes"]).output().unwrap());
+    let path = host.home().join("party.toml");
+    assert!(fs::read_to_string(&path).unwrap().contains("ignore = [\"name\"]"));
+    assert!(!host.federation().contains("\"name\", type"), "{}", host.federation());
+    let again = ["publish", "people", "--unique", "name", "--yes"];
+    let stderr = refused(&host.senate(&again).output().unwrap(), 2);
+    assert!(stderr.contains("column `name` is left out of the table"), "{stderr}");
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        let mode = fs::metadata(path).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600, "it is made for its owner alone");
+    }
+}
+
+#[test]
+fn text_that_looks_like_something_else_is_pointed_out() {
+    let host = Host::new("org_a");
+    host.put("people.csv", "id,at,name\n1,2020-01-31T12:00:00Z,x\n");
+    let said = host.senate(&["publish", "people", "--dry-run"]).output().unwrap();
+    done(&said);
+    let said = String::from_utf8_lossy(&said.stderr).into_owned();
+    assert!(said.contains("column \"at\" is declared as text, although it looks like a date"));
+    assert_eq!(said.matches("is declared as text").count(), 1, "{said}");
+}
+
+#[test]
 fn what_others_may_ask_is_said_and_written_or_nothing_is() {
     let host = Host::new("org_a");
     host.put("people.csv", PEOPLE);
@@ -87,6 +118,8 @@ fn rows_that_break_what_would_be_declared_are_refused() {
         (["--column", "name=INT"], 6, "column \"name\": not a value of type INT"),
         (["--column", "name=FLOAT"], 2, "unknown type"),
         (["--unique", "nothing"], 2, "there is no column `nothing`"),
+        (["--exclude", "nmae"], 2, "there is no column `nmae`"),
+        (["--exclude", "nmae"], 2, "its columns are id, name, born, income"),
         (["--range", "id=5"], 2, "write NAME=LOW..HIGH"),
         (["--csv", "/no/such/file"], 2, "/no/such/file"),
         (["--postgres", "postgresql://u:secret@localhost/d"], 2, "a password in a connection URL"),

@@ -10,6 +10,7 @@ mod average;
 mod bounds;
 mod context;
 mod form;
+mod growth;
 mod optimize;
 mod parameters;
 mod shared;

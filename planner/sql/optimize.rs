@@ -1,7 +1,7 @@
 //! DataFusion's planner and optimizer, with total orders made explicit before it runs.
 
 use super::context::Catalog;
-use super::{PlanError, subquery};
+use super::{PlanError, growth, subquery};
 use crate::ir::Value;
 use crate::rules::literal_value;
 use crate::types::SqlType;
@@ -34,6 +34,7 @@ pub(super) struct Logical {
 /// [`PlanError::Sql`] for unknown names and types, [`PlanError::Unsupported`] for the rest.
 pub(super) fn logical(statement: Statement, context: &Catalog) -> Result<Logical, PlanError> {
     let raw = SqlToRel::new(context).sql_statement_to_plan(statement)?;
+    growth::check(&raw)?;
     refuse_volatile(&raw)?;
     refuse_placeholders(&raw)?;
     let ordered = is_ordered(&raw);

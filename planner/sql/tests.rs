@@ -127,7 +127,17 @@ fn a_query_of_any_size_is_planned_or_refused() {
         let tables: String = (1..=count).map(next).collect();
         format!("WITH a0 AS (SELECT x FROM t){tables} SELECT COUNT(*) AS n FROM a{count}")
     };
+    let grown = |count: usize| {
+        let next = |n: usize| format!(", a{n} AS (SELECT x + x AS x FROM a{m})", m = n - 1);
+        let tables: String = (1..=count).map(next).collect();
+        format!("WITH a0 AS (SELECT x + 0 AS x FROM t){tables} SELECT x FROM a{count} WHERE x > 0")
+    };
     let too_large = [
+        (grown(300), "more than 2000 operators in one expression"),
+        (
+            format!("SELECT x FROM t WHERE x IN ({})", grown(20)),
+            "more than 2000 operators in one expression",
+        ),
         (chain(" OR ", 300), "more than 200 operators in a row"),
         (chain(" OR ", 3_000), "more than 1000 operators"),
         (format!("SELECT 1{} AS y FROM t", "+1".repeat(30_000)), "more than 1000 operators"),
@@ -144,6 +154,7 @@ fn a_query_of_any_size_is_planned_or_refused() {
         assert!(error.to_string().contains(message), "{message}: {error}");
     }
     let fits = [
+        grown(6),
         chain(" OR ", 150),
         chain(" AND NOT ", 150),
         unions(100),

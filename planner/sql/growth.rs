@@ -1,0 +1,85 @@
+//! How large expressions become once what they are made of is in place: optimizers move conditions
+//! below the columns that they are about, and a column that is used twice, made of one that is used
+//! twice, and so on, doubles with every line of the text.
+
+use super::PlanError;
+use super::bounds::too_large;
+use datafusion_common::tree_node::{TreeNode, TreeNodeRecursion};
+use datafusion_common::{DFSchema, Result};
+use datafusion_expr::expr::{Exists, InSubquery};
+use datafusion_expr::{Expr, LogicalPlan, Subquery};
+
+/// Operators and columns of an expression with all that it is made of.
+const GROWN_MAX: usize = 2_000;
+
+/// Checks a plan as the text says it.
+///
+/// # Errors
+/// [`PlanError::Unsupported`] for expressions that grow too large.
+pub(super) fn check(plan: &LogicalPlan) -> std::result::Result<(), PlanError> {
+    let mut largest = 0;
+    sizes(plan, &mut largest)?;
+    match largest > GROWN_MAX {
+        true => Err(too_large("operators in one expression, columns in place", GROWN_MAX)),
+        false => Ok(()),
+    }
+}
+
+/// Sizes of what the columns of `plan` are made of, and the largest expression in it so far.
+fn sizes(plan: &LogicalPlan, largest: &mut usize) -> Result<Vec<usize>> {
+    let mut inputs = Vec::new();
+    for input in plan.inputs() {
+        inputs.push(sizes(input, largest)?);
+    }
+    let below: Vec<usize> = inputs.concat();
+    let mut schema = DFSchema::empty();
+    for input in plan.inputs() {
+        schema.merge(input.schema());
+    }
+    let mut grown = Vec::new();
+    plan.apply_expressions(|expr| {
+        let size = size(expr, &schema, &below, largest)?;
+        *largest = size.max(*largest);
+        grown.push(size);
+        Ok(TreeNodeRecursion::Continue)
+    })?;
+    let columns = plan.schema().fields().len();
+    Ok(match plan {
+        LogicalPlan::Projection(_) => grown,
+        // Nothing moves below an aggregate but conditions on its keys.
+        LogicalPlan::Aggregate(node) => {
+            let keys = grown.into_iter().take(node.group_expr.len());
+            keys.chain(std::iter::repeat(1)).take(columns).collect()
+        }
+        LogicalPlan::Union(_) => {
+            let widest = |column: usize| inputs.iter().filter_map(|sizes| sizes.get(column)).max();
+            (0..columns).map(|column| widest(column).copied().unwrap_or(1)).collect()
+        }
+        // The columns of the inputs, perhaps with others behind them.
+        _ => below.into_iter().chain(std::iter::repeat(1)).take(columns).collect(),
+    })
+}
+
+/// Size of an expression over columns of these sizes.
+fn size(expr: &Expr, schema: &DFSchema, below: &[usize], largest: &mut usize) -> Result<usize> {
+    let mut size = 0usize;
+    expr.apply(|node| {
+        let more = match node {
+            Expr::Column(column) => {
+                let index = schema.maybe_index_of_column(column);
+                index.and_then(|index| below.get(index)).copied().unwrap_or(1)
+            }
+            Expr::ScalarSubquery(Subquery { subquery, .. })
+            | Expr::InSubquery(InSubquery { subquery: Subquery { subquery, .. }, .. })
+            | Expr::Exists(Exists { subquery: Subquery { subquery, .. }, .. }) => {
+                sizes(subquery, largest)?.into_iter().max().unwrap_or(1)
+            }
+            // Lists of constants stay lists.
+            Expr::Literal(..) => 0,
+            _ => 1,
+        };
+        size = size.saturating_add(more);
+        Ok(TreeNodeRecursion::Continue)
+    })?;
+    Ok(size)
+}

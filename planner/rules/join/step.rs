@@ -212,7 +212,7 @@ fn refused(flat: &Flat, secrets: &[Secret], classes: &Classes) -> PlanError {
     PlanError::unsupported(match name {
         Some(name) => format!(
             "a join on {name} whose key is not known to be unique on all sides but one \
-             (declare unique = true, or group by the key)"
+             (declare unique = true for a column that is never NULL, or group by the key)"
         ),
         None => "a join across parties without an equality (cross join)".to_owned(),
     })

@@ -302,7 +302,7 @@ pub(crate) fn report(failure: &Failure, color: ColorChoice) {
     let words = failure.to_string().replace('\n', " ");
     let _ = writeln!(stderr, "{red}error{plain}: {}", say::printable(&words));
     if let Some(remedy) = &failure.remedy {
-        let _ = writeln!(stderr, "  help: {remedy}");
+        let _ = writeln!(stderr, "  help: {}", say::printable(&remedy.replace('\n', " ")));
     }
 }
 

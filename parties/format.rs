@@ -3,7 +3,7 @@
 use crate::failure::{Failure, Outcome};
 use crate::say::printable;
 use datafusion::arrow::array::{Array, ArrayRef, AsArray, StringArray};
-use datafusion::arrow::datatypes::DataType;
+use datafusion::arrow::datatypes::{DataType, FieldRef, Schema};
 use datafusion::arrow::error::ArrowError;
 use datafusion::arrow::ipc::writer::FileWriter;
 use datafusion::arrow::record_batch::RecordBatch;
@@ -62,7 +62,11 @@ fn shown(rows: &RecordBatch) -> Result<RecordBatch, ArrowError> {
         }
         _ => Arc::clone(column),
     });
-    RecordBatch::try_new(rows.schema(), columns.collect())
+    let fields = rows.schema_ref().fields().iter().map(|field| {
+        Arc::new(field.as_ref().clone().with_name(printable(field.name()))) as FieldRef
+    });
+    let schema = Schema::new(fields.collect::<Vec<_>>());
+    RecordBatch::try_new(Arc::new(schema), columns.collect())
 }
 
 /// Writes `rows` to the file `path`, which afterwards holds all of them or is as it was: a full

@@ -5,6 +5,7 @@ use crate::snapshot::Snapshot;
 use clap::ValueEnum;
 use senate_circuit::Backend;
 use senate_planner::lower::{Backends, Decompose};
+use senate_planner::sql::SQL_BYTES_MAX;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::time::Instant;
@@ -42,6 +43,10 @@ impl Request {
     /// # Errors
     /// Usage for a time that no query may take.
     pub fn check(&self) -> Outcome<()> {
+        if self.sql.len() > SQL_BYTES_MAX {
+            let why = format!("a query may have {SQL_BYTES_MAX} bytes of text");
+            return Err(Failure::usage(why).with_remedy("shorten it"));
+        }
         if (1..=TIMEOUT_S_MAX).contains(&self.timeout_s) {
             return Ok(());
         }

@@ -70,7 +70,12 @@ impl Jobs {
         state.running.retain(|other| other.id() != job.id());
         let end = job.end(outcome);
         let fits = end.bytes() <= self.limits.results.0;
-        match job.keep() {
+        // Another party's question is kept for its answer only: whoever asks much keeps little here.
+        let keep = match (job.user(), end.rows()) {
+            (User::Party(_), None) => Keep::ForNobody,
+            _ => job.keep(),
+        };
+        match keep {
             Keep::ForLater if fits => state.kept.push_back(Arc::clone(job)),
             Keep::ForLater => {
                 tracing::warn!(session = %job.session(), "answer larger than [limits] results");

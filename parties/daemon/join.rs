@@ -49,6 +49,11 @@ impl Daemon {
     ) {
         let _working = self.shelf.work.begin();
         let (session, party, sql) = (query.session, self.name(from), query.request.sql.clone());
+        if let Err(failure) = query.request.check() {
+            tracing::warn!(%session, %party, %failure, "query refused");
+            let _ = connection.send(&Verdict::Refused(PublicReason::Limits)).await;
+            return;
+        }
         tracing::info!(%session, %party, %sql, "query proposed");
         // Who learns the answer without having asked comes for it later.
         let is_recipient = query.request.recipients.contains(&self.name(self.member.me));
@@ -319,7 +324,12 @@ impl Daemon {
         let Some(rows) = rows else { return };
         let folder = self.config.folder.join("answers");
         let path = folder.join(format!("{session}.csv"));
-        let written = std::fs::create_dir_all(&folder)
+        let mut maker = std::fs::DirBuilder::new();
+        #[cfg(unix)]
+        std::os::unix::fs::DirBuilderExt::mode(&mut maker, 0o700);
+        let written = maker
+            .recursive(true)
+            .create(&folder)
             .map_err(|error| Failure::unexpected(error.to_string()))
             .and_then(|()| format::write_file(rows, Format::Csv, &path));
         match written {

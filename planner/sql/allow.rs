@@ -163,6 +163,9 @@ fn select(select: &Select) -> Checked {
         value_table_mode,
         flavor,
     } = select;
+    if projection.len() > bounds::COLUMNS_MAX {
+        return Err(bounds::too_large("columns in a SELECT", bounds::COLUMNS_MAX));
+    }
     absent(!optimizer_hints.is_empty(), "optimizer hints")?;
     absent(select_modifiers.is_some(), "MySQL's SELECT modifiers")?;
     absent(top.is_some(), "TOP (write LIMIT)")?;

@@ -16,6 +16,8 @@ pub const STACK_BYTES: usize = 64 << 20;
 /// Operators of a query: a chain of them is nested as deeply as it is long, and time to plan it grows
 /// with its cube.
 const OPERATORS_MAX: usize = 1_000;
+/// Columns of a SELECT.
+pub(super) const COLUMNS_MAX: usize = 400;
 /// Operators in a row, like a + b + c + …
 pub(super) const CHAIN_MAX: usize = 200;
 /// Tables and subqueries of a query, each common table expression as often as it is used.
@@ -120,6 +122,7 @@ fn is_operator(token: &Token) -> bool {
                 | Keyword::OR
                 | Keyword::NOT
                 | Keyword::IS
+                | Keyword::IN
                 | Keyword::LIKE
                 | Keyword::ILIKE
                 | Keyword::BETWEEN

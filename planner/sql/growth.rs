@@ -12,6 +12,9 @@ use datafusion_expr::{Expr, LogicalPlan, Subquery};
 /// Operators and columns of an expression with all that it is made of.
 const GROWN_MAX: usize = 2_000;
 
+/// Functions that use an operand twice.
+const TWICE: [&str; 5] = ["abs", "coalesce", "nullif", "nvl", "nvl2"];
+
 /// Checks a plan as the text says it.
 ///
 /// # Errors
@@ -62,24 +65,35 @@ fn sizes(plan: &LogicalPlan, largest: &mut usize) -> Result<Vec<usize>> {
 
 /// Size of an expression over columns of these sizes.
 fn size(expr: &Expr, schema: &DFSchema, below: &[usize], largest: &mut usize) -> Result<usize> {
-    let mut size = 0usize;
-    expr.apply(|node| {
-        let more = match node {
-            Expr::Column(column) => {
-                let index = schema.maybe_index_of_column(column);
-                index.and_then(|index| below.get(index)).copied().unwrap_or(1)
-            }
-            Expr::ScalarSubquery(Subquery { subquery, .. })
-            | Expr::InSubquery(InSubquery { subquery: Subquery { subquery, .. }, .. })
-            | Expr::Exists(Exists { subquery: Subquery { subquery, .. }, .. }) => {
-                sizes(subquery, largest)?.into_iter().max().unwrap_or(1)
-            }
-            // Lists of constants stay lists.
-            Expr::Literal(..) => 0,
-            _ => 1,
-        };
-        size = size.saturating_add(more);
+    let own = match expr {
+        Expr::Column(column) => {
+            let index = schema.maybe_index_of_column(column);
+            return Ok(index.and_then(|index| below.get(index)).copied().unwrap_or(1));
+        }
+        Expr::ScalarSubquery(Subquery { subquery, .. })
+        | Expr::InSubquery(InSubquery { subquery: Subquery { subquery, .. }, .. })
+        | Expr::Exists(Exists { subquery: Subquery { subquery, .. }, .. }) => {
+            sizes(subquery, largest)?.into_iter().max().unwrap_or(1)
+        }
+        // Lists of constants stay lists.
+        Expr::Literal(..) => 0,
+        _ => 1,
+    };
+    let mut parts = 0usize;
+    expr.apply_children(|part| {
+        parts = parts.saturating_add(size(part, schema, below, largest)?);
         Ok(TreeNodeRecursion::Continue)
     })?;
-    Ok(size)
+    // Some are written with an operand twice where they meet other parties' rows.
+    let times = match expr {
+        Expr::ScalarFunction(call) if TWICE.contains(&call.func.name()) => 2,
+        Expr::Between(_) | Expr::IsTrue(_) | Expr::IsNotTrue(_) => 2,
+        Expr::IsFalse(_) | Expr::IsNotFalse(_) => 2,
+        Expr::InList(list) if size(&list.expr, schema, below, largest)? > 1 => {
+            list.list.len().max(1)
+        }
+        Expr::Case(case) if case.expr.is_some() => case.when_then_expr.len().max(1),
+        _ => 1,
+    };
+    Ok(parts.saturating_mul(times).saturating_add(own))
 }

@@ -89,6 +89,7 @@ fn subqueries_are_answered_as_sql_says_or_refused() {
         ("SELECT EXISTS (SELECT x FROM t) AS y FROM t", "an EXISTS subquery outside"),
         ("SELECT x FROM t WHERE x = $1", "parameter $1 has no value"),
         ("SELECT x * 1e2 AS y FROM t", "an exponent in a number"),
+        ("SELECT x FROM t WHERE CAST(x AS DECIMAL(9,-3)) > 1.5", "a negative scale"),
         ("SELECT x + 1.5E+2 AS y FROM t", "an exponent in a number"),
         ("SELECT x FROM t WHERE CAST(x AS VARCHAR) LIKE 'a!%' ESCAPE '!'", "another ESCAPE"),
     ];
@@ -144,6 +145,21 @@ fn a_query_of_any_size_is_planned_or_refused() {
         (
             format!("SELECT x FROM t WHERE x IN ({})", vec!["1"; 40_000].join(",")),
             "more than 65536 bytes",
+        ),
+        (
+            format!("SELECT x FROM t WHERE x IN (1){}", " IN (true)".repeat(4_500)),
+            "more than 1000 operators",
+        ),
+        (
+            format!("SELECT {}x{} AS y FROM t", "abs(".repeat(30), ")".repeat(30)),
+            "more than 2000 operators in one expression",
+        ),
+        (
+            format!(
+                "SELECT {} FROM t",
+                (0..2_000).map(|n| format!("x AS c{n}")).collect::<Vec<_>>().join(",")
+            ),
+            "more than 400 columns",
         ),
         (unions(600), "more than 500 tables and subqueries"),
         (doubled(60), "more than 500 tables and subqueries"),

@@ -242,6 +242,29 @@ fn nullable_columns_are_like_others() {
     compare(&workspace, &average("AVG(num)"), &reference, &Choices::default()).unwrap();
 }
 
+#[test]
+fn what_several_aggregates_share_is_not_mixed_up() {
+    let workspace = with_nulls(ledger(3, 35), 35);
+    let average = |what: &str| {
+        let exact = format!("CAST(AVG(CAST({what} AS DECIMAL(20,6))) AS DECIMAL(38,10))");
+        format!("CAST(ROUND({exact}, 6) AS DECIMAL(25,6))")
+    };
+    for more in [
+        "SUM(level) AS b",
+        "SUM(level + 1) AS b",
+        "SUM(level * 2) AS b, COUNT(level) AS c",
+        "MAX(level * 3) AS b, SUM(level) AS c, COUNT(level + 1) AS d",
+    ] {
+        for what in ["level + 1", "level * 2", "level"] {
+            for group in ["", " GROUP BY kind"] {
+                let sql = format!("SELECT AVG({what}) AS a, {more} FROM ledger{group}");
+                let reference = format!("SELECT {} AS a, {more} FROM ledger{group}", average(what));
+                compare(&workspace, &sql, &reference, &Choices::default()).unwrap();
+            }
+        }
+    }
+}
+
 /// The same with every column nullable, and every third cell NULL.
 fn with_nulls(workspace: Workspace, seed: u64) -> Workspace {
     let mut random = Random::new(seed);

@@ -4,9 +4,9 @@ use super::{Checked, absent, order_item, query};
 use crate::sql::PlanError;
 use crate::sql::bounds::{CHAIN_MAX, too_large};
 use datafusion_sql::sqlparser::ast::{
-    BinaryOperator, CaseWhen, CastKind, CeilFloorKind, DateTimeField, DuplicateTreatment, Expr,
-    Function, FunctionArg, FunctionArgExpr, FunctionArguments, UnaryOperator, Value, WindowSpec,
-    WindowType,
+    BinaryOperator, CaseWhen, CastKind, CeilFloorKind, DataType, DateTimeField, DuplicateTreatment,
+    ExactNumberInfo, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments,
+    UnaryOperator, Value, WindowSpec, WindowType,
 };
 
 /// Checks an expression and everything below it.
@@ -63,7 +63,14 @@ pub(super) fn expr(node: &Expr) -> Checked {
             expr(inner)?;
             expr(pattern)
         }
-        Expr::Cast { kind, expr: inner, data_type: _, array, format } => {
+        Expr::Cast { kind, expr: inner, data_type, array, format } => {
+            let sizes = match data_type {
+                DataType::Decimal(sizes) | DataType::Numeric(sizes) | DataType::Dec(sizes) => sizes,
+                _ => &ExactNumberInfo::None,
+            };
+            let is_negative =
+                matches!(sizes, ExactNumberInfo::PrecisionAndScale(_, scale) if *scale < 0);
+            absent(is_negative, "a DECIMAL with a negative scale")?;
             absent(*array || format.is_some(), "CAST with ARRAY or FORMAT")?;
             absent(matches!(kind, CastKind::SafeCast), "SAFE_CAST")?;
             expr(inner)

@@ -145,9 +145,12 @@ impl Owner<'_> {
             let refusal = Refusal {
                 rule: "min_group",
                 why: format!(
-                    "{name} counts the groups of {table} before this aggregate chooses their rows"
+                    "{name} counts the groups of {table} before this aggregate chooses their rows, \
+                     by a condition or by leaving out NULL"
                 ),
-                remedy: "choose rows in WHERE, where groups are counted afterwards".to_owned(),
+                remedy: "choose rows in WHERE, where groups are counted afterwards; aggregate \
+                         columns that are never NULL"
+                    .to_owned(),
             };
             let usage = format!("chooses rows inside {aggregate}");
             findings.push(self.finding(table, &usage, Ruling::Refused(refusal)));

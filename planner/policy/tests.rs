@@ -16,7 +16,7 @@ address = "127.0.0.1:2"
 name = "visits"
 columns = [ { name = "patient", type = "INT" }, { name = "diag", type = "INT" }, { name = "cost", type = "INT" },
             { name = "age", type = "INT" }, { name = "ward", type = "INT" }, { name = "secret", type = "INT" },
-            { name = "unlisted", type = "INT" } ]
+            { name = "unlisted", type = "INT" }, { name = "fee", type = "INT", nullable = true } ]
 held_by = [ { party = "a", capacity = 10 }, { party = "b", capacity = 10 } ]
 [[table]]
 name = "people"
@@ -46,6 +46,7 @@ min_group = { entity = "patient", size = 3 }
 patient = ["join_key"]
 diag = ["group_by", "filter"]
 cost = ["aggregate(sum)"]
+fee = ["aggregate"]
 age = ["filter"]
 "#;
 
@@ -255,6 +256,8 @@ fn rows_of_counted_groups_are_not_chosen_inside_an_aggregate() {
     for sql in [
         "SELECT SUM(CASE WHEN age = 93 THEN cost ELSE 0 END) FROM b.visits",
         "SELECT COUNT(*) FILTER (WHERE age = 93) FROM b.visits",
+        "SELECT diag, COUNT(fee) FROM b.visits GROUP BY diag",
+        "SELECT diag, COUNT(*), SUM(fee + 1) FROM b.visits GROUP BY diag",
         "SELECT SUM(c) FROM (SELECT CASE age WHEN 93 THEN cost ELSE 0 END AS c FROM b.visits)",
     ] {
         let open = STRICT.replace("age = [\"filter\"]", "age = [\"filter\", \"aggregate\"]");

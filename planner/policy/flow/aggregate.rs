@@ -1,9 +1,9 @@
 //! What flows into groups and aggregate functions.
 
-use super::{Column, Tracer, plain};
+use super::{Column, Flow, Tracer, plain};
 use crate::policy::usage::Usage;
 use datafusion_expr::expr::AggregateFunction;
-use datafusion_expr::{Aggregate, Expr, LogicalPlan};
+use datafusion_expr::{Aggregate, Expr, ExprSchemable, LogicalPlan};
 use std::collections::BTreeSet;
 
 impl Tracer {
@@ -41,7 +41,10 @@ impl Tracer {
         let mut chosen = false;
         for argument in &call.params.args {
             let value = self.value(argument, schema, columns);
-            chosen |= value.flows.iter().any(|flow| flow.tested && !flow.grouped);
+            // A NULL leaves its row out as FILTER does.
+            let may_leave_out = argument.nullable(schema).unwrap_or(true);
+            let chooses = |flow: &Flow| (flow.tested || may_leave_out) && !flow.grouped;
+            chosen |= value.flows.iter().any(chooses);
             self.demand(&value, &usage, &through);
         }
         for key in &call.params.order_by {

@@ -24,6 +24,7 @@ use crate::failure::{Failure, Outcome};
 use crate::identity::{Fingerprint, Signature};
 use crate::messages::Version;
 use crate::roster::Signed;
+use crate::say::printable;
 use serde::{Deserialize, Serialize};
 
 /// What comes after a round.
@@ -141,7 +142,7 @@ fn expected(yes_if: &[String], peer: Fingerprint) -> Outcome<bool> {
         .with_remedy("compare with what `senate init` printed there"))
 }
 
-/// A peer's text on a terminal: nothing in it moves the cursor.
+/// A peer's text of several lines on a terminal: nothing in it moves the cursor.
 fn harmless(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() && c != '\n' { '\u{fffd}' } else { c }).collect()
+    text.split('\n').map(printable).collect::<Vec<_>>().join("\n")
 }

@@ -158,7 +158,6 @@ impl Daemon {
                     );
             return Err(Refused { failure, public: PublicReason::Policies, is_logged: false });
         }
-        query.request.check()?;
         let policies = opened(&self.member.workspace, &query.policies)?;
         if query.request.asker != self.name(from) {
             return Err(Failure::usage("the query names another asker").into());

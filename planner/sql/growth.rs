@@ -79,9 +79,12 @@ fn size(expr: &Expr, schema: &DFSchema, below: &[usize], largest: &mut usize) ->
         Expr::Literal(..) => 0,
         _ => 1,
     };
-    let mut parts = 0usize;
+    // Each part is looked at once, however deep it lies.
+    let (mut parts, mut first) = (0usize, None);
     expr.apply_children(|part| {
-        parts = parts.saturating_add(size(part, schema, below, largest)?);
+        let part = size(part, schema, below, largest)?;
+        first.get_or_insert(part);
+        parts = parts.saturating_add(part);
         Ok(TreeNodeRecursion::Continue)
     })?;
     // Some are written with an operand twice where they meet other parties' rows.
@@ -89,9 +92,7 @@ fn size(expr: &Expr, schema: &DFSchema, below: &[usize], largest: &mut usize) ->
         Expr::ScalarFunction(call) if TWICE.contains(&call.func.name()) => 2,
         Expr::Between(_) | Expr::IsTrue(_) | Expr::IsNotTrue(_) => 2,
         Expr::IsFalse(_) | Expr::IsNotFalse(_) => 2,
-        Expr::InList(list) if size(&list.expr, schema, below, largest)? > 1 => {
-            list.list.len().max(1)
-        }
+        Expr::InList(list) if first.is_some_and(|value| value > 1) => list.list.len().max(1),
         Expr::Case(case) if case.expr.is_some() => case.when_then_expr.len().max(1),
         _ => 1,
     };

@@ -171,6 +171,8 @@ fn a_query_of_any_size_is_planned_or_refused() {
     }
     let fits = [
         grown(6),
+        format!("SELECT x FROM t WHERE x IN (1){}", " IN (true)".repeat(150)),
+        format!("SELECT x FROM t WHERE x = 1{}", " IS TRUE".repeat(5)),
         chain(" OR ", 150),
         chain(" AND NOT ", 150),
         unions(100),

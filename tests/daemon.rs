@@ -234,3 +234,40 @@ fn strange_bytes_and_other_versions_do_no_harm() {
     daemons[0].says("version 0.0.1 instead of");
     assert!(answer(&hosts.query(1, GROUPS, &[])).starts_with("diag,n\n"));
 }
+
+#[test]
+fn whoever_connects_and_says_nothing_keeps_nobody_else_out() {
+    let hosts = Hosts::new(2, 8, &few);
+    let _daemons = hosts.serve_all();
+    let workspace = Workspace::open(&hosts.home(0)).unwrap();
+    let address = workspace.federation.parties[1].address.parse().unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let silent = runtime.block_on(async {
+        let mut silent = Vec::new();
+        for _ in 0..300 {
+            let socket = tokio::net::TcpSocket::new_v4().unwrap();
+            socket.bind("127.0.0.2:0".parse().unwrap()).unwrap();
+            silent.extend(socket.connect(address).await.ok());
+        }
+        silent
+    });
+    assert!(silent.len() > 256, "as many as a daemon serves at a time");
+    assert!(answer(&hosts.query(0, GROUPS, &[])).starts_with("diag,n\n"));
+    drop(silent);
+}
+
+#[test]
+fn long_questions_end_no_daemon() {
+    let hosts = Hosts::new(2, 8, &few);
+    let _daemons = hosts.serve_all();
+    let or = (0..190).map(|n| format!("diag = {n}")).collect::<Vec<_>>().join(" OR ");
+    let list = (0..1_000).map(|n| n.to_string()).collect::<Vec<_>>().join(",");
+    for filter in [or, format!("diag IN ({list})")] {
+        let sql = format!("SELECT diag, COUNT(*) AS n FROM visits WHERE {filter} GROUP BY diag");
+        assert!(answer(&hosts.query(0, &sql, &[])).starts_with("diag,n\n"));
+    }
+    let sum = vec!["1"; 5_000].join("+");
+    let stderr = refusal(&hosts.query(0, &format!("SELECT {sum} AS n FROM visits"), &[]), 2);
+    assert!(stderr.contains("more than 1000 operators"), "{stderr}");
+    assert!(answer(&hosts.query(0, GROUPS, &[])).starts_with("diag,n\n"));
+}

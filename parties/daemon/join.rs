@@ -127,7 +127,7 @@ impl Daemon {
         let _room = self.room(connection, cost, (patience, head), job).await?;
         let settled = job.unless_cancelled(self.be_settled(connection, agreement)).await;
         let bound = settled
-            .map_err(|failure| failure.at("the asking party ended the query or was lost"))?;
+            .map_err(|failure| failure.at("the asking side ended the query or went away"))?;
         let (started, progress) = (job.started(), job.progress());
         let sitting = self.sit(agreement, inputs, registration, bound, started, progress);
         connection
@@ -147,7 +147,7 @@ impl Daemon {
     ) -> Outcome<Room> {
         let mut room = self.admission.try_enter(cost);
         let vacancy = if room.is_some() { Vacancy::Taken } else { Vacancy::None };
-        let gone = |failure: Failure| failure.at("the asking party ended the query or was lost");
+        let gone = |failure: Failure| failure.at("the asking side ended the query or went away");
         let accepted = Verdict::Accepted(vacancy, self.bulletin.standing(), head);
         connection.send(&accepted).await.map_err(gone)?;
         job.enter("waiting for the other parties");

@@ -113,8 +113,9 @@ fn workers_that_do_not_start_are_named_as_the_reason_and_tried_again() {
     let daemons = hosts.serve_all();
     let file = hosts.home(1).join(party_name(1)).join("party.toml");
     let good = fs::read_to_string(&file).unwrap();
-    fs::write(&file, "not toml").unwrap();
+    // The first one has read the file by the time it waits.
     let waits = spare(&daemons[1]).to_string();
+    fs::write(&file, "not toml").unwrap();
     assert!(std::process::Command::new("kill").args(["-9", &waits]).status().unwrap().success());
     until("it has ended", || workers(&daemons[1]).is_empty());
     let stderr = refusal(&hosts.query(0, GROUPS, &["--timeout", "30"]), 4);

@@ -12,7 +12,7 @@ use crate::party::ByParty;
 use crate::wire::{BLOCK_BYTES, bit_bytes, to_bits};
 use futures_util::future::try_join;
 use rayon::prelude::*;
-use senate_block::{Block, Weights, mul, xor_into};
+use senate_block::{Block, Sums, Weights, mul, xor_into};
 use senate_circuit::{Bits, PartyId};
 use subtle::ConstantTimeEq;
 
@@ -58,9 +58,8 @@ impl Openings {
             return Ok(Bits::default());
         }
         let (bits, weights) = self.exchange(channel, kind, shares.share_bits()).await?;
-        let mut sums = vec![Block::ZERO; self.macs.len() + 1];
-        add_weighted(&weights, shares.len(), shares.planes().map(Vec::as_slice), &mut sums);
-        self.absorb(&weights, &bits, &sums);
+        let sums = weighted_sums(&weights, &bits, shares.planes().map(Vec::as_slice));
+        self.absorb(bits.len(), &sums);
         Ok(bits)
     }
 
@@ -122,13 +121,12 @@ impl Openings {
         accept(equal, kind)
     }
 
-    /// Notes what [`Openings::exchange`] opened for the next check: `sums` holds Σχ_kD_i[x_k] and
-    /// then Σχ_kM_j[x^i_k] per peer.
-    pub(crate) fn absorb(&mut self, weights: &Weights, bits: &Bits, sums: &[Block]) {
-        let Some((d, macs)) = sums.split_first() else { return };
+    /// Notes `count` bits that [`Openings::exchange`] opened for the next check.
+    pub(crate) fn absorb(&mut self, count: usize, sums: &WeightedSums) {
+        let Some((d, macs)) = sums.planes.split_first() else { return };
         self.macs.iter_mut().zip(macs).for_each(|(sum, mac)| *sum ^= *mac);
-        self.expected ^= *d ^ mul(weighted_bits(weights, bits), self.member.delta());
-        self.unchecked += bits.len();
+        self.expected ^= *d ^ mul(sums.bits, self.member.delta());
+        self.unchecked += count;
     }
 }
 
@@ -199,28 +197,62 @@ pub(crate) fn weighted_sum(weights: &Weights, values: &[Block]) -> Block {
         .reduce(|| Block::ZERO, |a, b| a ^ b)
 }
 
-/// sums_p ⊕= Σ_r χ_r · planes_p[r] over planes of `len` values, in parallel, weights expanded once.
-pub(crate) fn add_weighted<'a>(
+/// Sums under the weights of one check; sums of parts add up.
+#[derive(Debug, Default)]
+pub(crate) struct WeightedSums {
+    /// Σ_r χ_r · x_r over public or own bits x.
+    pub(crate) bits: Block,
+    /// Σ_r χ_r · planes_p[r].
+    pub(crate) planes: Vec<Block>,
+}
+
+impl WeightedSums {
+    /// Sums of nothing over so many planes.
+    pub(crate) fn zero(planes: usize) -> Self {
+        Self { bits: Block::ZERO, planes: vec![Block::ZERO; planes] }
+    }
+
+    /// Adds χ_start.. times the `len` values of each of `planes` and bits of `bits`.
+    pub(crate) fn add(
+        &mut self,
+        weights: &Weights,
+        start: usize,
+        len: usize,
+        planes: &[&[Block]],
+        bits: &[u64],
+    ) {
+        let of = Sums { start: start as u64, len, planes, bits };
+        self.bits ^= weights.sums(of, &mut self.planes);
+    }
+
+    /// The sums of this part and another.
+    pub(crate) fn with(mut self, other: Self) -> Self {
+        self.bits ^= other.bits;
+        xor_into(&mut self.planes, &other.planes);
+        self
+    }
+}
+
+/// The sums over planes of as many values as `bits`, in parallel, weights expanded once.
+pub(crate) fn weighted_sums<'a>(
     weights: &Weights,
-    len: usize,
+    bits: &Bits,
     planes: impl Iterator<Item = &'a [Block]>,
-    sums: &mut [Block],
-) {
+) -> WeightedSums {
     let planes: Vec<_> = planes.collect();
-    let tile = |first: usize| {
-        let len = SUM_LANES.min(len - first);
-        let mut sums = vec![Block::ZERO; planes.len()];
-        let parts = planes.iter().map(|plane| &plane[first..first + len]);
-        weights.dot_each(first as u64, len, parts, &mut sums);
+    let tile = |(tile, words): (usize, &[u64])| {
+        let first = tile * SUM_LANES;
+        let len = SUM_LANES.min(bits.len() - first);
+        let parts: Vec<_> = planes.iter().map(|plane| &plane[first..first + len]).collect();
+        let mut sums = WeightedSums::zero(planes.len());
+        sums.add(weights, first, len, &parts, words);
         sums
     };
-    let firsts: Vec<_> = (0..len).step_by(SUM_LANES).collect();
-    let add = |mut a: Vec<Block>, b: Vec<Block>| {
-        xor_into(&mut a, &b);
-        a
-    };
-    let total = firsts.into_par_iter().map(tile).reduce_with(add);
-    total.iter().for_each(|total| xor_into(sums, total));
+    let tiles = bits.words().par_chunks(SUM_LANES / 64).enumerate();
+    tiles
+        .map(tile)
+        .reduce_with(WeightedSums::with)
+        .unwrap_or_else(|| WeightedSums::zero(planes.len()))
 }
 
 /// Σ_r χ_r · bit_r, in parallel.

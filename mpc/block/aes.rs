@@ -4,7 +4,7 @@
 mod x86;
 
 #[cfg(target_arch = "x86_64")]
-pub(crate) use x86::{ROUND_KEYS, Wide, last_round};
+pub(crate) use x86::{BATCH, LAST, RoundKeys, counters, last_round};
 
 use crate::{Block, xor_into};
 use aes::Aes128Enc;
@@ -26,17 +26,26 @@ pub struct FixedKey(Backend);
 enum Backend {
     Crate(Aes128Enc),
     #[cfg(target_arch = "x86_64")]
-    Wide(Box<Wide>),
+    Wide(Box<x86::Wide>),
 }
 
 impl FixedKey {
     /// Expands `key`.
     pub fn new(key: Block) -> Self {
         #[cfg(target_arch = "x86_64")]
-        if let Some(wide) = Wide::fastest().then(|| Wide::new(key)).flatten() {
+        if let Some(wide) = x86::Wide::new(key) {
             return Self(Backend::Wide(Box::new(wide)));
         }
         Self(Backend::Crate(Aes128Enc::new(&Array::from(key.to_bytes()))))
+    }
+
+    /// What kernels need that do more than this pass, if the machine has wide registers.
+    #[cfg(target_arch = "x86_64")]
+    pub(crate) fn wide(&self) -> Option<(crate::x86::Lanes, &RoundKeys)> {
+        match &self.0 {
+            Backend::Crate(_) => None,
+            Backend::Wide(wide) => Some(wide.parts()),
+        }
     }
 
     /// Replaces every block x by π_k(x).
@@ -181,17 +190,34 @@ mod tests {
                 Written::Hashes(&xs, first),
                 Written::Added(&xs, first),
             ] {
-                let (mut ours, mut theirs) = (before.clone(), before.clone());
-                FixedKey::new(key).write(what, &mut ours);
+                let mut theirs = before.clone();
                 write(&cipher, what, &mut theirs);
-                assert!(ours == theirs, "{seed}");
+                for backend in each_backend(key) {
+                    let mut ours = before.clone();
+                    backend.write(what, &mut ours);
+                    assert!(ours == theirs, "{seed}");
+                }
             }
             let mut single: Vec<_> = xs.iter().map(|b| Array::from(b.to_bytes())).collect();
             cipher.encrypt_blocks(&mut single);
-            let mut ours = xs.clone();
-            FixedKey::new(key).permute(&mut ours);
-            assert!(ours.iter().map(|b| b.to_bytes()).eq(single.iter().map(|b| b.0)), "{seed}");
+            for backend in each_backend(key) {
+                let mut ours = xs.clone();
+                backend.permute(&mut ours);
+                assert!(ours.iter().map(|b| b.to_bytes()).eq(single.iter().map(|b| b.0)), "{seed}");
+            }
         }
+    }
+
+    /// The cipher in the crate, and in all registers that this machine has.
+    fn each_backend(key: Block) -> Vec<FixedKey> {
+        let mut all = vec![FixedKey(Backend::Crate(Aes128Enc::new(&Array::from(key.to_bytes()))))];
+        #[cfg(target_arch = "x86_64")]
+        all.extend(
+            crate::x86::Lanes::all()
+                .into_iter()
+                .map(|lanes| FixedKey(Backend::Wide(Box::new(x86::Wide::within(lanes, key))))),
+        );
+        all
     }
 
     #[test]

@@ -26,6 +26,16 @@ pub fn add_where(into: &mut [Block], bits: &[u64], value: Block) {
     portable_value(into, bits, value);
 }
 
+/// out_r = from_r ⊕ bit0(of_r) · `value`. Surplus elements of longer slices are left alone.
+pub fn add_where_low(out: &mut [Block], from: &[Block], of: &[Block], value: Block) {
+    #[cfg(target_arch = "x86_64")]
+    if is_x86_feature_detected!("avx2") {
+        // SAFETY: avx2, which `low` is compiled for, was detected.
+        return unsafe { x86::low(out, from, of, value) };
+    }
+    portable_low(out, from, of, value);
+}
+
 /// Bit 0 of every block, packed little-endian.
 pub fn low_bits(blocks: &[Block]) -> Vec<u64> {
     let pack = |word, (t, block): (usize, &Block)| word | (block.0 as u64 & 1) << t;
@@ -50,6 +60,12 @@ fn portable_value(into: &mut [Block], bits: &[u64], value: Block) {
     }
 }
 
+#[inline(always)]
+fn portable_low(out: &mut [Block], from: &[Block], of: &[Block], value: Block) {
+    let rows = out.iter_mut().zip(from).zip(of);
+    rows.for_each(|((out, from), of)| *out = *from ^ value.times(of.bit0()));
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -71,6 +87,12 @@ mod tests {
             portable_value(&mut portable, &words, Block(77));
             assert!(value == portable, "{len}");
             assert!((0..len).all(|r| value[r] == before[r] ^ chosen(r, Block(77))), "{len}");
+            let (mut by_low, mut portable) = (noise(33, len), noise(33, len));
+            add_where_low(&mut by_low, &from, &before, Block(77));
+            portable_low(&mut portable, &from, &before, Block(77));
+            assert!(by_low == portable, "{len}");
+            let chosen = |r: usize| Block(77).times(before[r].bit0());
+            assert!((0..len).all(|r| by_low[r] == from[r] ^ chosen(r)), "{len}");
             let low = low_bits(&before);
             assert!((0..len).all(|r| before[r].bit0() == (low[r / 64] >> (r % 64) & 1 == 1)));
             assert_eq!(low.len(), len.div_ceil(64));

@@ -24,7 +24,7 @@ pub struct Forest {
 enum Leaves {
     Each(Vec<Prg>),
     #[cfg(target_arch = "x86_64")]
-    Wide(Vec<crate::aes::Wide>),
+    Wide(x86::Leaves),
 }
 
 impl std::fmt::Debug for Forest {
@@ -38,11 +38,9 @@ impl Forest {
     /// first where trees are `punctured`.
     pub fn new(depth: usize, punctured: bool, seeds: &[Block]) -> Self {
         #[cfg(target_arch = "x86_64")]
-        if crate::aes::Wide::supported() {
-            // Keys never move: what they leave behind would not be wiped.
-            let mut leaves = Vec::with_capacity(seeds.len());
-            leaves.extend(seeds.iter().filter_map(|seed| crate::aes::Wide::new(*seed)));
-            return Self { depth, leaves: Leaves::Wide(leaves), punctured };
+        if let Some(lanes) = crate::x86::Lanes::widest() {
+            let leaves = Leaves::Wide(x86::Leaves::new(lanes, seeds));
+            return Self { depth, leaves, punctured };
         }
         Self { depth, leaves: Leaves::each(seeds), punctured }
     }
@@ -57,7 +55,7 @@ impl Forest {
                 all[leaves].iter().for_each(|leaf| leaf.xor_into(address, sum));
             }
             #[cfg(target_arch = "x86_64")]
-            Leaves::Wide(all) => x86::sum(&all[leaves], address, sum),
+            Leaves::Wide(all) => all.sum(leaves, address, sum),
         }
     }
 
@@ -89,8 +87,9 @@ impl Forest {
             }
             #[cfg(target_arch = "x86_64")]
             Leaves::Wide(all) => {
-                let tree = x86::Tree { leaves: &all[leaves], punctured: self.punctured, address };
-                tree.fold(self.depth, planes, first, addend);
+                let (depth, punctured) = (self.depth, self.punctured);
+                let tree = x86::Tree { depth, punctured, address, addend };
+                all.fold(leaves, tree, planes, first);
             }
         }
     }
@@ -118,23 +117,35 @@ mod tests {
         for (depth, punctured) in [(2, false), (4, true), (4, false), (8, true), (8, false)] {
             let per_tree = (1 << depth) - usize::from(punctured);
             let seeds = noise(20, 3 * per_tree);
-            let fast = Forest::new(depth, punctured, &seeds);
             let slow = Forest { depth, leaves: Leaves::each(&seeds), punctured };
-            for len in [1, 3, 4, 5, 63, 64] {
-                let (mut scratch, row) = (Scratch::new(), noise(21, len));
-                for addend in [None, Some((&row[..], 0b1010_0110))] {
-                    let made = [&fast, &slow].map(|forest| {
-                        let (mut sum, mut planes) = (noise(22, len), noise(23, len * SQUARE));
-                        // Past 2^64, and a counter that carries across it.
-                        let address = (7 << 64) - 2;
-                        forest.sum(2, address, &mut sum);
-                        forest.fold(&mut scratch, 2, address, &mut planes, addend);
-                        (sum, planes)
-                    });
-                    assert!(made[0] == made[1], "{depth} {punctured} {len}");
+            for fast in each_backend(depth, punctured, &seeds) {
+                for len in [1, 3, 4, 5, 15, 16, 17, 63, 64] {
+                    let (mut scratch, row) = (Scratch::new(), noise(21, len));
+                    for addend in [None, Some((&row[..], 0b1010_0110))] {
+                        let made = [&fast, &slow].map(|forest| {
+                            let (mut sum, mut planes) = (noise(22, len), noise(23, len * SQUARE));
+                            // Past 2^64, and a counter that carries across it.
+                            let address = (7 << 64) - 2;
+                            forest.sum(2, address, &mut sum);
+                            forest.fold(&mut scratch, 2, address, &mut planes, addend);
+                            (sum, planes)
+                        });
+                        assert!(made[0] == made[1], "{depth} {punctured} {len}");
+                    }
                 }
             }
         }
+    }
+
+    /// In all registers that this machine has.
+    fn each_backend(depth: usize, punctured: bool, seeds: &[Block]) -> Vec<Forest> {
+        #[cfg(target_arch = "x86_64")]
+        return (crate::x86::Lanes::all().into_iter())
+            .map(|lanes| Leaves::Wide(x86::Leaves::new(lanes, seeds)))
+            .map(|leaves| Forest { depth, leaves, punctured })
+            .collect();
+        #[cfg(not(target_arch = "x86_64"))]
+        vec![Forest::new(depth, punctured, seeds)]
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use crate::Block;
 
 #[cfg(target_arch = "x86_64")]
-mod x86;
+pub(crate) mod x86;
 
 /// a · b.
 pub fn mul(a: Block, b: Block) -> Block {
@@ -60,12 +60,21 @@ pub fn combine_bits(elements: &[Block]) -> Block {
 
 /// A polynomial of degree below 255: high · X^128 + low.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-struct Product {
+pub(crate) struct Product {
     low: u128,
     high: u128,
 }
 
-fn reduce(product: Product) -> Block {
+impl Product {
+    /// The sum of two polynomials.
+    #[inline]
+    pub(crate) fn plus(self, other: Self) -> Self {
+        Self { low: self.low ^ other.low, high: self.high ^ other.high }
+    }
+}
+
+/// The polynomial modulo that of the field.
+pub(crate) fn reduce(product: Product) -> Block {
     let fold = |high: u128| high ^ high << 1 ^ high << 2 ^ high << 7;
     let Product { low, high } = product;
     // Bits that the shifts by 1, 2 and 7 push past X^127 come round a second time.
@@ -79,10 +88,7 @@ mod portable {
     use super::{Block, Product};
 
     pub(super) fn dot(a: &[Block], b: &[Block]) -> Product {
-        a.iter().zip(b).fold(Product::default(), |sum, (a, b)| {
-            let Product { low, high } = multiply(a.0, b.0);
-            Product { low: sum.low ^ low, high: sum.high ^ high }
-        })
+        a.iter().zip(b).fold(Product::default(), |sum, (a, b)| sum.plus(multiply(a.0, b.0)))
     }
 
     fn multiply(a: u128, b: u128) -> Product {
@@ -166,6 +172,10 @@ mod tests {
                 let column: Vec<_> = squares.iter().skip(c).step_by(128).copied().collect();
                 assert!(*sum == Block::ONE ^ dot(&weights, &column), "{len} {c}");
             }
+            #[cfg(target_arch = "x86_64")]
+            x86::each_columns(&weights, squares.as_chunks().0, &[Block::ONE; 128], |each| {
+                assert!(*each == sums, "{len}");
+            });
         }
     }
 

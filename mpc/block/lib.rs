@@ -2,8 +2,9 @@
 //!
 //! Every kernel that has a vector backend also has a portable twin; the backend is chosen at run
 //! time (`is_x86_feature_detected!` caches its answer) and tests compare the twins. AES comes from
-//! the `aes` crate, which chooses between VAES-512, AES-NI, ARMv8 and constant-time software itself;
-//! for processors with VAES-256 only there is a twin of our own, twice as fast.
+//! the `aes` crate, which chooses between AES-NI, ARMv8 and constant-time software itself; for
+//! processors with VAES there are twins of our own, in 256 and 512 bits, which do what comes before
+//! and after in the same registers.
 #![deny(clippy::undocumented_unsafe_blocks)]
 
 mod aes;
@@ -22,12 +23,12 @@ mod x86;
 mod xor;
 
 pub use aes::FixedKey;
-pub use bits::{add_selected, add_where, low_bits};
+pub use bits::{add_selected, add_where, add_where_low, low_bits};
 pub use block::Block;
 pub use forest::{Forest, Scratch};
 pub use gf128::{combine_bits, dot, dot_columns, mul, select};
 pub use heap::keep_freed;
-pub use prg::{Prg, Weights};
+pub use prg::{Prg, Sums, Weights};
 pub use stream::stream;
 pub use tccr::{Tccr, Tweak};
 pub use tile::Tile;

@@ -3,6 +3,9 @@
 use crate::aes::{FixedKey, Written};
 use crate::{Block, gf128, xor_into};
 
+#[cfg(target_arch = "x86_64")]
+mod x86;
+
 /// Blocks worked on at a time, so that a tile stays in the first-level cache.
 const TILE: usize = 256;
 
@@ -65,46 +68,51 @@ impl Weights {
 
     /// Σ_r χ_{start+r} · values_r.
     pub fn dot(&self, start: u64, values: &[Block]) -> Block {
-        let mut sum = Block::ZERO;
-        self.tiles(start, values.len(), |weights, first| {
-            sum ^= gf128::dot(weights, &values[first..first + weights.len()]);
-        });
-        sum
-    }
-
-    /// sums_p ⊕= Σ_r χ_{start+r} · planes_p[r] for planes of `len` values each: the weights are
-    /// expanded once for all of them.
-    pub fn dot_each<'a>(
-        &self,
-        start: u64,
-        len: usize,
-        planes: impl Iterator<Item = &'a [Block]> + Clone,
-        sums: &mut [Block],
-    ) {
-        self.tiles(start, len, |weights, first| {
-            for (sum, plane) in sums.iter_mut().zip(planes.clone()) {
-                *sum ^= gf128::dot(weights, &plane[first..first + weights.len()]);
-            }
-        });
+        let mut sum = [Block::ZERO];
+        self.sums(Sums { start, len: values.len(), planes: &[values], bits: &[] }, &mut sum);
+        sum[0]
     }
 
     /// Σ_r χ_{start+r} · b_r over `len` bits packed little-endian in `bits`; missing words are 0.
     pub fn select(&self, start: u64, bits: &[u64], len: usize) -> Block {
-        let mut sum = Block::ZERO;
-        self.tiles(start, len.min(bits.len() * 64), |weights, first| {
-            sum ^= gf128::select(weights, &bits[first / 64..]);
-        });
-        sum
+        self.sums(Sums { start, len: len.min(bits.len() * 64), planes: &[], bits }, &mut [])
     }
 
-    fn tiles(&self, start: u64, len: usize, mut each: impl FnMut(&[Block], usize)) {
-        let mut weights = [Block::ZERO; TILE];
-        for first in (0..len).step_by(TILE) {
-            let weights = &mut weights[..TILE.min(len - first)];
-            self.fill(start.wrapping_add(first as u64), weights);
-            each(weights, first);
+    /// Adds to sums_p that of plane p, and returns that of the bits.
+    pub fn sums(&self, of: Sums<'_, '_>, sums: &mut [Block]) -> Block {
+        #[cfg(target_arch = "x86_64")]
+        if let Some((lanes, keys)) = self.0.0.wide() {
+            return lanes.run(x86::Weighing { keys, of, sums });
         }
+        self.sums_by_tile(of, sums)
     }
+
+    fn sums_by_tile(&self, of: Sums<'_, '_>, sums: &mut [Block]) -> Block {
+        let mut weights = [Block::ZERO; TILE];
+        let mut chosen = Block::ZERO;
+        for first in (0..of.len).step_by(TILE) {
+            let weights = &mut weights[..TILE.min(of.len - first)];
+            self.fill(of.start + first as u64, weights);
+            for (sum, plane) in sums.iter_mut().zip(of.planes) {
+                *sum ^= gf128::dot(weights, &plane[first..first + weights.len()]);
+            }
+            chosen ^= gf128::select(weights, of.bits.get(first / 64..).unwrap_or_default());
+        }
+        chosen
+    }
+}
+
+/// What is summed up under the weights χ_start, χ_{start+1}, …, `len` of them, up to χ_{2^64−1}.
+#[derive(Clone, Copy, Debug)]
+pub struct Sums<'a, 'b> {
+    /// Number of the first weight.
+    pub start: u64,
+    /// How many.
+    pub len: usize,
+    /// Planes of at least so many blocks.
+    pub planes: &'a [&'b [Block]],
+    /// Bits packed little-endian; missing words are 0.
+    pub bits: &'a [u64],
 }
 
 #[cfg(test)]
@@ -136,14 +144,25 @@ mod tests {
                 chi.iter().zip(&values).fold(Block::ZERO, |sum, (w, x)| sum ^ mul(*w, *x));
             assert!(weights.dot(100, &values) == expected, "{len}");
             let other = noise(5, len);
-            let mut sums = [Block::ONE; 2];
-            weights.dot_each(100, len, [&values[..], &other].into_iter(), &mut sums);
-            assert!(sums[0] == Block::ONE ^ expected, "{len}");
-            assert!(sums[1] == Block::ONE ^ weights.dot(100, &other), "{len}");
+            let with_other = [Block::ONE ^ expected, Block::ONE ^ weights.dot(100, &other)];
             let words: Vec<u64> = noise(4, len.div_ceil(64)).iter().map(|b| b.0 as u64).collect();
             let bit = |r: usize| words[r / 64] >> (r % 64) & 1 == 1;
             let expected = (0..len).fold(Block::ZERO, |sum, r| sum ^ chi[r].times(bit(r)));
             assert!(weights.select(100, &words, len) == expected, "{len}");
+            let planes = [&values[..], &other];
+            let all = Sums { start: 100, len, planes: &planes, bits: &words };
+            for sums_of in [Weights::sums, Weights::sums_by_tile] {
+                let mut sums = [Block::ONE; 2];
+                assert!(sums_of(&weights, all, &mut sums) == expected, "{len}");
+                assert!(sums == with_other, "{len}");
+            }
+            #[cfg(target_arch = "x86_64")]
+            for lanes in crate::x86::Lanes::all() {
+                let Some((_, keys)) = weights.0.0.wide() else { continue };
+                let mut sums = [Block::ONE; 2];
+                let chosen = lanes.run(x86::Weighing { keys, of: all, sums: &mut sums });
+                assert!(chosen == expected && sums == with_other, "{len}");
+            }
         }
     }
 }

@@ -7,9 +7,9 @@ use crate::auth::{AuthBits, Planes};
 use crate::coin::Coins;
 use crate::error::Error;
 use crate::mesh::Kind;
-use crate::open::Openings;
+use crate::open::{Openings, WeightedSums};
 use rayon::prelude::*;
-use senate_block::{Block, Prg, Weights, dot, xor_into};
+use senate_block::{Block, Prg, Weights, add_selected, xor_into};
 use senate_circuit::Bits;
 
 /// Columns per parallel task.
@@ -68,7 +68,7 @@ pub(super) async fn combine<C: CotSource>(
         let (opened, weights) = openings.exchange(channel, Kind::BucketBits, differences).await?;
         let columns = Columns { rest: &rest, shifts: &shifts, weights: &weights, len };
         let sums = columns.combine(&mut first, &opened);
-        openings.absorb(&weights, &opened, &sums);
+        openings.absorb(opened.len(), &sums);
     }
     for Triples { a, b, c } in rest {
         [a, b, c].into_iter().for_each(|shares| bench.cots.reclaim(shares));
@@ -94,20 +94,16 @@ struct Columns<'a> {
 }
 
 impl Columns<'_> {
-    /// One pass over all rows: a ⊕= a', c ⊕= c' ⊕ d·a'. Returns Σχ of the share planes of all b ⊕ b'.
-    fn combine(&self, first: &mut Triples, opened: &Bits) -> Vec<Block> {
+    /// One pass over all rows: a ⊕= a', c ⊕= c' ⊕ d·a'. Returns the sums of all b ⊕ b' and of d.
+    fn combine(&self, first: &mut Triples, opened: &Bits) -> WeightedSums {
         let planes = first.a.mac_planes().len() + 1;
         let (mut a, mut c) = (first.a.lanes_mut(0, self.len), first.c.lanes_mut(0, self.len));
         let tiles = (0..self.len).step_by(TILE).map(|start| (start, a.take(TILE), c.take(TILE)));
         let tiles: Vec<_> = tiles.collect();
         let b = &first.b;
-        let add = |mut sums: Vec<Block>, more: Vec<Block>| {
-            xor_into(&mut sums, &more);
-            sums
-        };
         let each = |(start, a, c)| self.tile(start, a, b, c, opened);
-        let sums = tiles.into_par_iter().map(each).reduce_with(add);
-        sums.unwrap_or_else(|| vec![Block::ZERO; planes])
+        let sums = tiles.into_par_iter().map(each).reduce_with(WeightedSums::with);
+        sums.unwrap_or_else(|| WeightedSums::zero(planes))
     }
 
     fn tile(
@@ -117,9 +113,10 @@ impl Columns<'_> {
         b: &AuthBits,
         mut c: Planes<'_>,
         opened: &Bits,
-    ) -> Vec<Block> {
-        let mut sums = vec![Block::ZERO; a.macs.len() + 1];
-        let (mut weights, mut scratch) = ([Block::ZERO; SPAN], [Block::ZERO; SPAN]);
+    ) -> WeightedSums {
+        let planes = a.macs.len() + 1;
+        let mut sums = WeightedSums::zero(planes);
+        let mut differences = vec![Block::ZERO; planes * SPAN];
         let end = start + a.len();
         let mut at = start;
         while at < end {
@@ -127,21 +124,24 @@ impl Columns<'_> {
             let (mut a, mut c) = (a.take(span), c.take(span));
             for (k, (row, shift)) in self.rest.iter().zip(self.shifts).enumerate() {
                 let number = k * self.len + at;
-                let weights = &mut weights[..span];
-                self.weights.fill(number as u64, weights);
                 let d = opened.slice(number, span);
                 let from = (at + shift) % self.len;
                 let sides = (a.each_mut().zip(c.each_mut()))
-                    .zip(b.planes().zip(row.a.planes()).zip(row.b.planes().zip(row.c.planes())));
-                for (((a, c), ((b, their_a), (their_b, their_c))), sum) in sides.zip(&mut sums) {
-                    let difference = &mut scratch[..span];
+                    .zip(b.planes().zip(row.a.planes()).zip(row.b.planes().zip(row.c.planes())))
+                    .zip(differences.chunks_mut(SPAN));
+                for (((a, c), ((b, their_a), (their_b, their_c))), difference) in sides {
+                    let difference = &mut difference[..span];
                     difference.copy_from_slice(&b[at..at + span]);
-                    circular(difference, their_b, from, |_, x, y| *x ^= *y);
-                    *sum ^= dot(weights, difference);
-                    circular(a, their_a, from, |_, x, y| *x ^= *y);
-                    circular(c, their_c, from, |_, x, y| *x ^= *y);
-                    circular(c, their_a, from, |r, x, y| *x ^= y.times(d.bit(r)));
+                    circular(difference, their_b, from, |_, x, y| xor_into(x, y));
+                    circular(a, their_a, from, |_, x, y| xor_into(x, y));
+                    circular(c, their_c, from, |_, x, y| xor_into(x, y));
+                    circular(c, their_a, from, |first, x, y| match first {
+                        0 => add_selected(x, d.words(), y),
+                        _ => add_selected(x, d.slice(first, x.len()).words(), y),
+                    });
                 }
+                let differences: Vec<_> = differences.chunks(SPAN).collect();
+                sums.add(self.weights, number, span, &differences, d.words());
             }
             at += span;
         }
@@ -149,17 +149,19 @@ impl Columns<'_> {
     }
 }
 
-/// `add(r, into_r, from_{(start + r) mod ℓ})` for every r.
+/// `add(r, into_r.., from_{(start + r) mod ℓ}..)` for the parts up to the end of `from` and from its
+/// beginning on.
 #[inline(always)]
 fn circular(
     into: &mut [Block],
     from: &[Block],
     start: usize,
-    add: impl Fn(usize, &mut Block, &Block),
+    add: impl Fn(usize, &mut [Block], &[Block]),
 ) {
     let straight = from.get(start..).unwrap_or_default();
     let (head, tail) = into.split_at_mut(straight.len().min(into.len()));
-    let first = head.len();
-    head.iter_mut().zip(straight).enumerate().for_each(|(r, (x, y))| add(r, x, y));
-    tail.iter_mut().zip(from).enumerate().for_each(|(r, (x, y))| add(first + r, x, y));
+    add(0, head, &straight[..head.len()]);
+    if !tail.is_empty() {
+        add(head.len(), tail, from);
+    }
 }

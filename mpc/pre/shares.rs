@@ -8,13 +8,13 @@ use crate::coin::{Coins, echo};
 use crate::entropy::Entropy;
 use crate::error::{Error, Fault};
 use crate::mesh::Kind;
-use crate::open::{add_weighted, to_block, weighted_bits};
+use crate::open::{WeightedSums, to_block, weighted_sums};
 use crate::ot::CotRows;
 use crate::party::ByParty;
 use crate::wire::BLOCK_BYTES;
 use futures_util::future::try_join;
 use rayon::prelude::*;
-use senate_block::{Block, Prg, Weights, combine_bits, mul, stream, xor_into};
+use senate_block::{Block, Prg, Weights, add_where_low, combine_bits, mul, stream, xor_into};
 use senate_circuit::{Bits, PartyId, PartySet};
 use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
@@ -110,8 +110,8 @@ pub(super) async fn check<C>(
     let weights = Weights::new(coin);
     let masks = bits.slice(len, MASK_ROWS).to_bytes();
     bits = bits.slice(0, len);
-    let w = (weighted_bits(&weights, &bits) ^ to_block(&masks)).to_bytes();
-    let sums = combinations(&weights, &cots, len);
+    let WeightedSums { bits: w, planes: sums } = combinations(&weights, &bits, &cots);
+    let w = (w ^ to_block(&masks)).to_bytes();
     let (sent, expected) = sums.split_at(cots.values().len());
     let sent = sent.iter().map(|mac| mac.to_bytes().to_vec()).collect();
     let (received, macs) = try_join(
@@ -136,13 +136,14 @@ pub(super) async fn check<C>(
     Ok(CheckedRows { bits, cots })
 }
 
-/// Σ_k χ_k M_j ⊕ Σ_t X^t M_j over the mask rows, per peer j; then the same of K_i.
-fn combinations(weights: &Weights, cots: &ByParty<CotRows>, len: usize) -> Vec<Block> {
+/// Σ_k χ_k x_k; per peer j, Σ_k χ_k M_j ⊕ Σ_t X^t M_j over the mask rows; then the same of K_i.
+fn combinations(weights: &Weights, x: &Bits, cots: &ByParty<CotRows>) -> WeightedSums {
     let macs = cots.values().iter().map(|rows| rows.macs.as_slice());
     let planes = macs.chain(cots.values().iter().map(|rows| rows.keys.as_slice()));
-    let mask = |plane: &[Block]| combine_bits(plane.get(len..).unwrap_or_default());
-    let mut sums: Vec<_> = planes.clone().map(mask).collect();
-    add_weighted(weights, len, planes, &mut sums);
+    let mut sums = weighted_sums(weights, x, planes.clone());
+    for (sum, plane) in sums.planes.iter_mut().zip(planes) {
+        *sum ^= combine_bits(plane.get(x.len()..).unwrap_or_default());
+    }
     sums
 }
 
@@ -194,8 +195,7 @@ pub(super) fn deal(
     for (rank, (cots, mac)) in cots.iter().zip(shares.macs).enumerate() {
         let (macs, keys) = (&cots.macs[rows.clone()], &cots.keys[rows.clone()]);
         if rank == 0 {
-            let rows = d.iter_mut().zip(keys).zip(macs);
-            rows.for_each(|((d, key), mac)| *d = *key ^ delta.times(mac.bit0()));
+            add_where_low(d, keys, macs, delta);
         } else {
             xor_into(d, keys);
         }

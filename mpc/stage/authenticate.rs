@@ -7,18 +7,18 @@ use crate::auth::{AuthBits, Planes};
 use crate::error::Error;
 use crate::garble::{AndShares, Masks, Walk};
 use crate::mesh::Kind;
-use crate::open::Openings;
+use crate::open::{Openings, WeightedSums};
 use crate::pre::{Preprocessing, Triples};
 use futures_channel::mpsc;
 use futures_util::{SinkExt, StreamExt, future::try_join};
 use rayon::prelude::*;
-use senate_block::{Block, Weights, dot, xor_into};
+use senate_block::{Block, Weights, add_selected, xor_into};
 use senate_circuit::{Bits, PlaneId};
 
 /// Gates per parallel task.
 const TILE: usize = 1 << 11;
-/// Gates multiplied at a time, so that scratch space stays in the first-level cache; divides
-/// [`TILE`].
+/// Gates multiplied at a time, so that scratch space stays in the first-level cache; a multiple of 64
+/// that divides [`TILE`].
 const SPAN: usize = 256;
 
 /// Chunks whose openings are on the way at a time: masks do not depend on what is opened, so a slow
@@ -159,7 +159,7 @@ async fn multiply(
         let shares = factors.each_ref();
         let sums = Factors { shares, triples: [&a, &b], opened: [&d, &f] }
             .multiply(&weights, &mut product);
-        openings.absorb(&weights, &opened, &sums);
+        openings.absorb(opened.len(), &sums);
         let both = d.words().iter().zip(f.words()).map(|(d, f)| d & f).collect();
         product.xor_public(&run.member, &Bits::from_words(both, count));
         product.xor_assign(&fresh);
@@ -179,52 +179,49 @@ struct Factors<'a> {
 }
 
 impl Factors<'_> {
-    /// ⟨c⟩ ⊕= d⟨b⟩ ⊕ f⟨a⟩; returns Σχ over the planes of ⟨x⟩⊕⟨a⟩ and then ⟨y⟩⊕⟨b⟩, all in one pass.
-    fn multiply(&self, weights: &Weights, c: &mut AuthBits) -> Vec<Block> {
+    /// ⟨c⟩ ⊕= d⟨b⟩ ⊕ f⟨a⟩; returns the sums of ⟨x⟩⊕⟨a⟩ and d, then ⟨y⟩⊕⟨b⟩ and f, all in one pass.
+    fn multiply(&self, weights: &Weights, c: &mut AuthBits) -> WeightedSums {
         let count = c.len();
         let mut planes = c.lanes_mut(0, count);
         let tiles = (0..count).step_by(TILE).map(|start| (start, planes.take(TILE)));
         let tiles: Vec<_> = tiles.collect();
         let each = |(start, tile)| self.tile(weights, count, start, tile);
-        let sums = tiles.into_par_iter().map(each).reduce_with(|mut sums, more| {
-            xor_into(&mut sums, &more);
-            sums
-        });
-        sums.unwrap_or_default()
+        tiles.into_par_iter().map(each).reduce_with(WeightedSums::with).unwrap_or_default()
     }
 
-    fn tile(&self, weights: &Weights, count: usize, start: usize, mut c: Planes<'_>) -> Vec<Block> {
-        let mut sums = vec![Block::ZERO; c.macs.len() + 1];
-        let (mut chi, mut scratch) = ([[Block::ZERO; SPAN]; 2], [Block::ZERO; SPAN]);
+    fn tile(
+        &self,
+        weights: &Weights,
+        count: usize,
+        start: usize,
+        mut c: Planes<'_>,
+    ) -> WeightedSums {
+        let planes = c.macs.len() + 1;
+        let mut sums = WeightedSums::zero(planes);
+        let mut hidden = vec![Block::ZERO; planes * SPAN];
         let mut at = start;
         while c.len() > 0 {
             let mut c = c.take(SPAN);
             let (len, lanes) = (c.len(), at..at + c.len());
-            for (half, chi) in chi.iter_mut().enumerate() {
-                weights.fill((half * count + at) as u64, &mut chi[..len]);
-            }
-            let masks = self.opened.map(|bits| masks(bits, at));
-            let [x, y] = self.shares.map(AuthBits::planes);
-            let [a, b] = self.triples.map(AuthBits::planes);
-            let planes = x.zip(y).zip(a.zip(b)).zip(&mut sums).zip(c.each_mut());
-            for ((((x, y), (a, b)), sum), c) in planes {
-                let [x, y, a, b] = [x, y, a, b].map(|plane| &plane[lanes.clone()]);
-                for ((share, triple), chi) in [(x, a), (y, b)].into_iter().zip(&chi) {
-                    let hidden = scratch.iter_mut().zip(share).zip(triple);
-                    hidden.for_each(|((s, x), a)| *s = *x ^ *a);
-                    *sum ^= dot(&chi[..len], &scratch[..len]);
+            for half in 0..2 {
+                let planes = self.shares[half].planes().zip(self.triples[half].planes());
+                for (hidden, (share, triple)) in hidden.chunks_mut(SPAN).zip(planes) {
+                    hidden[..len].copy_from_slice(&share[lanes.clone()]);
+                    xor_into(&mut hidden[..len], &triple[lanes.clone()]);
                 }
-                let rows = c.iter_mut().zip(a).zip(b).zip(&masks[0]).zip(&masks[1]);
-                rows.for_each(|((((c, a), b), d), f)| *c ^= (*b & *d) ^ (*a & *f));
+                let hidden: Vec<_> = hidden.chunks(SPAN).collect();
+                let bits = &self.opened[half].words()[at / 64..];
+                sums.add(weights, half * count + at, len, &hidden, bits);
+            }
+            // Each factor's d or f goes with the other's triple.
+            let [a, b] = self.triples.map(AuthBits::planes);
+            for (c, (a, b)) in c.each_mut().zip(a.zip(b)) {
+                for (triple, opened) in [(b, self.opened[0]), (a, self.opened[1])] {
+                    add_selected(c, &opened.words()[at / 64..], &triple[lanes.clone()]);
+                }
             }
             at += len;
         }
         sums
     }
-}
-
-/// The bits from `start` as masks.
-fn masks(bits: &Bits, start: usize) -> [Block; SPAN] {
-    let bits = bits.slice(start, SPAN);
-    std::array::from_fn(|r| Block::mask(bits.words()[r / 64] >> (r % 64) & 1 == 1))
 }

@@ -1,77 +1,71 @@
-//! AES-128 in 256-bit registers, two blocks in each, for processors with VAES but without AVX-512:
-//! the `aes` crate takes VAES only where the system saves 512-bit registers too, and single blocks in
-//! each register otherwise, at half the speed. Tests compare this twin with the crate.
+//! AES-128 in registers of several blocks, for processors with VAES: what a pass reads and adds goes
+//! through registers, where the `aes` crate (which has VAES too, but only where the system saves
+//! 512-bit registers) works in place. Tests compare this twin with the crate.
 
 use super::Written;
 use crate::Block;
-use crate::x86::{load, store};
+use crate::x86::{Kernel, Lanes, Width};
 use std::arch::x86_64::{
-    __m128i, __m256i, _mm_aeskeygenassist_si128, _mm_loadu_si128, _mm_shuffle_epi32,
-    _mm_slli_si128, _mm_storeu_si128, _mm_xor_si128, _mm256_add_epi64, _mm256_aesenc_epi128,
-    _mm256_aesenclast_epi128, _mm256_set_epi64x, _mm256_setzero_si256, _mm256_xor_si256,
+    __m128i, _mm_aeskeygenassist_si128, _mm_loadu_si128, _mm_shuffle_epi32, _mm_slli_si128,
+    _mm_storeu_si128, _mm_xor_si128,
 };
 use std::hint::black_box;
 use zeroize::Zeroize;
 
-/// Blocks in flight: eight registers hide the latency of a round.
-const BATCH: usize = 16;
-const ZEROS: [Block; BATCH] = [Block::ZERO; BATCH];
-/// Round keys of AES-128.
-pub(crate) const ROUND_KEYS: usize = 11;
+/// Registers in flight: they hide the latency of a round.
+pub(crate) const BATCH: usize = 8;
+/// As many when there is less to do.
+const SHORT: usize = 2;
+/// Blocks of a batch at most.
+const BLOCKS_MAX: usize = 4 * BATCH;
+/// 0, 1, … in the low 64 bits.
+const COUNT: [Block; 4] = [Block(0), Block(1), Block(2), Block(3)];
+/// Number of the last round, and of its key.
+pub(crate) const LAST: usize = 10;
 
-/// The round keys, each twice for the two halves of a register; zeroised on drop.
-pub(crate) struct Wide([[Block; 2]; ROUND_KEYS]);
+/// The round keys of AES-128; zeroised on drop.
+pub(crate) struct RoundKeys([Block; LAST + 1]);
 
-impl Drop for Wide {
+impl Drop for RoundKeys {
     fn drop(&mut self) {
         self.0.zeroize();
     }
 }
 
-impl Wide {
-    /// Whether the machine has all that this backend uses.
-    pub(crate) fn supported() -> bool {
-        is_x86_feature_detected!("vaes")
-            && is_x86_feature_detected!("avx2")
-            && is_x86_feature_detected!("aes")
+impl RoundKeys {
+    /// Expands `key`.
+    pub(crate) fn new(_machine: Lanes, key: Block) -> Self {
+        // SAFETY: aes and sse2, which `expand` is compiled for, were detected with any `Lanes`.
+        unsafe { expand(key) }
     }
 
-    /// Whether this is the machine's fastest backend: the `aes` crate takes wider registers.
-    pub(super) fn fastest() -> bool {
-        Self::supported() && !is_x86_feature_detected!("avx512f")
+    /// This round key, in each block of a register.
+    #[inline(always)]
+    pub(crate) fn round_key<W: Width>(&self, w: W, round: usize) -> W::Register {
+        w.repeat(&self.0[round])
     }
 
-    /// Expands `key`, where supported.
-    pub(crate) fn new(key: Block) -> Option<Self> {
-        // SAFETY: aes and sse2 (part of avx2), which `expand` is compiled for, were detected.
-        Self::supported().then(|| unsafe { expand(key) })
+    /// Replaces every block x by π(x).
+    #[inline(always)]
+    pub(crate) fn encrypt<W: Width, const R: usize>(&self, w: W, state: &mut [W::Register; R]) {
+        let key = self.round_key(w, 0);
+        for x in state.iter_mut() {
+            *x = w.xor(*x, key);
+        }
+        self.rounds(w, state);
+        let key = self.round_key(w, LAST);
+        for x in state {
+            *x = w.last_round(*x, key);
+        }
     }
 
-    /// This round key, in both halves.
-    #[inline]
-    #[target_feature(enable = "avx2")]
-    pub(crate) fn round_key(&self, round: usize) -> __m256i {
-        load(&self.0[round])
-    }
-
-    /// As [`super::FixedKey::permute`].
-    pub(super) fn permute(&self, blocks: &mut [Block]) {
-        // SAFETY: whoever has a `Wide` has vaes and avx2, which `permute` is compiled for.
-        unsafe { permute(self, blocks) }
-    }
-
-    /// As [`super::FixedKey::write`].
-    #[inline]
-    pub(super) fn write(&self, what: Written<'_>, out: &mut [Block]) {
-        // SAFETY: whoever has a `Wide` has vaes and avx2, which the four are compiled for.
-        unsafe {
-            match what {
-                Written::Permuted(xs) => write::<false, false>(self, Some(xs), None, out),
-                Written::Counters(first) => write::<false, false>(self, None, Some(first), out),
-                Written::Hashes(xs, first) => {
-                    write::<true, false>(self, Some(xs), Some(first), out)
-                }
-                Written::Added(xs, first) => write::<true, true>(self, Some(xs), Some(first), out),
+    /// The rounds between the first key and the last.
+    #[inline(always)]
+    fn rounds<W: Width, const R: usize>(&self, w: W, state: &mut [W::Register; R]) {
+        for round in 1..last_round() {
+            let key = self.round_key(w, round);
+            for x in state.iter_mut() {
+                *x = w.round(*x, key);
             }
         }
     }
@@ -81,22 +75,63 @@ impl Wide {
 /// after the other through all of them, which leaves the cipher's units idle.
 #[inline(always)]
 pub(crate) fn last_round() -> usize {
-    black_box(ROUND_KEYS - 1)
+    black_box(LAST)
+}
+
+/// AES-128 under one key.
+pub(super) struct Wide {
+    lanes: Lanes,
+    keys: RoundKeys,
+}
+
+impl Wide {
+    /// Expands `key`, if the machine has these registers.
+    pub(super) fn new(key: Block) -> Option<Self> {
+        Lanes::widest().map(|lanes| Self::within(lanes, key))
+    }
+
+    /// As [`Wide::new`], in these registers.
+    pub(super) fn within(lanes: Lanes, key: Block) -> Self {
+        Self { lanes, keys: RoundKeys::new(lanes, key) }
+    }
+
+    /// The registers and the keys, for other kernels.
+    pub(super) fn parts(&self) -> (Lanes, &RoundKeys) {
+        (self.lanes, &self.keys)
+    }
+
+    /// As [`super::FixedKey::permute`].
+    #[inline]
+    pub(super) fn permute(&self, blocks: &mut [Block]) {
+        let what = Pass { input: Input::Out, first: None, forward: false, add: false };
+        self.lanes.run(Passing { keys: &self.keys, what, out: blocks });
+    }
+
+    /// As [`super::FixedKey::write`].
+    #[inline]
+    pub(super) fn write(&self, what: Written<'_>, out: &mut [Block]) {
+        let (input, first, forward, add) = match what {
+            Written::Permuted(xs) => (Input::Other(xs), None, false, false),
+            Written::Counters(first) => (Input::Zero, Some(first), false, false),
+            Written::Hashes(xs, first) => (Input::Other(xs), Some(first), true, false),
+            Written::Added(xs, first) => (Input::Other(xs), Some(first), true, true),
+        };
+        let what = Pass { input, first, forward, add };
+        self.lanes.run(Passing { keys: &self.keys, what, out });
+    }
 }
 
 #[target_feature(enable = "aes,sse2")]
-fn expand(key: Block) -> Wide {
-    let mut keys = [[key; 2]; ROUND_KEYS];
+fn expand(key: Block) -> RoundKeys {
+    let mut keys = [key; LAST + 1];
     macro_rules! round {
         ($r:literal, $constant:literal) => {{
             // SAFETY: the pointer comes from a reference to 16 bytes; the load is an unaligned one.
-            let last = unsafe { _mm_loadu_si128((&raw const keys[$r - 1][0]).cast()) };
+            let last = unsafe { _mm_loadu_si128((&raw const keys[$r - 1]).cast()) };
             let assist = _mm_aeskeygenassist_si128::<$constant>(last);
             let next = next_key(last, _mm_shuffle_epi32::<0xff>(assist));
-            for half in &mut keys[$r] {
-                // SAFETY: as above, for a store.
-                unsafe { _mm_storeu_si128((&raw mut *half).cast(), next) };
-            }
+            // SAFETY: as above, for a store.
+            unsafe { _mm_storeu_si128((&raw mut keys[$r]).cast(), next) };
         }};
     }
     round!(1, 0x01);
@@ -109,7 +144,7 @@ fn expand(key: Block) -> Wide {
     round!(8, 0x80);
     round!(9, 0x1b);
     round!(10, 0x36);
-    Wide(keys)
+    RoundKeys(keys)
 }
 
 /// Each word of the next round key: the sum of all words up to it, and of `word` (FIPS 197, 5.2).
@@ -120,154 +155,146 @@ fn next_key(last: __m128i, word: __m128i) -> __m128i {
     _mm_xor_si128(sums, word)
 }
 
-#[target_feature(enable = "vaes,avx2")]
-fn permute(keys: &Wide, blocks: &mut [Block]) {
-    let (batches, rest) = blocks.as_chunks_mut::<BATCH>();
-    for batch in batches {
-        let mut state = State::load(batch);
-        state.encrypt(keys);
-        state.store(batch);
-    }
-    if !rest.is_empty() {
-        let mut padded = ZEROS;
+/// Where x_r is.
+#[derive(Clone, Copy)]
+enum Input<'a> {
+    /// Nowhere: it is zero.
+    Zero,
+    /// Where the result goes.
+    Out,
+    /// Here, as long as the result at least.
+    Other(&'a [Block]),
+}
+
+/// out_r = π(x_r ⊕ c_r), with c_r = `first` + r in its low 64 bits or zero; `forward` adds x_r, and
+/// `add` what was there.
+#[derive(Clone, Copy)]
+struct Pass<'a> {
+    input: Input<'a>,
+    first: Option<Block>,
+    forward: bool,
+    add: bool,
+}
+
+/// A pass over `out`.
+struct Passing<'a> {
+    keys: &'a RoundKeys,
+    what: Pass<'a>,
+    out: &'a mut [Block],
+}
+
+impl Kernel for Passing<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<W: Width>(self, w: W) {
+        let Self { keys, what, out } = self;
+        let mut counters = what.first.map(|first| counters(w, first));
+        let blocks = BATCH * w.blocks();
+        let full = out.len() / blocks * blocks;
+        let (batches, rest) = out.split_at_mut(full);
+        for (b, out) in batches.chunks_exact_mut(blocks).enumerate() {
+            let what = what.from(b * blocks);
+            batch::<W, BATCH>(w, keys, what, counters.as_ref(), w.split_mut(out));
+            if let Some(counters) = &mut counters {
+                counters.advance(w);
+            }
+        }
+        if rest.is_empty() {
+            return;
+        }
+        let (mut padded, mut xs) = ([Block::ZERO; BLOCKS_MAX], [Block::ZERO; BLOCKS_MAX]);
         padded[..rest.len()].copy_from_slice(rest);
-        let mut state = State::load(&padded);
-        state.encrypt(keys);
-        state.store(&mut padded);
+        let mut what = what.from(full);
+        if let Input::Other(rest_xs) = what.input {
+            xs[..rest.len()].copy_from_slice(&rest_xs[..rest.len()]);
+            what.input = Input::Other(&xs);
+        }
+        if rest.len() <= SHORT * w.blocks() {
+            batch::<W, SHORT>(w, keys, what, counters.as_ref(), w.split_mut(&mut padded));
+        } else {
+            batch::<W, BATCH>(w, keys, what, counters.as_ref(), w.split_mut(&mut padded));
+        }
         rest.copy_from_slice(&padded[..rest.len()]);
     }
 }
 
-/// out_r = π(x_r ⊕ c_r), with c_r = `first` + r in its low 64 bits; `FORWARD` adds x_r, and `ADD` what
-/// was there. Without `xs`, or without `first`, these are zero.
-#[target_feature(enable = "vaes,avx2")]
-fn write<const FORWARD: bool, const ADD: bool>(
-    keys: &Wide,
-    xs: Option<&[Block]>,
-    first: Option<Block>,
-    out: &mut [Block],
-) {
-    let (mut counters, step) = match first {
-        Some(first) => (State::count(first), BATCH as i64),
-        None => (State::zero(), 0),
-    };
-    for (batch, out) in out.chunks_mut(BATCH).enumerate() {
-        let xs = match xs {
-            Some(xs) => &xs[batch * BATCH..][..out.len()],
-            None => &[],
-        };
-        match (out.as_mut_array(), xs.as_array()) {
-            (Some(out), Some(xs)) => write_batch::<FORWARD, ADD>(keys, xs, &counters, out),
-            (Some(out), None) => write_batch::<false, ADD>(keys, &ZEROS, &counters, out),
-            (None, _) => {
-                let (mut padded, mut padded_xs) = (ZEROS, ZEROS);
-                padded[..out.len()].copy_from_slice(out);
-                padded_xs[..xs.len()].copy_from_slice(xs);
-                write_batch::<FORWARD, ADD>(keys, &padded_xs, &counters, &mut padded);
-                out.copy_from_slice(&padded[..out.len()]);
-            }
+impl Pass<'_> {
+    /// What is left of it from block `at` on, but for the counters.
+    #[inline(always)]
+    fn from(self, at: usize) -> Self {
+        match self.input {
+            Input::Other(xs) => Self { input: Input::Other(&xs[at..]), ..self },
+            Input::Zero | Input::Out => self,
         }
-        counters.advance(step);
     }
 }
 
-#[inline]
-#[target_feature(enable = "vaes,avx2")]
-fn write_batch<const FORWARD: bool, const ADD: bool>(
-    keys: &Wide,
-    xs: &[Block; BATCH],
-    counters: &State,
-    out: &mut [Block; BATCH],
-) {
-    let mut state = State::load(xs);
-    state.add(counters);
-    state.encrypt(keys);
-    if FORWARD {
-        state.add(&State::load(xs));
-    }
-    if ADD {
-        state.add(&State::load(out));
-    }
-    state.store(out);
+/// The numbers of the next batch of blocks.
+pub(crate) struct Counters<W: Width> {
+    pub(crate) next: [W::Register; BATCH],
+    step: W::Register,
 }
 
-/// A batch of blocks.
-#[derive(Clone, Copy)]
-struct State([__m256i; BATCH / 2]);
-
-// Nothing here may pass a closure to code that is compiled for other registers.
-impl State {
-    #[inline]
-    #[target_feature(enable = "avx2")]
-    fn zero() -> Self {
-        Self([_mm256_setzero_si256(); BATCH / 2])
-    }
-
-    /// `first`, `first` + 1, … in the low 64 bits.
-    #[inline]
-    #[target_feature(enable = "avx2")]
-    fn count(first: Block) -> Self {
-        let (low, high) = (first.0 as i64, (first.0 >> 64) as i64);
-        let mut two = _mm256_set_epi64x(high, low.wrapping_add(1), high, low);
-        let mut state = Self::zero();
-        for x in &mut state.0 {
-            *x = two;
-            two = _mm256_add_epi64(two, _mm256_set_epi64x(0, 2, 0, 2));
-        }
-        state
-    }
-
-    /// Counters `step` later.
-    #[inline]
-    #[target_feature(enable = "avx2")]
-    fn advance(&mut self, step: i64) {
-        for x in &mut self.0 {
-            *x = _mm256_add_epi64(*x, _mm256_set_epi64x(0, step, 0, step));
+impl<W: Width> Counters<W> {
+    /// Those of the batch after it.
+    #[inline(always)]
+    pub(crate) fn advance(&mut self, w: W) {
+        for number in &mut self.next {
+            *number = w.add(*number, self.step);
         }
     }
+}
 
-    #[inline]
-    #[target_feature(enable = "avx2")]
-    fn load(blocks: &[Block; BATCH]) -> Self {
-        let mut state = Self::zero();
-        for (x, two) in state.0.iter_mut().zip(blocks.as_chunks::<2>().0) {
-            *x = load(two);
-        }
-        state
+/// `first`, `first` + 1, … in the low 64 bits.
+#[inline(always)]
+pub(crate) fn counters<W: Width>(w: W, first: Block) -> Counters<W> {
+    let mut next = [w.add(w.repeat(&first), w.load(&w.split(&COUNT)[0])); BATCH];
+    let step = w.repeat(&Block(w.blocks() as u128));
+    for r in 1..BATCH {
+        next[r] = w.add(next[r - 1], step);
     }
+    Counters { next, step: w.repeat(&Block((BATCH * w.blocks()) as u128)) }
+}
 
-    #[inline]
-    #[target_feature(enable = "avx2")]
-    fn store(&self, blocks: &mut [Block; BATCH]) {
-        for (two, x) in blocks.as_chunks_mut::<2>().0.iter_mut().zip(self.0) {
-            store(two, x);
+/// The pass over the first `R` registers of `out`, and of what it reads.
+#[inline(always)]
+fn batch<W: Width, const R: usize>(
+    w: W,
+    keys: &RoundKeys,
+    what: Pass<'_>,
+    counters: Option<&Counters<W>>,
+    out: &mut [W::Blocks],
+) {
+    let Some(out) = out.first_chunk_mut::<R>() else { return };
+    let mut state = [keys.round_key(w, 0); R];
+    match what.input {
+        Input::Zero => (),
+        Input::Out => add(w, &mut state, out),
+        Input::Other(xs) => add(w, &mut state, w.split(xs)),
+    }
+    if let Some(counters) = counters {
+        for (x, counter) in state.iter_mut().zip(&counters.next) {
+            *x = w.xor(*x, *counter);
         }
     }
-
-    #[inline]
-    #[target_feature(enable = "avx2")]
-    fn add(&mut self, other: &Self) {
-        for (x, y) in self.0.iter_mut().zip(other.0) {
-            *x = _mm256_xor_si256(*x, y);
-        }
+    keys.rounds(w, &mut state);
+    // What is added to the result may as well be added to the last round key.
+    let mut added = [keys.round_key(w, LAST); R];
+    if let (true, Input::Other(xs)) = (what.forward, what.input) {
+        add(w, &mut added, w.split(xs));
     }
+    if what.add {
+        add(w, &mut added, out);
+    }
+    for (out, (x, added)) in out.iter_mut().zip(state.into_iter().zip(added)) {
+        w.store(out, w.last_round(x, added));
+    }
+}
 
-    #[inline]
-    #[target_feature(enable = "vaes,avx2")]
-    fn encrypt(&mut self, keys: &Wide) {
-        let key = keys.round_key(0);
-        for x in &mut self.0 {
-            *x = _mm256_xor_si256(*x, key);
-        }
-        for round in 1..last_round() {
-            let key = keys.round_key(round);
-            for x in &mut self.0 {
-                *x = _mm256_aesenc_epi128(*x, key);
-            }
-        }
-        let key = keys.round_key(ROUND_KEYS - 1);
-        for x in &mut self.0 {
-            *x = _mm256_aesenclast_epi128(*x, key);
-        }
+#[inline(always)]
+fn add<W: Width>(w: W, registers: &mut [W::Register], blocks: &[W::Blocks]) {
+    for (register, blocks) in registers.iter_mut().zip(blocks) {
+        *register = w.xor(*register, w.load(blocks));
     }
 }

@@ -1,11 +1,12 @@
 //! Two blocks in each 256-bit register, chosen by two bits of a word.
 
-use super::{portable_slices, portable_value};
+use super::{portable_low, portable_slices, portable_value};
 use crate::Block;
 use crate::x86::{load, store};
 use std::arch::x86_64::{
     __m256i, _mm256_and_si256, _mm256_cmpeq_epi64, _mm256_set_epi64x, _mm256_set1_epi64x,
-    _mm256_slli_epi64, _mm256_xor_si256,
+    _mm256_shuffle_epi32, _mm256_slli_epi32, _mm256_slli_epi64, _mm256_srai_epi32,
+    _mm256_xor_si256,
 };
 
 /// As [`super::add_selected`].
@@ -40,6 +41,22 @@ pub(super) fn value(into: &mut [Block], bits: &[u64], value: Block) {
         }
     }
     portable_value(rest, bits.get(whole..).unwrap_or_default(), value);
+}
+
+/// As [`super::add_where_low`].
+#[target_feature(enable = "avx2")]
+pub(super) fn low(out: &mut [Block], from: &[Block], of: &[Block], value: Block) {
+    let len = out.len().min(from.len()).min(of.len());
+    let value_twice = load(&[value; 2]);
+    let (twos, rest) = out[..len].as_chunks_mut::<2>();
+    let ((from, from_rest), (of, of_rest)) =
+        (from[..len].as_chunks::<2>(), of[..len].as_chunks::<2>());
+    for ((out, from), of) in twos.iter_mut().zip(from).zip(of) {
+        let lowest = _mm256_slli_epi32::<31>(_mm256_shuffle_epi32::<0>(load(of)));
+        let chosen = _mm256_and_si256(value_twice, _mm256_srai_epi32::<31>(lowest));
+        store(out, _mm256_xor_si256(load(from), chosen));
+    }
+    portable_low(rest, from_rest, of_rest, value);
 }
 
 /// `word` everywhere, and in each half the bit that chooses it.

@@ -1,219 +1,242 @@
-//! The fold in 256-bit registers: two leaves of a tree are expanded side by side, and what they give
-//! joins the sums from there. For processors with VAES.
+//! The fold in registers of several blocks: two leaves of a tree are expanded side by side, and what
+//! they give joins the sums from there. For processors with VAES.
 
 use super::SQUARE;
 use crate::Block;
-use crate::aes::{ROUND_KEYS, Wide, last_round};
-use crate::x86::{load, store};
-use std::arch::x86_64::{
-    __m256i, _mm256_aesenc_epi128, _mm256_aesenclast_epi128, _mm256_and_si256,
-    _mm256_permute2x128_si256, _mm256_set_epi64x, _mm256_set1_epi64x, _mm256_setzero_si256,
-    _mm256_xor_si256,
-};
+use crate::aes::{LAST, RoundKeys, last_round};
+use crate::x86::{Kernel, Lanes, Width};
 
-/// Blocks of a row worked on at a time.
-const SPAN: usize = 8;
+/// Registers of a row worked on at a time.
+const SPAN: usize = 4;
+/// Blocks of these at most.
+const BLOCKS_MAX: usize = 4 * SPAN;
 
-/// So many blocks of a row.
-#[derive(Clone, Copy)]
-struct Row([__m256i; SPAN / 2]);
+/// So many registers of a row.
+type Row<W> = [<W as Width>::Register; SPAN];
 
-/// One tree at one address.
-pub(super) struct Tree<'a> {
-    pub(super) leaves: &'a [Wide],
-    pub(super) punctured: bool,
-    pub(super) address: u128,
+/// The leaves of all trees, and where they are expanded.
+pub(super) struct Leaves {
+    lanes: Lanes,
+    keys: Vec<RoundKeys>,
 }
 
-impl Tree<'_> {
-    /// As [`super::Forest::fold`], with columns `first`, `first` + 1, …
+impl Leaves {
+    /// Expands `seeds`.
+    pub(super) fn new(lanes: Lanes, seeds: &[Block]) -> Self {
+        // Keys never move: what they leave behind would not be wiped.
+        let mut keys = Vec::with_capacity(seeds.len());
+        keys.extend(seeds.iter().map(|seed| RoundKeys::new(lanes, *seed)));
+        Self { lanes, keys }
+    }
+
+    /// As [`super::Forest::sum`] over `leaves`.
+    pub(super) fn sum(&self, leaves: std::ops::Range<usize>, address: u128, sum: &mut [Block]) {
+        self.lanes.run(Summing { leaves: &self.keys[leaves], address, sum });
+    }
+
+    /// As [`super::Forest::fold`] over `leaves`, with columns `first`, `first` + 1, …
     pub(super) fn fold(
         &self,
-        depth: usize,
+        leaves: std::ops::Range<usize>,
+        tree: Tree<'_>,
         planes: &mut [Block],
         first: usize,
-        addend: Option<(&[Block], u8)>,
     ) {
-        // SAFETY: whoever has a `Wide` has vaes and avx2, which the three are compiled for.
-        unsafe {
-            match depth {
-                2 => fold::<2>(self, planes, first, addend),
-                4 => fold::<4>(self, planes, first, addend),
-                _ => fold::<8>(self, planes, first, addend),
-            }
+        let leaves = &self.keys[leaves];
+        match tree.depth {
+            2 => self.lanes.run(Folding::<2> { leaves, tree, planes, first }),
+            4 => self.lanes.run(Folding::<4> { leaves, tree, planes, first }),
+            _ => self.lanes.run(Folding::<8> { leaves, tree, planes, first }),
         }
     }
 }
 
-/// As [`super::Forest::sum`] over these leaves.
-pub(super) fn sum(leaves: &[Wide], address: u128, sum: &mut [Block]) {
-    // SAFETY: whoever has a `Wide` has vaes and avx2; without leaves nothing is done.
-    unsafe { sum_rows(leaves, address, sum) }
+/// One tree at one address, and what is added to its columns.
+pub(super) struct Tree<'a> {
+    pub(super) depth: usize,
+    pub(super) punctured: bool,
+    pub(super) address: u128,
+    pub(super) addend: Option<(&'a [Block], u8)>,
 }
 
-#[target_feature(enable = "vaes,avx2")]
-fn sum_rows(leaves: &[Wide], address: u128, sum: &mut [Block]) {
-    let (pairs, rest) = leaves.as_chunks::<2>();
-    for (at, sum) in sum.chunks_mut(SPAN).enumerate() {
-        let counters = Row::count(address.wrapping_add((at * SPAN) as u128));
-        let mut total = Row::zero();
-        for [even, odd] in pairs {
-            let mut rows = [counters; 2];
-            encrypt(even, odd, &mut rows);
-            let [mut both, odd] = rows;
-            both.add(&odd);
-            total.add(&both);
-        }
-        if let [last] = rest {
-            let mut rows = [counters; 2];
-            encrypt(last, last, &mut rows);
-            total.add(&rows[0]);
-        }
-        let mut blocks = [Block::ZERO; SPAN];
-        total.store(&mut blocks);
-        sum.copy_from_slice(&blocks[..sum.len()]);
-    }
+/// The sum of all rows.
+struct Summing<'a> {
+    leaves: &'a [RoundKeys],
+    address: u128,
+    sum: &'a mut [Block],
 }
 
-// Nothing here may call a closure: it would be compiled without these registers, and out of line.
-#[target_feature(enable = "vaes,avx2")]
-fn fold<const DEPTH: usize>(
-    tree: &Tree<'_>,
-    planes: &mut [Block],
-    first: usize,
-    addend: Option<(&[Block], u8)>,
-) {
-    let mut columns = [Row::zero(); DEPTH];
-    for (at, squares) in planes.chunks_mut(SPAN * SQUARE).enumerate() {
-        let at = at * SPAN;
-        sums(tree, tree.address.wrapping_add(at as u128), &mut columns);
-        if let Some((row, word)) = addend {
-            let mut blocks = [Block::ZERO; SPAN];
-            let row = &row[at..row.len().min(at + SPAN)];
-            blocks[..row.len()].copy_from_slice(row);
-            let row = Row::load(&blocks);
-            for (t, column) in columns.iter_mut().enumerate() {
-                let mask = _mm256_set1_epi64x(-i64::from(word >> t & 1));
-                for (x, row) in column.0.iter_mut().zip(row.0) {
-                    *x = _mm256_xor_si256(*x, _mm256_and_si256(row, mask));
+impl Kernel for Summing<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<W: Width>(self, w: W) {
+        let span = SPAN * w.blocks();
+        let (pairs, rest) = self.leaves.as_chunks::<2>();
+        for (at, sum) in self.sum.chunks_mut(span).enumerate() {
+            let counters = count(w, self.address.wrapping_add((at * span) as u128));
+            let mut total = [w.zero(); SPAN];
+            for [even, odd] in pairs {
+                let mut rows = [counters; 2];
+                encrypt(w, even, odd, &mut rows);
+                for r in 0..SPAN {
+                    total[r] = w.xor3(total[r], rows[0][r], rows[1][r]);
                 }
             }
+            if let [last] = rest {
+                let mut rows = [counters; 2];
+                encrypt(w, last, last, &mut rows);
+                add(w, &mut total, &rows[0]);
+            }
+            let mut blocks = [Block::ZERO; BLOCKS_MAX];
+            for (blocks, x) in w.split_mut(&mut blocks).iter_mut().zip(total) {
+                w.store(blocks, x);
+            }
+            sum.copy_from_slice(&blocks[..sum.len()]);
         }
-        file(&columns, squares, first);
     }
 }
 
-/// The sums of all rows of `tree` in the blocks from `address` on, weighted by each bit of the leaves'
+/// Columns `first`, `first` + 1, … of `planes`.
+struct Folding<'a, const DEPTH: usize> {
+    leaves: &'a [RoundKeys],
+    tree: Tree<'a>,
+    planes: &'a mut [Block],
+    first: usize,
+}
+
+impl<const DEPTH: usize> Kernel for Folding<'_, DEPTH> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<W: Width>(self, w: W) {
+        let Self { leaves, tree, planes, first } = self;
+        let span = SPAN * w.blocks();
+        let mut columns = [[w.zero(); SPAN]; DEPTH];
+        for (at, squares) in planes.chunks_mut(span * SQUARE).enumerate() {
+            let at = at * span;
+            let counters = count(w, tree.address.wrapping_add(at as u128));
+            sums::<W, DEPTH>(w, leaves, tree.punctured, &counters, &mut columns);
+            if let Some((row, word)) = tree.addend {
+                let mut blocks = [Block::ZERO; BLOCKS_MAX];
+                let row = &row[at..row.len().min(at + span)];
+                blocks[..row.len()].copy_from_slice(row);
+                for (t, column) in columns.iter_mut().enumerate() {
+                    let selected = w.repeat(&Block::mask(word >> t & 1 == 1));
+                    for (x, blocks) in column.iter_mut().zip(w.split(&blocks)) {
+                        *x = w.xor_and(*x, w.load(blocks), selected);
+                    }
+                }
+            }
+            file::<W, DEPTH>(w, &columns, squares, first);
+        }
+    }
+}
+
+/// The sums of all rows in the blocks that `counters` number, weighted by each bit of the leaves'
 /// numbers: the first leaf has no part in them.
-#[inline]
-#[target_feature(enable = "vaes,avx2")]
-fn sums<const DEPTH: usize>(tree: &Tree<'_>, address: u128, columns: &mut [Row; DEPTH]) {
-    *columns = [Row::zero(); DEPTH];
-    let counters = Row::count(address);
-    let missing = usize::from(tree.punctured);
+#[inline(always)]
+fn sums<W: Width, const DEPTH: usize>(
+    w: W,
+    leaves: &[RoundKeys],
+    punctured: bool,
+    counters: &Row<W>,
+    columns: &mut [Row<W>; DEPTH],
+) {
+    *columns = [[w.zero(); SPAN]; DEPTH];
+    let missing = usize::from(punctured);
     for pair in 0..(1 << DEPTH) / 2 {
         let (even, odd) = (2 * pair, 2 * pair + 1 - missing);
-        let mut rows = [counters; 2];
-        encrypt(&tree.leaves[even.saturating_sub(missing)], &tree.leaves[odd], &mut rows);
+        let even = &leaves[even.saturating_sub(missing)];
+        let mut rows = [*counters; 2];
+        encrypt(w, even, &leaves[odd], &mut rows);
         let [mut both, odd] = rows;
-        columns[0].add(&odd);
-        both.add(&odd);
+        add(w, &mut columns[0], &odd);
+        add(w, &mut both, &odd);
         for (t, column) in columns.iter_mut().enumerate().skip(1) {
             if pair >> (t - 1) & 1 == 1 {
-                column.add(&both);
+                add(w, column, &both);
             }
         }
     }
 }
 
 /// Encrypts a row under each of two keys.
-#[inline]
-#[target_feature(enable = "vaes,avx2")]
-fn encrypt(even: &Wide, odd: &Wide, rows: &mut [Row; 2]) {
+#[inline(always)]
+fn encrypt<W: Width>(w: W, even: &RoundKeys, odd: &RoundKeys, rows: &mut [Row<W>; 2]) {
     let [a, b] = rows;
-    let (key, other) = (even.round_key(0), odd.round_key(0));
-    for (a, b) in a.0.iter_mut().zip(&mut b.0) {
-        (*a, *b) = (_mm256_xor_si256(*a, key), _mm256_xor_si256(*b, other));
+    let (key, other) = (even.round_key(w, 0), odd.round_key(w, 0));
+    for (a, b) in a.iter_mut().zip(&mut *b) {
+        (*a, *b) = (w.xor(*a, key), w.xor(*b, other));
     }
     for round in 1..last_round() {
-        let (key, other) = (even.round_key(round), odd.round_key(round));
-        for a in &mut a.0 {
-            *a = _mm256_aesenc_epi128(*a, key);
+        let (key, other) = (even.round_key(w, round), odd.round_key(w, round));
+        for a in &mut *a {
+            *a = w.round(*a, key);
         }
-        for b in &mut b.0 {
-            *b = _mm256_aesenc_epi128(*b, other);
+        for b in &mut *b {
+            *b = w.round(*b, other);
         }
     }
-    let (key, other) = (even.round_key(ROUND_KEYS - 1), odd.round_key(ROUND_KEYS - 1));
-    for (a, b) in a.0.iter_mut().zip(&mut b.0) {
-        (*a, *b) = (_mm256_aesenclast_epi128(*a, key), _mm256_aesenclast_epi128(*b, other));
-    }
-}
-
-/// Writes up to [`SPAN`] blocks of each column into its square of `squares`.
-#[inline]
-#[target_feature(enable = "avx2")]
-fn file<const DEPTH: usize>(columns: &[Row; DEPTH], squares: &mut [Block], first: usize) {
-    let (columns, _) = columns.as_chunks::<2>();
-    for (t, square) in squares.chunks_exact_mut(SQUARE).enumerate() {
-        let (places, _) = square[first..first + DEPTH].as_chunks_mut::<2>();
-        for (two, [even, odd]) in places.iter_mut().zip(columns) {
-            let (even, odd) = (even.0[t / 2], odd.0[t / 2]);
-            // The lower or the upper half of both.
-            let both = match t % 2 {
-                0 => _mm256_permute2x128_si256::<0x20>(even, odd),
-                _ => _mm256_permute2x128_si256::<0x31>(even, odd),
-            };
-            store(two, both);
-        }
+    let (key, other) = (even.round_key(w, LAST), odd.round_key(w, LAST));
+    for (a, b) in a.iter_mut().zip(b) {
+        (*a, *b) = (w.last_round(*a, key), w.last_round(*b, other));
     }
 }
 
-impl Row {
-    #[inline]
-    #[target_feature(enable = "avx2")]
-    fn zero() -> Self {
-        Self([_mm256_setzero_si256(); SPAN / 2])
-    }
-
-    /// `address`, `address` + 1, …
-    #[inline]
-    #[target_feature(enable = "avx2")]
-    fn count(address: u128) -> Self {
-        let mut row = Self::zero();
-        let mut even = address;
-        for pair in &mut row.0 {
-            let odd = even.wrapping_add(1);
-            let (a, b) = ((even >> 64) as i64, (odd >> 64) as i64);
-            *pair = _mm256_set_epi64x(b, odd as i64, a, even as i64);
-            even = odd.wrapping_add(1);
+/// Writes each column's blocks into its place in `squares`, of which there may be fewer.
+#[inline(always)]
+fn file<W: Width, const DEPTH: usize>(
+    w: W,
+    columns: &[Row<W>; DEPTH],
+    squares: &mut [Block],
+    first: usize,
+) {
+    // So many columns are turned into as many rows at a time; with fewer, the others are left out.
+    let side = w.blocks();
+    let mut squares = squares.chunks_exact_mut(SQUARE);
+    for r in 0..SPAN {
+        let mut rows = [[w.zero(); 4]; DEPTH];
+        for (columns, rows) in columns.chunks(side).zip(&mut rows) {
+            for (row, column) in rows.iter_mut().zip(columns) {
+                *row = column[r];
+            }
+            w.turn(rows);
         }
-        row
-    }
-
-    #[inline]
-    #[target_feature(enable = "avx2")]
-    fn add(&mut self, other: &Self) {
-        for (x, y) in self.0.iter_mut().zip(other.0) {
-            *x = _mm256_xor_si256(*x, y);
+        for t in 0..side {
+            let Some(square) = squares.next() else { return };
+            let places = square[first..first + DEPTH].chunks_mut(side);
+            for (place, rows) in places.zip(&rows) {
+                match w.split_mut(place) {
+                    [full] => w.store(full, rows[t]),
+                    _ => {
+                        let mut blocks = [Block::ZERO; 4];
+                        w.store(&mut w.split_mut(&mut blocks)[0], rows[t]);
+                        place.copy_from_slice(&blocks[..place.len()]);
+                    }
+                }
+            }
         }
     }
+}
 
-    #[inline]
-    #[target_feature(enable = "avx2")]
-    fn load(blocks: &[Block; SPAN]) -> Self {
-        let mut row = Self::zero();
-        for (x, two) in row.0.iter_mut().zip(blocks.as_chunks::<2>().0) {
-            *x = load(two);
-        }
-        row
+/// `address`, `address` + 1, …
+#[inline(always)]
+fn count<W: Width>(w: W, address: u128) -> Row<W> {
+    let mut blocks = [Block::ZERO; BLOCKS_MAX];
+    for (r, block) in blocks.iter_mut().enumerate() {
+        *block = Block(address.wrapping_add(r as u128));
     }
+    let mut row = [w.zero(); SPAN];
+    for (x, blocks) in row.iter_mut().zip(w.split(&blocks)) {
+        *x = w.load(blocks);
+    }
+    row
+}
 
-    #[inline]
-    #[target_feature(enable = "avx2")]
-    fn store(&self, blocks: &mut [Block; SPAN]) {
-        for (two, x) in blocks.as_chunks_mut::<2>().0.iter_mut().zip(self.0) {
-            store(two, x);
-        }
+#[inline(always)]
+fn add<W: Width>(w: W, to: &mut Row<W>, other: &Row<W>) {
+    for (x, y) in to.iter_mut().zip(other) {
+        *x = w.xor(*x, *y);
     }
 }

@@ -36,6 +36,26 @@ pub fn add_where_low(out: &mut [Block], from: &[Block], of: &[Block], value: Blo
     portable_low(out, from, of, value);
 }
 
+/// into_r ⊕= b_r · from_r for little-endian words. Bits and lengths as in [`add_selected`].
+pub fn add_selected_words(into: &mut [u64], bits: &[u64], from: &[[u8; 8]]) {
+    #[cfg(target_arch = "x86_64")]
+    if is_x86_feature_detected!("avx2") {
+        // SAFETY: avx2, which `words` is compiled for, was detected.
+        return unsafe { x86::words(into, bits, from) };
+    }
+    portable_words(into, bits, from);
+}
+
+/// into_r ⊕= T(x_r), the low half of x_r. Surplus elements of a longer slice are left alone.
+pub fn add_low_halves(into: &mut [u64], blocks: &[Block]) {
+    #[cfg(target_arch = "x86_64")]
+    if is_x86_feature_detected!("avx2") {
+        // SAFETY: avx2, which `halves` is compiled for, was detected.
+        return unsafe { x86::halves(into, blocks) };
+    }
+    portable_halves(into, blocks);
+}
+
 /// Bit 0 of every block, packed little-endian.
 pub fn low_bits(blocks: &[Block]) -> Vec<u64> {
     let pack = |word, (t, block): (usize, &Block)| word | (block.0 as u64 & 1) << t;
@@ -66,6 +86,20 @@ fn portable_low(out: &mut [Block], from: &[Block], of: &[Block], value: Block) {
     rows.for_each(|((out, from), of)| *out = *from ^ value.times(of.bit0()));
 }
 
+#[inline(always)]
+fn portable_words(into: &mut [u64], bits: &[u64], from: &[[u8; 8]]) {
+    for ((into, from), word) in into.chunks_mut(64).zip(from.chunks(64)).zip(bits) {
+        for (t, (x, y)) in into.iter_mut().zip(from).enumerate() {
+            *x ^= u64::from_le_bytes(*y) & 0u64.wrapping_sub(word >> t & 1);
+        }
+    }
+}
+
+#[inline(always)]
+fn portable_halves(into: &mut [u64], blocks: &[Block]) {
+    into.iter_mut().zip(blocks).for_each(|(x, block)| *x ^= block.0 as u64);
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -93,6 +127,16 @@ mod tests {
             assert!(by_low == portable, "{len}");
             let chosen = |r: usize| Block(77).times(before[r].bit0());
             assert!((0..len).all(|r| by_low[r] == from[r] ^ chosen(r)), "{len}");
+            let low_half = |block: &Block| block.0 as u64;
+            let halves: Vec<_> = from.iter().map(low_half).collect();
+            let bytes: Vec<_> = halves.iter().map(|half| half.to_le_bytes()).collect();
+            let mut chosen_words = vec![7; len];
+            add_selected_words(&mut chosen_words, &words, &bytes);
+            let chosen = |r: usize| halves[r] * (words[r / 64] >> (r % 64) & 1);
+            assert!((0..len).all(|r| chosen_words[r] == 7 ^ chosen(r)), "{len}");
+            let mut all_words = vec![7; len];
+            add_low_halves(&mut all_words, &from);
+            assert!((0..len).all(|r| all_words[r] == 7 ^ halves[r]), "{len}");
             let low = low_bits(&before);
             assert!((0..len).all(|r| before[r].bit0() == (low[r / 64] >> (r % 64) & 1 == 1)));
             assert_eq!(low.len(), len.div_ceil(64));

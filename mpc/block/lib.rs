@@ -23,7 +23,9 @@ mod x86;
 mod xor;
 
 pub use aes::FixedKey;
-pub use bits::{add_selected, add_where, add_where_low, low_bits};
+pub use bits::{
+    add_low_halves, add_selected, add_selected_words, add_where, add_where_low, low_bits,
+};
 pub use block::Block;
 pub use forest::{Forest, Scratch};
 pub use gf128::{combine_bits, dot, dot_columns, mul, select};
@@ -33,8 +35,8 @@ pub use stream::stream;
 pub use tccr::{Tccr, Tweak};
 pub use tile::Tile;
 pub use transpose::transpose;
-pub use xor::xor_into;
 use xor::{xor_four, xor_into_both};
+pub use xor::{xor_into, xor_of};
 
 #[cfg(target_endian = "big")]
 compile_error!("blocks are laid out little-endian in memory; big-endian targets are not supported");

@@ -27,6 +27,30 @@ fn avx2(dst: &mut [Block], src: &[Block]) {
     portable(dst, src);
 }
 
+/// out_r = a_r ⊕ b_r. Surplus elements of longer slices are left alone.
+#[inline]
+pub fn xor_of(out: &mut [Block], a: &[Block], b: &[Block]) {
+    #[cfg(target_arch = "x86_64")]
+    if out.len() >= 8 && is_x86_feature_detected!("avx2") {
+        // SAFETY: avx2, which `avx2_of` is compiled for, was detected.
+        unsafe { avx2_of(out, a, b) };
+        return;
+    }
+    portable_of(out, a, b);
+}
+
+#[inline(always)]
+fn portable_of(out: &mut [Block], a: &[Block], b: &[Block]) {
+    out.iter_mut().zip(a).zip(b).for_each(|((out, a), b)| *out = *a ^ *b);
+}
+
+/// The portable code in 256-bit registers.
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2")]
+fn avx2_of(out: &mut [Block], a: &[Block], b: &[Block]) {
+    portable_of(out, a, b);
+}
+
 /// first_r ⊕= src_r and second_r ⊕= src_r in one pass. Lengths as in [`xor_into`].
 #[inline]
 pub(crate) fn xor_into_both(first: &mut [Block], second: &mut [Block], src: &[Block]) {
@@ -99,6 +123,10 @@ mod tests {
             let (a, b) = (noise(12, len), noise(13, len));
             let (mut fast, mut slow) = (a.clone(), a);
             xor_into(&mut fast, &b);
+            let (mut of, mut slow_of) = (noise(15, len), noise(15, len));
+            xor_of(&mut of, &fast, &b);
+            portable_of(&mut slow_of, &fast, &b);
+            assert!(of == slow && of == slow_of, "{len}");
             portable(&mut slow, &b);
             assert!(fast == slow, "{len}");
         }

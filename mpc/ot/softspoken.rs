@@ -12,7 +12,7 @@ use crate::auth::Delta;
 use crate::entropy::Entropy;
 use crate::error::{Error, Fault};
 use crate::mesh::{Channel, Kind};
-use crate::wire::{BLOCK_BYTES, from_blocks, to_blocks};
+use crate::wire::{BLOCK_BYTES, append_blocks, from_blocks, to_blocks};
 use rayon::prelude::*;
 use senate_block::{
     Block, Forest, Scratch, Weights, dot, dot_columns, stream, transpose, xor_into,
@@ -140,7 +140,7 @@ impl CotSender {
         let mut corrections = Vec::with_capacity(run.blocks * trees);
         for blocks in run.groups() {
             let bytes = blocks.len() * trees * BLOCK_BYTES;
-            corrections.extend(to_blocks(&channel.recv(peer, Kind::Corr, bytes).await?));
+            append_blocks(&mut corrections, &channel.recv(peer, Kind::Corr, bytes).await?);
         }
         let coin = entropy.block("extension challenge");
         channel.send(peer, Kind::Chal, coin.to_bytes().to_vec()).await?;

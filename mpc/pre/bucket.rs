@@ -9,7 +9,7 @@ use crate::error::Error;
 use crate::mesh::Kind;
 use crate::open::{Openings, WeightedSums};
 use rayon::prelude::*;
-use senate_block::{Block, Prg, Weights, add_selected, xor_into};
+use senate_block::{Block, Prg, Weights, add_selected, xor_into, xor_of};
 use senate_circuit::Bits;
 
 /// Columns per parallel task.
@@ -131,8 +131,8 @@ impl Columns<'_> {
                     .zip(differences.chunks_mut(SPAN));
                 for (((a, c), ((b, their_a), (their_b, their_c))), difference) in sides {
                     let difference = &mut difference[..span];
-                    difference.copy_from_slice(&b[at..at + span]);
-                    circular(difference, their_b, from, |_, x, y| xor_into(x, y));
+                    let b = &b[at..at + span];
+                    circular(difference, their_b, from, |first, x, y| xor_of(x, &b[first..], y));
                     circular(a, their_a, from, |_, x, y| xor_into(x, y));
                     circular(c, their_c, from, |_, x, y| xor_into(x, y));
                     circular(c, their_a, from, |first, x, y| match first {

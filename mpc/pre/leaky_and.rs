@@ -12,7 +12,7 @@ use crate::ot::CotRows;
 use crate::wire::to_bits;
 use crate::zero::ZeroStream;
 use rayon::prelude::*;
-use senate_block::{Block, Tccr, Tweak};
+use senate_block::{Block, Tccr, Tweak, add_low_halves, add_selected_words, xor_of};
 use senate_circuit::{Bits, PartyId};
 
 /// Triples per parallel task, so that a task's rows stay in the second-level cache.
@@ -55,7 +55,8 @@ pub(super) async fn leaky_and<C: CotSource>(
     let corrections = corrections.iter().map(|u| bytemuck::cast_slice(u).to_vec()).collect();
     let received = channel.exchange_each(Kind::LaandU, corrections, 8 * len).await?;
     for bytes in received.values() {
-        add_selected(&mut sums, &made.bits, bytes);
+        let (words, _) = bytes.as_chunks::<8>();
+        add_selected_words(&mut sums, made.bits.words(), words);
     }
     Ok(Pending { b: made.bits.slice(len, len), sums })
 }
@@ -186,21 +187,22 @@ impl<'a> Kernel<'a> {
         }
         let (mut pis, mut other) = ([Block::ZERO; SPAN], [Block::ZERO; SPAN]);
         let (pis, other) = (&mut pis[..len], &mut other[..len]);
+        let deltas = [self.delta; SPAN];
         for ((peer, rows), u) in self.peers.iter().zip(self.cots).zip(corrections) {
             let u = &mut u[offset..offset + len];
             let (keys, macs) = (&rows.keys[at..at + len], &rows.macs[at..at + len]);
             let (mine, theirs) = (tweak(number, self.me, *peer), tweak(number, *peer, self.me));
             hash.pi(keys, pis);
             hash.finish(pis, mine, scratch);
-            sums.iter_mut().zip(&*scratch).for_each(|(sum, h)| *sum ^= h.0 as u64);
-            other.iter_mut().zip(keys).for_each(|(x, key)| *x = *key ^ self.delta);
+            add_low_halves(sums, scratch);
+            xor_of(other, keys, &deltas);
             hash.pi(other, pis);
             hash.finish_into(pis, mine, scratch);
-            let both = u.iter_mut().zip(&*scratch).zip(&*phi);
-            both.for_each(|((u, h), phi)| *u = h.0 as u64 ^ phi);
+            u.copy_from_slice(phi);
+            add_low_halves(u, scratch);
             hash.pi(macs, pis);
             hash.finish(pis, theirs, scratch);
-            sums.iter_mut().zip(&*scratch).for_each(|(sum, h)| *sum ^= h.0 as u64);
+            add_low_halves(sums, scratch);
         }
     }
 
@@ -212,7 +214,7 @@ impl<'a> Kernel<'a> {
         }
         for rows in self.cots {
             let macs = &rows.macs[start..start + d.len()];
-            out.iter_mut().zip(macs).for_each(|(out, mac)| *out ^= mac.0 as u64);
+            add_low_halves(out, macs);
         }
     }
 
@@ -225,17 +227,6 @@ impl<'a> Kernel<'a> {
         for (k, phi) in phi.iter_mut().enumerate() {
             let k = k + odd;
             *phi = (pads[k / 2].0 >> (64 * (k % 2))) as u64;
-        }
-    }
-}
-
-/// s_r ⊕= a^i_r · U_r for the little-endian words U in `bytes`.
-fn add_selected(sums: &mut [u64], a: &Bits, bytes: &[u8]) {
-    let (words, _) = bytes.as_chunks::<8>();
-    let words = sums.chunks_mut(64).zip(words.chunks(64)).zip(a.words());
-    for ((sums, words), a) in words {
-        for (t, (sum, word)) in sums.iter_mut().zip(words).enumerate() {
-            *sum ^= u64::from_le_bytes(*word) & mask(a >> t & 1 == 1);
         }
     }
 }

@@ -12,7 +12,7 @@ use crate::pre::{Preprocessing, Triples};
 use futures_channel::mpsc;
 use futures_util::{SinkExt, StreamExt, future::try_join};
 use rayon::prelude::*;
-use senate_block::{Block, Weights, add_selected, xor_into};
+use senate_block::{Block, Weights, add_selected, xor_of};
 use senate_circuit::{Bits, PlaneId};
 
 /// Gates per parallel task.
@@ -206,8 +206,7 @@ impl Factors<'_> {
             for half in 0..2 {
                 let planes = self.shares[half].planes().zip(self.triples[half].planes());
                 for (hidden, (share, triple)) in hidden.chunks_mut(SPAN).zip(planes) {
-                    hidden[..len].copy_from_slice(&share[lanes.clone()]);
-                    xor_into(&mut hidden[..len], &triple[lanes.clone()]);
+                    xor_of(hidden, &share[lanes.clone()], &triple[lanes.clone()]);
                 }
                 let hidden: Vec<_> = hidden.chunks(SPAN).collect();
                 let bits = &self.opened[half].words()[at / 64..];

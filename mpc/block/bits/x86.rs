@@ -1,6 +1,6 @@
 //! Two blocks in each 256-bit register, chosen by two bits of a word.
 
-use super::{portable_low, portable_slices, portable_value};
+use super::{portable_halves, portable_low, portable_slices, portable_value, portable_words};
 use crate::Block;
 use crate::x86::{load, store};
 use std::arch::x86_64::{
@@ -57,6 +57,18 @@ pub(super) fn low(out: &mut [Block], from: &[Block], of: &[Block], value: Block)
         store(out, _mm256_xor_si256(load(from), chosen));
     }
     portable_low(rest, from_rest, of_rest, value);
+}
+
+/// As [`super::add_selected_words`]: the portable code, whose elements do not depend on each other.
+#[target_feature(enable = "avx2")]
+pub(super) fn words(into: &mut [u64], bits: &[u64], from: &[[u8; 8]]) {
+    portable_words(into, bits, from);
+}
+
+/// As [`super::add_low_halves`], likewise.
+#[target_feature(enable = "avx2")]
+pub(super) fn halves(into: &mut [u64], blocks: &[Block]) {
+    portable_halves(into, blocks);
 }
 
 /// `word` everywhere, and in each half the bit that chooses it.

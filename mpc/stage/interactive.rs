@@ -15,7 +15,7 @@ use futures_channel::mpsc;
 use futures_util::StreamExt;
 use futures_util::future::try_join;
 use rayon::prelude::*;
-use senate_block::Block;
+use senate_block::add_selected;
 use senate_circuit::{Bits, Layers, PlaneId};
 
 /// Most gates that one message opens; a wider layer takes several rounds. A multiple of 8, so that
@@ -198,21 +198,11 @@ fn add_products(
         let tiles = sum.par_chunks_mut(TILE).enumerate();
         tiles.for_each(|(tile, sum)| {
             let first = tile * TILE;
-            add_selected(sum, left, first, of_right);
-            add_selected(sum, right, first, of_left);
+            for (bits, values) in [(left, of_right), (right, of_left)] {
+                add_selected(sum, &bits.words()[first / 64..], &values[first..]);
+            }
         });
     }
     let both = left.words().iter().zip(right.words()).map(|(left, right)| left & right);
     products.xor_public(member, &Bits::from_words(both.collect(), left.len()));
-}
-
-/// sums_r ⊕= bit_{first + r} · value_{first + r}; `first` is a multiple of 64.
-fn add_selected(sums: &mut [Block], bits: &Bits, first: usize, values: &[Block]) {
-    let words = bits.words().iter().skip(first / 64);
-    let values = values.get(first..).unwrap_or_default().chunks(64);
-    for ((sums, values), word) in sums.chunks_mut(64).zip(values).zip(words) {
-        for (lane, (sum, value)) in sums.iter_mut().zip(values).enumerate() {
-            *sum ^= Block::mask(word >> lane & 1 == 1) & *value;
-        }
-    }
 }

@@ -133,7 +133,7 @@ impl Plan {
 
     /// Payload bytes on each link: session, preprocessing, stages.
     pub fn traffic(&self) -> Traffic {
-        traffic::plan(self.participants, &self.stages)
+        traffic::plan(self.participants, &self.stages, &self.preprocessing)
     }
 
     /// Payload bytes on all links.
@@ -183,7 +183,7 @@ fn assemble(sql: &str, query: JointQuery, options: &Options) -> Result<Plan, Pla
         links: links.clone(),
         locals,
         layouts: lowered.layouts,
-        preprocessing: traffic::preprocessing(&lowered.stages),
+        preprocessing: traffic::preprocessing(&lowered.stages, links.targets.batch_bytes),
         summaries: summaries(&lowered.stages, lowered.operators, links),
         stages: lowered.stages,
         joint: root.to_string(),

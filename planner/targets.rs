@@ -2,16 +2,25 @@
 //! federation.toml beside the program (tables and SQL).
 
 use crate::cost::StageCost;
-use senate_circuit::PartyId;
+use senate_circuit::{LEAKY_BYTES, PartyId};
 use std::collections::BTreeMap;
 
 /// `[targets]`: what plans are chosen by.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct Targets {
     /// What is to be small.
     pub minimise: Minimise,
     /// Price of what a party sends, in millionths of a unit of money per GB; others send for nothing.
     pub egress: BTreeMap<PartyId, u64>,
+    /// What the leaky triples of a batch of preprocessing may take at each party.
+    pub batch_bytes: usize,
+}
+
+impl Default for Targets {
+    fn default() -> Self {
+        let (minimise, egress) = (Minimise::default(), BTreeMap::new());
+        Self { minimise, egress, batch_bytes: LEAKY_BYTES }
+    }
 }
 
 /// What is to be small; of equals, what comes next.

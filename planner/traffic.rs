@@ -49,14 +49,14 @@ impl Traffic {
     }
 }
 
-/// Everything from opening the session to the release.
-pub fn plan(participants: PartySet, stages: &[Stage]) -> Traffic {
+/// Everything from opening the session to the release, with this preprocessing.
+pub fn plan(participants: PartySet, stages: &[Stage], made: &[Batches]) -> Traffic {
     let mut all = Traffic::default();
     if stages.is_empty() {
         return all;
     }
     all.add(&session(participants));
-    preprocessing(stages).iter().for_each(|batches| all.add(&batches.traffic));
+    made.iter().for_each(|batches| all.add(&batches.traffic));
     stages.iter().for_each(|one| all.add(&stage(one, stages)));
     all
 }

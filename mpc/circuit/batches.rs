@@ -5,8 +5,8 @@ use std::ops::Range;
 
 /// Fewest leaky triples from which a batch makes one in a plan.
 const BUCKET_MIN: u32 = 3;
-/// The leaky triples of such a batch take so many bytes at most at each party, …
-const LEAKY_BYTES_MAX: usize = 3 << 29;
+/// The leaky triples of such a batch take so many bytes at most at each party unless asked otherwise, …
+pub const LEAKY_BYTES: usize = 3 << 29;
 /// … in sets of up to so many parties: those of larger sets need more leaky triples than that.
 const PARTIES_OF_LARGE: usize = 10;
 /// Leaky triples of a batch that takes one more of them each: so many bytes at each party, …
@@ -91,6 +91,8 @@ impl BatchShape {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Sharing {
     rho_bits: u32,
+    /// What the leaky triples of a batch of [`BUCKET_MIN`] may take at each party.
+    leaky_bytes: usize,
     cut: Cut,
 }
 
@@ -115,6 +117,16 @@ impl Sharing {
     /// For a session with security `rho_bits` whose party sets, of so many parties each, need so many
     /// triples, those of sets that this party is not in included: all parties take the same numbers.
     pub fn new(rho_bits: u32, sets: impl IntoIterator<Item = (usize, usize)>) -> Self {
+        Self::within(rho_bits, LEAKY_BYTES, sets)
+    }
+
+    /// As [`Sharing::new`], where the leaky triples of a large batch take no more than `leaky_bytes` at
+    /// each party: smaller batches take more of them, and more time.
+    pub fn within(
+        rho_bits: u32,
+        leaky_bytes: usize,
+        sets: impl IntoIterator<Item = (usize, usize)>,
+    ) -> Self {
         let sets: Vec<_> = sets.into_iter().filter(|(_, triples)| *triples > 0).collect();
         let usual = |(parties, triples): &(usize, usize)| triples.div_ceil(usual(*parties));
         let others = sets.iter().map(usual).sum::<usize>().max(1) as u64;
@@ -130,7 +142,7 @@ impl Sharing {
         };
         let mut shares = 1;
         loop {
-            let sharing = Self { rho_bits, cut: Cut::Fewest { shares, others } };
+            let sharing = Self { rho_bits, leaky_bytes, cut: Cut::Fewest { shares, others } };
             if fits(&sharing, shares) {
                 return sharing;
             }
@@ -144,9 +156,14 @@ impl Sharing {
         Self::even(rho_bits + 1, BATCH_AHEAD, sets)
     }
 
-    /// For what the plan of such a session needs beyond it: the other half.
-    pub fn after(rho_bits: u32, sets: impl IntoIterator<Item = (usize, usize)>) -> Self {
-        Self::new(rho_bits + 1, sets)
+    /// For what the plan of such a session needs beyond it: the other half; otherwise as
+    /// [`Sharing::within`].
+    pub fn after(
+        rho_bits: u32,
+        leaky_bytes: usize,
+        sets: impl IntoIterator<Item = (usize, usize)>,
+    ) -> Self {
+        Self::within(rho_bits + 1, leaky_bytes, sets)
     }
 
     /// As [`Sharing::new`] for the same sets, in batches of `batch` triples.
@@ -158,7 +175,7 @@ impl Sharing {
         let batch = batch.max(1);
         let batches = sets.into_iter().map(|(_, triples)| triples.div_ceil(batch));
         let shares = batches.sum::<usize>().max(1) as u64;
-        Self { rho_bits, cut: Cut::Even { batch, shares } }
+        Self { rho_bits, leaky_bytes: LEAKY_BYTES, cut: Cut::Even { batch, shares } }
     }
 
     /// The shapes of the batches of a set of `parties` that needs `triples`, in order, with what each
@@ -203,33 +220,34 @@ impl Sharing {
         };
         // The smallest batches that [`BUCKET_MIN`] allows, the least memory.
         let least = Allowance { rho_bits, shares }.least_batch(BUCKET_MIN);
-        let fewest = even((triples / least).max(triples.div_ceil(most(parties).max(1))));
+        let most = self.most(parties);
+        let fewest = even((triples / least).max(triples.div_ceil(most.max(1))));
         let shares = shares.saturating_mul(others);
         let enough = Allowance { rho_bits, shares }.least_batch(BUCKET_MIN + 1);
         let more = even(triples.div_ceil(usual(parties)).min(triples / enough));
         let cost = |len: usize, fewest| {
             self.shape(len, fewest).leaky().saturating_mul(triples.div_ceil(len))
         };
-        let fits = fewest.max(least) <= most(parties);
+        let fits = fewest.max(least) <= most;
         match fits && cost(fewest, true) <= cost(more, false) {
             true => Batches { len: fewest, fewest: true },
             false => Batches { len: more, fewest: false },
         }
+    }
+
+    /// Triples of the largest batch of so many parties that takes [`BUCKET_MIN`] leaky ones each; 0
+    /// where there is none.
+    fn most(self, parties: usize) -> usize {
+        if parties > PARTIES_OF_LARGE {
+            return 0;
+        }
+        self.leaky_bytes / (BUCKET_MIN as usize * 3 * share_bytes(parties))
     }
 }
 
 /// Masks per batch of a set of so many parties.
 pub fn masks_per_batch(parties: usize) -> usize {
     (MASKS_BYTES / share_bytes(parties)).clamp(1, MASKS_MAX)
-}
-
-/// Triples of the largest batch of so many parties that takes [`BUCKET_MIN`] leaky ones each; 0 where
-/// there is none.
-fn most(parties: usize) -> usize {
-    if parties > PARTIES_OF_LARGE {
-        return 0;
-    }
-    LEAKY_BYTES_MAX / (BUCKET_MIN as usize * 3 * share_bytes(parties))
 }
 
 /// Triples of a batch of so many parties that takes more.
@@ -307,8 +325,10 @@ mod tests {
         let rests: [&[usize]; 4] = [&[0], &[5, 700_000], &[1 << 22, 1], &[100; 300]];
         for (stock, rest) in stocks.iter().flat_map(|stock| rests.map(|rest| (*stock, rest))) {
             for rho in [40, 62] {
-                let (ahead, after) =
-                    (Sharing::ahead(rho, sets(stock)), Sharing::after(rho, sets(rest)));
+                let (ahead, after) = (
+                    Sharing::ahead(rho, sets(stock)),
+                    Sharing::after(rho, LEAKY_BYTES, sets(rest)),
+                );
                 let made = sets(stock).flat_map(|(n, triples)| ahead.batches(n, triples));
                 let more = sets(rest).flat_map(|(n, triples)| after.batches(n, triples));
                 let total: f64 = made.chain(more).map(|(_, shape)| leakage(shape)).sum();
@@ -334,7 +354,7 @@ mod tests {
             let mut next = 0;
             for (span, shape) in sharing.batches(2, triples) {
                 assert_eq!(span.start, next);
-                assert!(span.len() <= most(2) && shape.triples >= span.len());
+                assert!(span.len() <= sharing.most(2) && shape.triples >= span.len());
                 next = span.end;
             }
             assert_eq!(next, triples);
@@ -362,7 +382,7 @@ mod tests {
             let many = BATCH_MANY * 4 * 3 * share_bytes(parties);
             for (_, shape) in sharing.batches(parties, triples) {
                 let most = if parties <= PARTIES_OF_LARGE {
-                    LEAKY_BYTES_MAX
+                    LEAKY_BYTES
                 } else {
                     // Where a batch has to be larger for the bound, hardly more than it has to.
                     LEAKY_BYTES_USUAL.max(many) * 5 / 4

@@ -19,7 +19,7 @@ pub mod samples;
 mod stage;
 mod stats;
 
-pub use batches::{Allowance, BatchShape, Sharing, masks_per_batch};
+pub use batches::{Allowance, BatchShape, LEAKY_BYTES, Sharing, masks_per_batch};
 pub use bits::Bits;
 pub use builder::{Builder, Goal};
 pub use error::BuildError;

@@ -6,7 +6,7 @@ use crate::mesh::Mesh;
 use crate::pre::distributed::{Distributed, Need, Supply};
 use crate::pre::stock::{Provision, Stock, Stocked};
 use crate::session::Session;
-use senate_circuit::{Instruction, PartySet, PlaneId, Sharing, Source, Stage};
+use senate_circuit::{Instruction, LEAKY_BYTES, PartySet, PlaneId, Sharing, Source, Stage};
 use std::collections::BTreeMap;
 
 /// A bound session and the supplies of all party sets of a plan that this party is in.
@@ -24,19 +24,33 @@ impl SessionHost {
     /// [`Error::Misuse`] when the session is not bound or runs a plan already, or the plan does not
     /// fit it.
     pub fn new(session: Session, plan: &[Stage]) -> Result<Self, Error> {
+        Self::within(session, plan, LEAKY_BYTES)
+    }
+
+    /// As [`SessionHost::new`], with what [`Sharing::within`] takes: the same at all parties, as the
+    /// digest that the session is bound to says.
+    ///
+    /// # Errors
+    /// As [`SessionHost::new`].
+    pub fn within(session: Session, plan: &[Stage], leaky_bytes: usize) -> Result<Self, Error> {
         session.take_for_plan()?;
         let needs = needs_by_set(plan)?;
         let triples = |needs: &[Need]| needs.iter().map(|need| need.triples).sum();
         let sets = needs.iter().map(|(set, needs)| (set.len(), triples(needs)));
-        let sharing = Sharing::new(session.params().rho_bits(), sets);
+        let sharing = Sharing::within(session.params().rho_bits(), leaky_bytes, sets);
         Self::supplied(session, &needs, sharing, BTreeMap::new())
     }
 
-    /// As [`SessionHost::new`] in a session that was opened ahead: stages take from its stock first.
+    /// As [`SessionHost::within`] in a session that was opened ahead: stages take from its stock first.
     ///
     /// # Errors
     /// As [`SessionHost::new`]; [`Error::Misuse`] for another session's stock.
-    pub fn stocked(session: Session, plan: &[Stage], stock: Stock) -> Result<Self, Error> {
+    pub fn stocked(
+        session: Session,
+        plan: &[Stage],
+        leaky_bytes: usize,
+        stock: Stock,
+    ) -> Result<Self, Error> {
         session.take_for_plan()?;
         let needs = needs_by_set(plan)?;
         let made = |set: PartySet| {
@@ -47,7 +61,7 @@ impl SessionHost {
             let triples: usize = needs.iter().map(|need| need.triples).sum();
             (set.len(), triples.saturating_sub(made(*set)))
         });
-        let sharing = Sharing::after(session.params().rho_bits(), rest);
+        let sharing = Sharing::after(session.params().rho_bits(), leaky_bytes, rest);
         let stocked = stock.open(&session)?;
         Self::supplied(session, &needs, sharing, stocked)
     }

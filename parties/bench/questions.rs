@@ -10,6 +10,7 @@ use crate::queries::Question;
 use crate::query::embedded;
 use crate::request::{BackendChoice, Request, Stages};
 use crate::snapshot::Snapshot;
+use clap::ValueEnum;
 use senate_planner::cost::SPEED_BLOCKS;
 use serde::Serialize;
 use std::fmt::Write;
@@ -78,28 +79,61 @@ pub enum Baseline {
     Skipped,
 }
 
-/// m-way intersection, sort and union of 32-bit keys ([Senate] §8.1).
+/// A question about 32-bit keys of all parties ([Senate] §8.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Primitive {
+    /// Keys that all parties have.
+    Intersection,
+    /// All keys in order.
+    Sort,
+    /// All keys without duplicates.
+    Union,
+}
+
+impl Primitive {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Intersection => "intersection",
+            Self::Sort => "sort",
+            Self::Union => "union",
+        }
+    }
+
+    fn sql(self, parties: usize) -> String {
+        match self {
+            Self::Intersection => {
+                let first = "SELECT k1.id FROM p1.keys k1".to_owned();
+                (2..=parties).fold(first, |mut sql, party| {
+                    let _ = write!(sql, " JOIN p{party}.keys k{party} ON k1.id = k{party}.id");
+                    sql
+                })
+            }
+            Self::Sort => "SELECT id FROM keys ORDER BY id".to_owned(),
+            Self::Union => "SELECT DISTINCT id FROM keys".to_owned(),
+        }
+    }
+}
+
+/// All primitives, or `only` one.
 ///
 /// # Errors
 /// As a query's.
-pub async fn primitives(parties: usize, rows: usize, baseline: Baseline) -> Outcome<Questions> {
+pub async fn primitives(
+    keys: Keys,
+    only: Option<Primitive>,
+    baseline: Baseline,
+) -> Outcome<Questions> {
     let limits = limits::measure();
     let folder = temporary()?;
-    write_keys(folder.path(), parties, rows)?;
+    keys.write(folder.path())?;
     let workspace = Arc::new(Workspace::open(folder.path())?);
-    let joins: String = (2..=parties).fold(String::new(), |mut sql, party| {
-        let _ = write!(sql, " JOIN p{party}.keys k{party} ON k1.id = k{party}.id");
-        sql
-    });
-    let questions = [
-        ("intersection", format!("SELECT k1.id FROM p1.keys k1{joins}")),
-        ("sort", "SELECT id FROM keys ORDER BY id".to_owned()),
-        ("union", "SELECT DISTINCT id FROM keys".to_owned()),
-    ];
     let mut all = Vec::new();
-    for (name, sql) in questions {
-        let size = (parties, rows);
-        all.push(compare(&workspace, name, size, &sql, (baseline, &limits)).await?);
+    for primitive in Primitive::value_variants() {
+        if only.is_none_or(|only| only == *primitive) {
+            let (size, how) = ((keys.parties, keys.rows), (baseline, &limits));
+            let sql = primitive.sql(keys.parties);
+            all.push(compare(&workspace, primitive.name(), size, &sql, how).await?);
+        }
     }
     Ok(Questions { questions: all, limits })
 }
@@ -203,34 +237,54 @@ pub(super) async fn measure(
 }
 
 /// A table of distinct keys at every party, half of them common to all.
-pub(super) fn write_keys(folder: &Path, parties: usize, rows: usize) -> Outcome<()> {
-    let mut federation = "name = \"primitives\"\n".to_owned();
-    let mut holders = Vec::new();
-    for party in 1..=parties {
-        let port = 7400 + party;
-        let _ =
-            writeln!(federation, "[[party]]\nname = \"p{party}\"\naddress = \"127.0.0.1:{port}\"");
-        holders.push(format!("{{ party = \"p{party}\", capacity = {rows} }}"));
-        let keys = (0..rows).map(|row| match row % 2 {
+#[derive(Clone, Copy, Debug)]
+pub struct Keys {
+    /// Parties.
+    pub parties: usize,
+    /// Rows of each.
+    pub rows: usize,
+    /// `[targets]` of the federation, if not as usual.
+    pub batch_memory_mb: Option<usize>,
+}
+
+impl Keys {
+    /// Writes a workspace.
+    pub(super) fn write(self, folder: &Path) -> Outcome<()> {
+        let mut federation = "name = \"primitives\"\n".to_owned();
+        if let Some(megabytes) = self.batch_memory_mb {
+            let _ = writeln!(federation, "[targets]\nbatch_memory_mb = {megabytes}");
+        }
+        let mut holders = Vec::new();
+        for party in 1..=self.parties {
+            let address = format!("127.0.0.1:{}", 7400 + party);
+            let _ = writeln!(federation, "[[party]]\nname = \"p{party}\"\naddress = \"{address}\"");
+            holders.push(format!("{{ party = \"p{party}\", capacity = {} }}", self.rows));
+            let csv = self.of(party).iter().fold("id\n".to_owned(), |mut csv, key| {
+                let _ = writeln!(csv, "{key}");
+                csv
+            });
+            write_file(folder, &format!("p{party}/keys.csv"), &csv)?;
+        }
+        let _ = writeln!(
+            federation,
+            "[[table]]\nname = \"keys\"\n\
+             columns = [{{ name = \"id\", type = \"INT\", unique = true }}]\n\
+             held_by = [{}]",
+            holders.join(", ")
+        );
+        write_file(folder, "federation.toml", &federation)
+    }
+
+    fn of(self, party: usize) -> Vec<u32> {
+        let keys = (0..self.rows).map(|row| match row % 2 {
             0 => row as u32 * 7919,
             _ => (row as u32).wrapping_mul(2_654_435_761).wrapping_add(party as u32) >> 1,
         });
         let mut keys: Vec<u32> = keys.collect();
         keys.sort_unstable();
         keys.dedup();
-        let csv = keys.iter().fold("id\n".to_owned(), |mut csv, key| {
-            let _ = writeln!(csv, "{key}");
-            csv
-        });
-        write_file(folder, &format!("p{party}/keys.csv"), &csv)?;
+        keys
     }
-    let _ = writeln!(
-        federation,
-        "[[table]]\nname = \"keys\"\ncolumns = [{{ name = \"id\", type = \"INT\", unique = true }}]\n\
-         held_by = [{}]",
-        holders.join(", ")
-    );
-    write_file(folder, "federation.toml", &federation)
 }
 
 pub(super) fn temporary() -> Outcome<tempfile::TempDir> {

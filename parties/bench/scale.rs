@@ -2,7 +2,7 @@
 //! rows each time.
 
 use super::limits::{self, Limits};
-use super::questions::{Measured, measure, temporary, write_keys};
+use super::questions::{Keys, Measured, measure, temporary};
 use crate::agreement::Agreement;
 use crate::config::Workspace;
 use crate::failure::{Failure, Outcome};
@@ -81,7 +81,7 @@ pub async fn run(rows_min: usize, rows_max: usize) -> Outcome<Scale> {
 /// Two parties' keys, in a folder that lasts as long as its handle.
 fn workspace(rows: usize) -> Outcome<(tempfile::TempDir, Arc<Workspace>)> {
     let folder = temporary()?;
-    write_keys(folder.path(), PARTIES, rows)?;
+    Keys { parties: PARTIES, rows, batch_memory_mb: None }.write(folder.path())?;
     let workspace = Workspace::open(folder.path())?;
     Ok((folder, Arc::new(workspace)))
 }

@@ -1,6 +1,6 @@
 //! `senate bench`: the published figures as JSON.
 
-use crate::bench::questions::{self, Baseline};
+use crate::bench::questions::{self, Baseline, Keys, Primitive};
 use crate::bench::{calibrate, circuits, gates, limits, online, preprocessing, scale, sort};
 use crate::failure::{Failure, Outcome};
 use clap::{Args, Subcommand};
@@ -61,8 +61,19 @@ enum Figure {
         rows: u32,
     },
     /// m-way intersection, sort and union, decomposed and in one circuit
-    #[command(after_help = "Example:\n  senate bench primitives --parties 16 --rows 1000")]
-    Primitives(Size),
+    #[command(after_help = "Examples:\n  senate bench primitives --parties 16 --rows 100\n  \
+        senate bench primitives --parties 16 --rows 1000 --only intersection --decomposed-only")]
+    Primitives {
+        /// How many, and of what size
+        #[command(flatten)]
+        size: Size,
+        /// One of them
+        #[arg(long, value_enum)]
+        only: Option<Primitive>,
+        /// `batch_memory_mb` of the federation: all parties share this machine's memory
+        #[arg(long)]
+        batch_memory_mb: Option<usize>,
+    },
     /// The packaged questions, decomposed and in one circuit
     #[command(after_help = "Example:\n  senate bench queries --parties 3")]
     Queries(Size),
@@ -133,9 +144,10 @@ pub async fn run(options: &Options) -> Outcome<()> {
             let rows = *rows;
             print(&aside(move || sort::measure(rows)).await?)
         }
-        Figure::Primitives(size) => {
-            let rows = size.rows.unwrap_or(PRIMITIVE_ROWS);
-            print(&questions::primitives(size.parties, rows, size.baseline()).await?)
+        Figure::Primitives { size, only, batch_memory_mb } => {
+            let (rows, baseline) = (size.rows.unwrap_or(PRIMITIVE_ROWS), size.baseline());
+            let keys = Keys { parties: size.parties, rows, batch_memory_mb: *batch_memory_mb };
+            print(&questions::primitives(keys, *only, baseline).await?)
         }
         Figure::Queries(size) => {
             print(&questions::packaged(size.parties, size.rows, size.baseline()).await?)

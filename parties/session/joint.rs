@@ -157,9 +157,10 @@ impl Joint {
         actions: &mut Actions,
     ) -> Result<Outputs, Ended> {
         let stages = &self.agreement.plan.stages;
+        let leaky_bytes = self.agreement.plan.links.targets.batch_bytes;
         let host = match stock {
-            Some(stock) => SessionHost::stocked(session.clone(), stages, stock),
-            None => SessionHost::new(session.clone(), stages),
+            Some(stock) => SessionHost::stocked(session.clone(), stages, leaky_bytes, stock),
+            None => SessionHost::within(session.clone(), stages, leaky_bytes),
         };
         let host = host.map_err(|error| self.blame(&error))?;
         let execution = Execution::new(&host, stages).map_err(|error| self.blame(&error))?;

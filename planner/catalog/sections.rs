@@ -6,6 +6,7 @@ use crate::targets::{Availability, Minimise, Targets};
 use senate_circuit::PartyId;
 use serde::Deserialize;
 use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
 
 #[derive(Deserialize, Default)]
 #[serde(deny_unknown_fields)]
@@ -28,8 +29,11 @@ pub(super) struct TargetsEntry {
     minimise: Option<String>,
     #[serde(default)]
     egress_per_gb: BTreeMap<String, toml::Value>,
+    batch_memory_mb: Option<usize>,
 }
 
+/// What the leaky triples of a batch may be allowed at each party.
+const BATCH_MEMORY_MB: RangeInclusive<usize> = 128..=65_536;
 /// Most that a GB may cost.
 const PRICE_MAX: f64 = 1e6;
 
@@ -81,7 +85,13 @@ impl TargetsEntry {
             let problem = "money is to be small, but nothing has a price: name egress_per_gb";
             return Err(invalid("targets, minimise", problem));
         }
-        Ok(Targets { minimise, egress })
+        let megabytes = self.batch_memory_mb.unwrap_or(Targets::default().batch_bytes >> 20);
+        if !BATCH_MEMORY_MB.contains(&megabytes) {
+            let (least, most) = (BATCH_MEMORY_MB.start(), BATCH_MEMORY_MB.end());
+            let problem = format!("is not in {least}..{most}");
+            return Err(invalid("targets, batch_memory_mb", &problem));
+        }
+        Ok(Targets { minimise, egress, batch_bytes: megabytes << 20 })
     }
 }
 

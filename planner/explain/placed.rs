@@ -4,7 +4,7 @@ use super::text::time;
 use crate::catalog::Federation;
 use crate::cost::{LinkSnapshot, StageSizes, stage_cost};
 use crate::plan::Plan;
-use crate::targets::Minimise;
+use crate::targets::{Minimise, Targets};
 use senate_circuit::{Backend, Stage};
 use serde_json::{Value, json as value};
 use std::fmt::Write;
@@ -29,6 +29,10 @@ pub(super) fn section(out: &mut String, plan: &Plan, federation: &Federation) ->
     }
     for (party, price) in &links.targets.egress {
         writeln!(out, "  sending from {}: {} per GB", name(*party), *price as f64 / 1e6)?;
+    }
+    if links.targets.batch_bytes != Targets::default().batch_bytes {
+        let megabytes = links.targets.batch_bytes >> 20;
+        writeln!(out, "  leaky triples of a batch: at most {megabytes} MiB at a party")?;
     }
     Ok(())
 }
@@ -83,6 +87,7 @@ pub(super) fn json(plan: &Plan, federation: &Federation) -> Value {
         .map(|(party, price)| value!({ "party": name(*party), "per_gb": *price as f64 / 1e6 }));
     value!({
         "minimise": plan.links.targets.minimise.name(),
+        "batch_memory_mb": plan.links.targets.batch_bytes >> 20,
         "links": links.collect::<Vec<_>>(),
         "speeds": speeds.collect::<Vec<_>>(),
         "egress": egress.collect::<Vec<_>>(),

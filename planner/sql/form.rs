@@ -25,26 +25,60 @@ impl Form {
     /// # Errors
     /// [`PlanError::Sql`] for a text that has no tokens.
     pub fn of(sql: &str) -> Result<Self, PlanError> {
-        let tokens = Tokenizer::new(&GenericDialect {}, sql)
-            .tokenize()
-            .map_err(|error| PlanError::Sql(error.to_string()))?;
+        let tokens = tokens(sql)?;
         let (mut exact, mut general) = (Vec::new(), Vec::new());
         let mut list = ByList::default();
         for token in &tokens {
             let (text, is_constant) = match token {
-                Token::Whitespace(_) | Token::SemiColon | Token::EOF => continue,
+                Token::SemiColon => continue,
                 Token::Word(word) if word.quote_style.is_some() => (token.to_string(), false),
                 Token::Word(word) => {
                     let is_constant = matches!(word.keyword, Keyword::TRUE | Keyword::FALSE);
                     (word.value.to_lowercase(), is_constant)
                 }
-                other => (other.to_string(), is_literal(other) && !list.is_position()),
+                other => (written(other), is_literal(other) && !list.is_position()),
             };
             list.pass(token);
             general.push(if is_constant { PARAMETER.to_owned() } else { text.clone() });
             exact.push(text);
         }
-        Ok(Self { exact: exact.join(" "), general: general.join(" ") })
+        let exact = exact.join(" ");
+        // Whatever quotes and escapes it has, a form is the text of one query only.
+        let meant = tokens.iter().filter(|token| **token != Token::SemiColon).map(folded);
+        if !self::tokens(&exact)?.iter().map(folded).eq(meant) {
+            return Err(PlanError::Sql(
+                "its quotes have no normal form: write them otherwise".into(),
+            ));
+        }
+        Ok(Self { exact, general: general.join(" ") })
+    }
+}
+
+/// What counts of a text: strings and quoted names as they are written, with their escapes.
+fn tokens(sql: &str) -> Result<Vec<Token>, PlanError> {
+    let tokens = Tokenizer::new(&GenericDialect {}, sql).with_unescape(false).tokenize();
+    let mut tokens = tokens.map_err(|error| PlanError::Sql(error.to_string()))?;
+    tokens.retain(|token| !matches!(token, Token::Whitespace(_) | Token::EOF));
+    Ok(tokens)
+}
+
+/// A token as text that reads as it; the tokenizer has resolved the escapes of these two.
+fn written(token: &Token) -> String {
+    let escaped = |text: &str| text.replace('\\', "\\\\");
+    match token {
+        Token::EscapedStringLiteral(text) => format!("E'{}'", escaped(text).replace('\'', "\\'")),
+        Token::UnicodeStringLiteral(text) => format!("U&'{}'", escaped(text).replace('\'', "''")),
+        other => other.to_string(),
+    }
+}
+
+/// The same for all ways to write a name without quotes.
+fn folded(token: &Token) -> Token {
+    match token {
+        Token::Word(word) if word.quote_style.is_none() => {
+            Token::make_word(&word.value.to_lowercase(), None)
+        }
+        other => other.clone(),
     }
 }
 
@@ -125,6 +159,31 @@ mod tests {
             one.exact,
             of("select diag, count(*) from t where ward='x' and n>3 and acute=true").exact
         );
+    }
+
+    #[test]
+    fn quotes_inside_quotes_stay_quoted() {
+        for (odd, plain) in [
+            (
+                r#"SELECT COUNT(*) AS "n"" , max ( cost ) as ""top" FROM t"#,
+                r#"SELECT COUNT(*) AS "n" , max ( cost ) as "top" FROM t"#,
+            ),
+            ("SELECT 'a'' , x , ''b' FROM t", "SELECT 'a' , x , 'b' FROM t"),
+            ("SELECT E'a\\' , x , E''b' FROM t", "SELECT E'a' , x , E'b' FROM t"),
+            ("SELECT $$a$$ , $$b$$ FROM t", "SELECT $$a , b$$ FROM t"),
+        ] {
+            let (odd, plain) = (of(odd), of(plain));
+            assert_ne!(odd.exact, plain.exact);
+            assert_ne!(odd.general, plain.general);
+        }
+        for same in [r"SELECT E'it\'s \\ \n'", r"SELECT U&'\0041 '' \\ b'", "SELECT N'a''b', X'00'"]
+        {
+            assert_eq!(of(same), of(&of(same).exact));
+        }
+        let kept = of(r#"select "a""b" from t where x = 'it''s'"#);
+        assert_eq!(kept.exact, r#"select "a""b" from t where x = 'it''s'"#);
+        assert_eq!(kept.general, r#"select "a""b" from t where x = ?"#);
+        assert_ne!(of("SELECT 'a b'").exact, of("SELECT 'a  b'").exact);
     }
 
     #[test]

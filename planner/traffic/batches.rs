@@ -35,8 +35,9 @@ pub struct Batches {
     pub traffic: Traffic,
 }
 
-/// The preprocessing of a plan, by party set in the order of their first stages.
-pub fn preprocessing(stages: &[Stage]) -> Vec<Batches> {
+/// The preprocessing of a plan, by party set in the order of their first stages; the leaky triples of a
+/// batch take no more than `leaky_bytes` at a party.
+pub fn preprocessing(stages: &[Stage], leaky_bytes: usize) -> Vec<Batches> {
     let mut all: Vec<Batches> = Vec::new();
     for stage in stages {
         let (masks, triples) = need(stage, stages);
@@ -52,7 +53,7 @@ pub fn preprocessing(stages: &[Stage]) -> Vec<Batches> {
         }
     }
     let needs = |batches: &Batches| (batches.parties.len(), size(batches.triples));
-    let sharing = Sharing::new(STATISTICAL, all.iter().map(needs));
+    let sharing = Sharing::within(STATISTICAL, leaky_bytes, all.iter().map(needs));
     for batches in &mut all {
         let (parties, triples) = needs(batches);
         batches.shapes = sharing.batches(parties, triples).map(|(_, shape)| shape).collect();

@@ -9,7 +9,7 @@ use crate::session::{Params, Session};
 use crate::sim::{Action, Federation, Tampering, Target};
 use crate::stage::{SessionHost, execute, provisions_of};
 use crate::{Entropy, Outputs};
-use senate_circuit::{PartySet, Stage};
+use senate_circuit::{LEAKY_BYTES, PartySet, Stage};
 use std::cell::Cell;
 
 /// Two pairs, then everybody, in two stages: three party sets.
@@ -44,7 +44,7 @@ async fn answer(
     let stock = Stock::make(&session, provisions.clone(), async || ()).await?;
     session.bind(&[5; 32]).await?;
     let own = own_inputs(plan, &inputs_of(plan, 7), session.me());
-    execute(&SessionHost::stocked(session, plan, stock)?, plan, &own).await
+    execute(&SessionHost::stocked(session, plan, LEAKY_BYTES, stock)?, plan, &own).await
 }
 
 fn provisions(entries: Vec<Provision>) -> Provisions {
@@ -96,7 +96,7 @@ fn a_session_makes_once_and_unbound_what_it_was_opened_with_and_serves_itself() 
             let sets = agreed.entries().iter().filter(|entry| entry.set.contains(session.me()));
             assert_eq!(pauses.get(), 2 * sets.count());
             assert!(misuse(Stock::make(&session, agreed.clone(), async || ()).await.err()));
-            assert!(misuse(SessionHost::stocked(session.clone(), plan, stock).err()));
+            assert!(misuse(SessionHost::stocked(session.clone(), plan, LEAKY_BYTES, stock).err()));
             session.bind(&[5; 32]).await?;
             assert!(misuse(Stock::make(&session, agreed.clone(), async || ()).await.err()));
             assert!(session.failure().is_none(), "what is refused does no harm");
@@ -123,7 +123,10 @@ fn a_stock_does_not_serve_another_session() {
         async move {
             let session = open(mesh, entropy, agreed).await?;
             session.bind(&[5; 32]).await?;
-            assert!(matches!(SessionHost::stocked(session, &[], stock), Err(Error::Misuse(_))));
+            assert!(matches!(
+                SessionHost::stocked(session, &[], LEAKY_BYTES, stock),
+                Err(Error::Misuse(_))
+            ));
             Ok(())
         }
     });

@@ -10,6 +10,7 @@ use datafusion::arrow::record_batch::RecordBatch;
 use datafusion::arrow::util::display::{ArrayFormatter, FormatOptions};
 use datafusion::arrow::util::pretty::pretty_format_batches;
 use datafusion::parquet::arrow::ArrowWriter;
+use std::collections::BTreeSet;
 use std::io::{ErrorKind, Write};
 use std::path::Path;
 use std::sync::Arc;
@@ -121,6 +122,7 @@ fn quoted(text: &str) -> String {
 fn json(rows: &RecordBatch, out: &mut dyn Write) -> Result<(), ArrowError> {
     let schema = rows.schema();
     let cells = formatters(rows)?;
+    let names = distinct(schema.fields().iter().map(|field| field.name().as_str()));
     let string = |text: &str| {
         serde_json::to_string(text).map_err(|error| ArrowError::JsonError(error.to_string()))
     };
@@ -135,12 +137,27 @@ fn json(rows: &RecordBatch, out: &mut dyn Write) -> Result<(), ArrowError> {
                 kind if kind.is_numeric() || *kind == DataType::Boolean => value,
                 _ => string(&value)?,
             };
-            write!(out, "{comma}{}: {value}", string(field.name())?)?;
+            write!(out, "{comma}{}: {value}", string(&names[position])?)?;
         }
         write!(out, "}}")?;
     }
     writeln!(out, "{}", if rows.num_rows() == 0 { "]" } else { "\n]" })?;
     Ok(())
+}
+
+/// The names, those that occur again with a number: an object has each member once.
+fn distinct<'a>(names: impl Iterator<Item = &'a str> + Clone) -> Vec<String> {
+    let mut taken: BTreeSet<String> = names.clone().map(str::to_owned).collect();
+    let mut seen = BTreeSet::new();
+    let unique = |name: &str| {
+        if seen.insert(name.to_owned()) {
+            return name.to_owned();
+        }
+        let mut numbered = (2..).map(|number| format!("{name}_{number}"));
+        let free = numbered.find(|name| taken.insert(name.clone()));
+        free.unwrap_or_else(|| name.to_owned())
+    };
+    names.map(unique).collect()
 }
 
 fn parquet(rows: &RecordBatch, out: &mut (dyn Write + Send)) -> Result<(), ArrowError> {
@@ -206,6 +223,12 @@ mod tests {
         assert_eq!(parsed[1]["id"], 2);
         let empty = written(&rows().slice(0, 0), Format::Json);
         assert_eq!(empty, b"[]\n");
+    }
+
+    #[test]
+    fn equal_names_get_numbers_in_json() {
+        let names = ["id", "x", "id", "id_2", "id"];
+        assert_eq!(distinct(names.into_iter()), ["id", "x", "id_3", "id_2", "id_4"]);
     }
 
     #[test]

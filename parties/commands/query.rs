@@ -120,8 +120,12 @@ impl Question {
     pub fn request(&self, timeout_s: u64) -> Outcome<Request> {
         let sql = match (&self.sql, &self.file) {
             (Some(sql), _) => sql.clone(),
-            (None, Some(path)) => std::fs::read_to_string(path)
-                .map_err(|error| Failure::usage(format!("{}: {error}", path.display())))?,
+            (None, Some(path)) => {
+                let text = std::fs::read_to_string(path)
+                    .map_err(|error| Failure::usage(format!("{}: {error}", path.display())))?;
+                // Some editors mark files as UTF-8.
+                text.trim_start_matches('\u{feff}').to_owned()
+            }
             (None, None) => return Err(Failure::usage("no question given")),
         };
         let stages = if self.no_decompose { Stages::OneCircuit } else { Stages::Decomposed };

@@ -12,6 +12,9 @@ const HANDLE_BYTES: usize = 16;
 const ALL_MAX: usize = 2048;
 /// Handles of one user.
 const USER_MAX: usize = 128;
+/// A user with so many loses the one that was used longest ago, if that was so long: a client that was
+/// killed has closed nothing.
+const IDLE_MIN: Duration = Duration::from_secs(60);
 
 type Handle = [u8; HANDLE_BYTES];
 
@@ -19,6 +22,7 @@ type Handle = [u8; HANDLE_BYTES];
 pub(super) struct Handles<T> {
     held: Mutex<BTreeMap<Handle, Held<T>>>,
     idle_max: Duration,
+    idle_min: Duration,
     what: &'static str,
 }
 
@@ -31,7 +35,7 @@ struct Held<T> {
 impl<T> Handles<T> {
     /// Each is forgotten when nobody has used it for `idle_max`.
     pub(super) fn new(what: &'static str, idle_max: Duration) -> Self {
-        Self { held: Mutex::default(), idle_max, what }
+        Self { held: Mutex::default(), idle_max, idle_min: IDLE_MIN, what }
     }
 
     /// Holds the value for the caller.
@@ -41,10 +45,22 @@ impl<T> Handles<T> {
     pub(super) fn put(&self, caller: &Caller, value: T) -> Result<Handle, Status> {
         let handle = fresh()?;
         let mut held = self.held();
+        let of_user = || held.iter().filter(|(_, held)| held.caller.user == caller.user);
+        if of_user().count() >= USER_MAX {
+            // Connections that are still there keep theirs, if another has any.
+            let oldest = of_user().min_by_key(|(_, held)| {
+                (held.caller.connection == caller.connection, held.touched)
+            });
+            let idle = oldest.filter(|(_, held)| held.touched.elapsed() >= self.idle_min);
+            if let Some(oldest) = idle.map(|(handle, _)| *handle) {
+                held.remove(&oldest);
+            }
+        }
         let of_user = held.values().filter(|held| held.caller.user == caller.user).count();
         if of_user >= USER_MAX || held.len() >= ALL_MAX {
             let what = self.what;
-            return Err(Status::resource_exhausted(format!("too many open {what}s: close some")));
+            let problem = format!("too many handles ({what}) are open: close some");
+            return Err(Status::resource_exhausted(problem));
         }
         let held_value =
             Held { caller: caller.clone(), touched: Instant::now(), value: Arc::new(value) };
@@ -134,6 +150,12 @@ mod tests {
         (0..USER_MAX).for_each(|at| assert!(handles.put(&ann, at).is_ok()));
         assert_eq!(handles.put(&ann, 0).unwrap_err().code(), tonic::Code::ResourceExhausted);
         assert!(handles.put(&bob, 0).is_ok());
+        // What nobody has used for long makes place for the same user's next.
+        let handles = Handles { idle_min: Duration::ZERO, ..handles };
+        assert!(handles.put(&ann, 1).is_ok());
+        let of_ann = |held: &&Held<usize>| held.caller.user == ann.user;
+        assert_eq!(handles.held().values().filter(of_ann).count(), USER_MAX);
+        assert_eq!(handles.held().len(), USER_MAX + 1);
         let short = Handles::new("statement", Duration::ZERO);
         let handle = short.put(&ann, 7).unwrap();
         std::thread::sleep(Duration::from_millis(2));

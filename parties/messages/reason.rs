@@ -87,8 +87,10 @@ impl PublicReason {
                 };
                 discord.failure(whose).at(format!("party {party}: refuses"))
             }
-            Self::Input => Failure::input(format!("party {party}: input refused"))
-                .with_remedy("its operator sees which row violates the declared schema"),
+            Self::Input => Failure::input(format!("party {party}: input refused")).with_remedy(
+                "its operator's log says whether a row violates the declared schema or a \
+                     computation fails for a value",
+            ),
             Self::Limits => Failure::refused(format!(
                 "party {party}: the query needs more than its limits allow"
             ))

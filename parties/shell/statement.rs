@@ -21,6 +21,13 @@ pub struct Splitter {
 enum Inside {
     Nothing,
     Quotes(char),
+    /// E'…', where a backslash escapes.
+    Escapes,
+    /// $tag$ … $tag$, whose tag has so many characters with its dollars.
+    Dollars {
+        at: usize,
+        len: usize,
+    },
     LineComment,
     BlockComment(usize),
 }
@@ -29,6 +36,8 @@ impl Splitter {
     /// Everything that a script says; its last statement may lack the semicolon.
     pub fn split(script: &str) -> Vec<Piece> {
         let mut splitter = Self::default();
+        // Some editors mark files as UTF-8.
+        let script = script.strip_prefix('\u{feff}').unwrap_or(script);
         let mut pieces: Vec<Piece> = script.lines().flat_map(|line| splitter.line(line)).collect();
         pieces.extend(splitter.end());
         pieces
@@ -87,18 +96,20 @@ pub(super) fn explained(sql: &str) -> Option<&str> {
 
 fn sql(statement: &str) -> Option<Piece> {
     let statement = statement.trim();
-    (!is_blank(statement)).then(|| Piece::Sql(statement.to_owned()))
+    // A comment without an end is an error, which whoever parses it reports.
+    (!is_blank(statement) || is_open(statement)).then(|| Piece::Sql(statement.to_owned()))
 }
 
 /// The text's characters with their position and what they are inside of; quotes and comment marks
 /// count as inside.
 fn scan(text: &str) -> impl Iterator<Item = (usize, char, Inside)> {
     let mut inside = Inside::Nothing;
-    let mut skip = 0;
+    // Characters that belong to a mark, and where it is.
+    let (mut skip, mut skipped) = (0, inside);
     text.char_indices().map(move |(at, letter)| {
         if skip > 0 {
             skip -= 1;
-            return (at, letter, Inside::LineComment);
+            return (at, letter, skipped);
         }
         let rest = text.get(at..).unwrap_or_default();
         let before = inside;
@@ -107,7 +118,20 @@ fn scan(text: &str) -> impl Iterator<Item = (usize, char, Inside)> {
             Inside::Nothing if rest.starts_with("/*") => {
                 (inside, skip) = (Inside::BlockComment(1), 1)
             }
+            Inside::Nothing if letter == '\'' && is_escaping(text, at) => inside = Inside::Escapes,
             Inside::Nothing if matches!(letter, '\'' | '"') => inside = Inside::Quotes(letter),
+            Inside::Nothing if letter == '$' => {
+                if let Some(len) = tag(text, at) {
+                    (inside, skip) = (Inside::Dollars { at, len }, len - 1);
+                }
+            }
+            Inside::Escapes if letter == '\\' => skip = 1,
+            Inside::Escapes if letter == '\'' => inside = Inside::Nothing,
+            Inside::Dollars { at, len }
+                if text.get(at..at + len).is_some_and(|t| rest.starts_with(t)) =>
+            {
+                (inside, skip) = (Inside::Nothing, len - 1);
+            }
             Inside::Quotes(quote) if letter == quote => inside = Inside::Nothing,
             Inside::LineComment if letter == '\n' => inside = Inside::Nothing,
             Inside::BlockComment(depth) if rest.starts_with("/*") => {
@@ -122,9 +146,29 @@ fn scan(text: &str) -> impl Iterator<Item = (usize, char, Inside)> {
             }
             _ => {}
         }
-        let place = if before == Inside::Nothing { inside } else { before };
-        (at, letter, place)
+        skipped = if before == Inside::Nothing { inside } else { before };
+        (at, letter, skipped)
     })
+}
+
+/// Whether the quote here begins a string with backslash escapes.
+fn is_escaping(text: &str, at: usize) -> bool {
+    let mut before = text.get(..at).unwrap_or_default().chars().rev();
+    let is_prefix = before.next().is_some_and(|letter| letter.eq_ignore_ascii_case(&'e'));
+    is_prefix && !before.next().is_some_and(is_word)
+}
+
+/// Length of the tag of a dollar quote that begins here.
+fn tag(text: &str, at: usize) -> Option<usize> {
+    let (before, rest) = (text.get(..at)?, text.get(at + 1..)?);
+    let (name, _) = rest.split_once('$')?;
+    let is_name = name.chars().all(|letter| letter.is_ascii_alphanumeric() || letter == '_')
+        && !name.starts_with(|letter: char| letter.is_ascii_digit());
+    (is_name && !before.ends_with(is_word)).then_some(name.len() + 2)
+}
+
+fn is_word(letter: char) -> bool {
+    letter.is_alphanumeric() || matches!(letter, '_' | '$')
 }
 
 fn semicolon(text: &str) -> Option<usize> {
@@ -136,7 +180,7 @@ fn semicolon(text: &str) -> Option<usize> {
 fn is_blank(text: &str) -> bool {
     scan(text).all(|(_, letter, inside)| match inside {
         Inside::Nothing => letter.is_whitespace(),
-        Inside::Quotes(_) => false,
+        Inside::Quotes(_) | Inside::Escapes | Inside::Dollars { .. } => false,
         Inside::LineComment | Inside::BlockComment(_) => true,
     })
 }
@@ -168,6 +212,15 @@ mod tests {
         assert_eq!(sqls("SELECT 1 -- no; end\n + 2;"), ["SELECT 1 -- no; end\n + 2"]);
         assert_eq!(sqls("SELECT /* ; /* ; */ ; */ 1;"), ["SELECT /* ; /* ; */ ; */ 1"]);
         assert_eq!(sqls(";;\n -- nothing\n;"), Vec::<String>::new());
+        assert_eq!(sqls("SELECT $$a;b$$; SELECT 2"), ["SELECT $$a;b$$", "SELECT 2"]);
+        assert_eq!(sqls("SELECT $t$;$$;$t$ x; 1"), ["SELECT $t$;$$;$t$ x", "1"]);
+        assert_eq!(sqls("SELECT $1; SELECT $2;"), ["SELECT $1", "SELECT $2"]);
+        assert_eq!(sqls("SELECT E'a\\';b', e'\\\\'; 1"), ["SELECT E'a\\';b', e'\\\\'", "1"]);
+        assert_eq!(sqls("SELECT 'a\\'; 1"), ["SELECT 'a\\'", "1"]);
+        assert_eq!(sqls("SELECT face'a\\'; 1"), ["SELECT face'a\\'", "1"]);
+        // What has no end is handed over, for its error.
+        assert_eq!(sqls("/* open; SELECT 1;"), ["/* open; SELECT 1;"]);
+        assert_eq!(sqls("\u{feff}SELECT 1;"), ["SELECT 1"]);
         assert_eq!(sqls("SELECT '\\d';\n"), ["SELECT '\\d'"]);
     }
 

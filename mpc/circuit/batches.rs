@@ -393,6 +393,25 @@ mod tests {
         }
     }
 
+    #[test]
+    fn a_bound_on_memory_holds_and_costs_leaky_triples() {
+        let sets = [(8, 2_115_263), (8, 2_115_263), (4, 978_431)];
+        for leaky_bytes in [LEAKY_BYTES, 1 << 30, 1 << 28] {
+            let sharing = Sharing::within(40, leaky_bytes, sets);
+            for (parties, triples) in sets {
+                for (_, shape) in sharing.batches(parties, triples) {
+                    assert!(
+                        shape.leaky() * 48 * parties <= leaky_bytes,
+                        "{leaky_bytes}: {shape:?}"
+                    );
+                    let fewest =
+                        leaky_bytes == LEAKY_BYTES || parties == 4 && leaky_bytes == 1 << 30;
+                    assert_eq!(shape.bucket, if fewest { 3 } else { 4 }, "{leaky_bytes} {parties}");
+                }
+            }
+        }
+    }
+
     /// The tree of sixteen parties' sorted keys, 1 000 rows each: many batches share the bound.
     #[test]
     fn large_trees_take_four_leaky_triples_at_most() {

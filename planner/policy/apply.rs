@@ -1,19 +1,22 @@
 //! The owners' policies applied to what a plan does with their tables.
 
-use super::flow::{Demand, Traced, trace};
+use super::flow::{Demand, Table, Traced, repeated, trace};
 use super::verdict::{Finding, Refusal, Ruling, Verdict};
 use super::{Consent, Policy, TablePolicy, Undeclared, rules};
 use super::{GroupRule, Roles, Usage};
 use crate::catalog::Federation;
 use datafusion_expr::LogicalPlan;
 use senate_circuit::{PartyId, PartySet};
+use std::collections::BTreeSet;
 
 /// What every concerned owner says about an optimized plan.
 pub(crate) fn judge(plan: &LogicalPlan, federation: &Federation, consent: &Consent<'_>) -> Verdict {
     let traced = trace(plan);
+    let repeated = repeated(plan, &|table, column| is_unique(federation, table, column));
     let mut verdict = Verdict::default();
     for owner in owners(&traced, federation).iter() {
-        Owner { owner, traced: &traced, federation, consent }.judge(&mut verdict.findings);
+        Owner { owner, traced: &traced, repeated: &repeated, federation, consent }
+            .judge(&mut verdict.findings);
     }
     verdict
 }
@@ -53,10 +56,20 @@ fn holders(federation: &Federation, holder: Option<&str>, table: &str) -> PartyS
     }
 }
 
+/// Whether no two rows of the table, of whichever of its holders, have the same value in the column.
+fn is_unique(federation: &Federation, (holder, table): &Table, column: &str) -> bool {
+    let is_of_one = holders(federation, holder.as_deref(), table).len() == 1;
+    let columns = federation.table(table).map(|table| table.columns.iter());
+    let mut named = columns.into_iter().flatten().filter(|declared| declared.name == column);
+    is_of_one && named.any(|declared| declared.unique)
+}
+
 /// One owner looks at the query.
 struct Owner<'a> {
     owner: PartyId,
     traced: &'a Traced,
+    /// Tables whose rows a join may repeat.
+    repeated: &'a BTreeSet<Table>,
     federation: &'a Federation,
     consent: &'a Consent<'a>,
 }
@@ -92,7 +105,7 @@ impl Owner<'_> {
                 _ if !own => {}
                 Some(rules) => {
                     self.columns(holder.as_deref(), table, rules, findings);
-                    self.group_sizes(table, rules, findings);
+                    self.group_sizes(&(holder.clone(), table.clone()), rules, findings);
                 }
                 None => findings.push(self.finding(
                     table,
@@ -135,25 +148,71 @@ impl Owner<'_> {
     }
 
     /// Groups are as large as the rule wants before an aggregate chooses among their rows: what it
-    /// has chosen may be a single one's.
-    fn group_sizes(&self, table: &str, rules: &TablePolicy, findings: &mut Vec<Finding>) {
+    /// has chosen may be a single one's. Who knows a value of each row, and learns the sum of them,
+    /// may know which rows are in the group.
+    fn group_sizes(&self, table: &Table, rules: &TablePolicy, findings: &mut Vec<Finding>) {
         if rules.min_group.is_none() {
             return;
         }
         let name = self.federation.party_name(self.owner);
-        for aggregate in &self.traced.choosing {
-            let refusal = Refusal {
-                rule: "min_group",
-                why: format!(
-                    "{name} counts the groups of {table} before this aggregate chooses their rows, \
-                     by a condition or by leaving out NULL"
+        let (_, table_name) = table;
+        let mut refuse = |usage: String, why: String, remedy: &str| {
+            let refusal = Refusal { rule: "min_group", why, remedy: remedy.to_owned() };
+            findings.push(self.finding(table_name, &usage, Ruling::Refused(refusal)));
+        };
+        let choosing = self.traced.choosing.iter().filter(|(rows, _)| rows == table);
+        for (_, aggregate) in choosing {
+            refuse(
+                format!("chooses rows inside {aggregate}"),
+                format!(
+                    "{name} counts the groups of {table_name} before this aggregate chooses their \
+                     rows: by a condition, by a product of columns, by leaving out NULL"
                 ),
-                remedy: "choose rows in WHERE, where groups are counted afterwards; aggregate \
-                         columns that are never NULL"
-                    .to_owned(),
-            };
-            let usage = format!("chooses rows inside {aggregate}");
-            findings.push(self.finding(table, &usage, Ruling::Refused(refusal)));
+                "choose rows in WHERE, where groups are counted afterwards; aggregate sums of \
+                 columns that are never NULL, times constants",
+            );
+        }
+        for (_, part) in self.traced.failing.iter().filter(|(rows, _)| rows == table) {
+            refuse(
+                format!("computes {part}"),
+                format!(
+                    "it fails for some values, which ends the query: that would tell whether a \
+                     group of {table_name} that is left out has one"
+                ),
+                "cast to a type that has room for all values, such as DECIMAL(38, 0)",
+            );
+        }
+        if self.repeated.contains(table) {
+            refuse(
+                "is joined so that its rows may repeat".to_owned(),
+                format!(
+                    "a row of {table_name} that comes more often than others weighs more in what \
+                     is made of its group, and may be told from it"
+                ),
+                "join it with rows that are unique by the key: of one party's table whose column \
+                 is declared unique, or grouped by the key before",
+            );
+        }
+        let known = |values: &Option<Table>| match values {
+            None => true,
+            Some((holder, table)) => {
+                let asker = PartySet::only(self.consent.asker);
+                let learn = self.consent.recipients.union(asker).without(self.owner);
+                let holders = holders(self.federation, holder.as_deref(), table);
+                holders.iter().any(|holder| learn.contains(holder))
+            }
+        };
+        for beside in self.traced.beside.iter().filter(|beside| beside.rows == *table) {
+            if known(&beside.values) {
+                refuse(
+                    format!("marks rows by {}", beside.through),
+                    format!(
+                        "who learns the answer knows the values that this aggregate brings to the \
+                         rows of {table_name}, so it would tell which rows are in a group"
+                    ),
+                    &format!("aggregate columns of {table_name}; group or filter by the others"),
+                );
+            }
         }
     }
 

@@ -4,15 +4,25 @@
 //! goes on as such. What cannot be traced is reported, and nobody's policy allows it.
 
 mod aggregate;
+mod column;
 mod expr;
+mod fails;
+mod repeat;
+mod rows;
+
+pub(super) use repeat::repeated;
 
 use super::usage::Usage;
+use column::{Column, Flow, Shape};
 use datafusion_common::{Column as Name, TableReference};
 use datafusion_expr::utils::split_conjunction;
 use datafusion_expr::{
     Distinct, Expr, Filter, Join, JoinType, LogicalPlan, Projection, Sort, TableScan, Window,
 };
 use std::collections::BTreeSet;
+
+/// A table by its name, and by its holder if the text names one.
+pub(super) type Table = (Option<String>, String);
 
 /// A column of a table as the text names it: of one holder, or of all.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -31,57 +41,31 @@ pub(super) struct Demand {
     pub(super) through: String,
 }
 
+/// An aggregate over rows of a table of values that are not of it.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(super) struct Beside {
+    pub(super) rows: Table,
+    /// The table of the values; none if the text has made them.
+    pub(super) values: Option<Table>,
+    /// The aggregate.
+    pub(super) through: String,
+}
+
 /// Everything that a plan does with its tables.
 #[derive(Default)]
 pub(super) struct Traced {
     /// In the order of the plan, each once.
     pub(super) demands: Vec<Demand>,
     /// Tables that are scanned, by holder if the text names one.
-    pub(super) tables: BTreeSet<(Option<String>, String)>,
-    /// Aggregates that choose among the rows of their groups.
-    pub(super) choosing: BTreeSet<String>,
+    pub(super) tables: BTreeSet<Table>,
+    /// Aggregates that choose among the rows of their groups, with the tables whose rows they are.
+    pub(super) choosing: BTreeSet<(Table, String)>,
+    /// Aggregates of what other tables hold beside the rows of a table.
+    pub(super) beside: BTreeSet<Beside>,
+    /// Expressions that fail for some values of a table.
+    pub(super) failing: BTreeSet<(Table, String)>,
     /// Constructs whose flow is not known.
     pub(super) unknown: Vec<String>,
-}
-
-/// A value on its way.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
-struct Flow {
-    origin: Origin,
-    /// It was the key of groups.
-    grouped: bool,
-    /// Something was decided by it on the way: a comparison, the condition of a CASE, a function
-    /// whose value is more than a sum or product of its operands.
-    tested: bool,
-}
-
-/// What flows in one column of a relation.
-#[derive(Clone, Default)]
-struct Column {
-    flows: BTreeSet<Flow>,
-    /// The scans whose rows the values come from; a union's rows count as one scan's.
-    scans: BTreeSet<usize>,
-}
-
-impl Column {
-    fn merge(&mut self, other: &Self) {
-        self.flows.extend(other.flows.iter().cloned());
-        self.scans.extend(&other.scans);
-    }
-
-    /// The values, after something was decided by them.
-    fn tested(&self) -> Self {
-        let flows = self.flows.iter().map(|flow| Flow { tested: true, ..flow.clone() }).collect();
-        Self { flows, scans: self.scans.clone() }
-    }
-
-    fn grouped(mut self, scan: usize) -> Self {
-        self.flows = self.flows.into_iter().map(|flow| Flow { grouped: true, ..flow }).collect();
-        if !self.scans.is_empty() {
-            self.scans = BTreeSet::from([scan]);
-        }
-        self
-    }
 }
 
 /// Follows every column of the plan to where it is used.
@@ -152,20 +136,14 @@ impl Tracer {
     }
 
     fn scan(&mut self, scan: &TableScan) -> Vec<Column> {
-        let (holder, table) = match &scan.table_name {
-            TableReference::Bare { table } => (None, table.to_string()),
-            TableReference::Partial { schema, table }
-            | TableReference::Full { schema, table, .. } => {
-                (Some(schema.to_string()), table.to_string())
-            }
-        };
+        let (holder, table) = of_scan(scan);
         self.traced.tables.insert((holder.clone(), table.clone()));
         let at = self.fresh();
         let read = |column: &str| {
             let column = column.to_owned();
             let origin = Origin { holder: holder.clone(), table: table.clone(), column };
             let flows = BTreeSet::from([Flow { origin, grouped: false, tested: false }]);
-            Column { flows, scans: BTreeSet::from([at]) }
+            Column { flows, scans: BTreeSet::from([at]), ..Column::default() }
         };
         let schema = scan.source.schema();
         let all = 0..schema.fields().len();
@@ -188,7 +166,7 @@ impl Tracer {
 
     fn join(&mut self, join: &Join) -> Vec<Column> {
         let (left, right) = (self.relation(&join.left), self.relation(&join.right));
-        let mut mark = Column::default();
+        let mut mark = Column::made();
         for (own, other) in &join.on {
             let through = format!("{own} = {other}");
             let own = self.value(own, join.left.schema(), &left);
@@ -225,12 +203,13 @@ impl Tracer {
         let width = inputs.first().map_or(0, Vec::len);
         let mut columns = vec![Column::default(); width];
         for input in inputs {
-            columns.iter_mut().zip(input).for_each(|(column, other)| column.merge(other));
+            for (column, other) in columns.iter_mut().zip(input) {
+                column.merge(other);
+                // A constant in one branch tells it from the others.
+                column.made |= other.flows.is_empty();
+            }
         }
-        for column in columns.iter_mut().filter(|column| !column.scans.is_empty()) {
-            column.scans = BTreeSet::from([scan]);
-        }
-        columns
+        columns.into_iter().map(|column| column.of_scan(scan)).collect()
     }
 
     /// A window function gives away what it sees, and a place among rows tells about all of them.
@@ -281,7 +260,16 @@ impl Tracer {
 
 /// Columns in which nothing of any table flows.
 fn constant(plan: &LogicalPlan) -> Vec<Column> {
-    vec![Column::default(); plan.schema().fields().len()]
+    vec![Column::made(); plan.schema().fields().len()]
+}
+
+fn of_scan(scan: &TableScan) -> Table {
+    match &scan.table_name {
+        TableReference::Bare { table } => (None, table.to_string()),
+        TableReference::Partial { schema, table } | TableReference::Full { schema, table, .. } => {
+            (Some(schema.to_string()), table.to_string())
+        }
+    }
 }
 
 /// The expression below its names.

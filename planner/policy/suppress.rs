@@ -61,15 +61,17 @@ pub struct SmallestGroup {
 pub(crate) fn guard(plan: LogicalPlan, rules: &[GroupRule]) -> Result<(Guarded, Vec<Finding>)> {
     let mut guard =
         Guard { rules, entities: 0, refused: None, applied: Vec::new(), touched: BTreeSet::new() };
-    let (plan, open) = guard.lift(plan)?;
-    if let Some(entity) = open.first() {
+    let lifted = guard.lift(plan);
+    if let Some(entity) = lifted.iter().flat_map(|(_, open)| open).next() {
         guard.refuse(format!("rows of {} are shown one by one", entity.threshold.table));
     }
     let touched = guard.touched.iter().filter_map(|at| rules.get(*at));
     let findings = touched.map(|rule| rule.finding(guard.refused.as_deref())).collect();
+    // What is refused need not be rewritten, so nothing is wrong if it cannot be.
     let guarded = match (guard.refused, guard.applied.is_empty()) {
-        (None, false) => Guarded::Plan(Box::new(plan), guard.applied),
-        _ => Guarded::AsItWas,
+        (Some(_), _) => Guarded::AsItWas,
+        (None, true) => lifted.map(|_| Guarded::AsItWas)?,
+        (None, false) => Guarded::Plan(Box::new(lifted?.0), guard.applied),
     };
     Ok((guarded, findings))
 }
@@ -236,52 +238,26 @@ impl Guard<'_> {
         Ok((plan, open))
     }
 
-    /// Rows about the same kind of entity stay so in a union.
+    /// A union over rows of such a table is refused: where one branch brings the entities and another
+    /// the values, groups have enough of the former and show a single one of the latter.
     fn union(&mut self, union: Union) -> Result<(LogicalPlan, Vec<Entity>)> {
-        let (mut inputs, mut all) = (Vec::new(), Vec::new());
-        let name = self.fresh();
+        let mut inputs = Vec::new();
         for input in union.inputs {
-            let mut exprs: Vec<Expr> =
-                input.schema().columns().into_iter().map(Expr::Column).collect();
+            let columns = input.schema().columns().into_iter().map(Expr::Column).collect();
             let (input, open) = self.lift(Arc::unwrap_or_clone(input))?;
-            if let [entity] = open.as_slice() {
-                exprs.push(Expr::Column(entity.column.clone()).alias(&name));
-            }
-            all.push(open);
-            inputs.push((exprs, input));
-        }
-        let alike = |one: &[Entity], other: &[Entity]| match (one, other) {
-            ([], []) => true,
-            ([one], [other]) => {
-                let (one, other) = (&one.threshold, &other.threshold);
-                one.table == other.table && one.rule.entity == other.rule.entity
-            }
-            _ => false,
-        };
-        let first = all.first().cloned().unwrap_or_default();
-        if !all.iter().all(|open| alike(open, &first)) {
-            self.refuse("a union brings rows about different entities together".to_owned());
-            let inputs = inputs.into_iter().map(|(_, input)| Arc::new(input)).collect();
-            return Ok((LogicalPlan::Union(Union { inputs, ..union_of(&union.schema) }), first));
-        }
-        let Some(entity) = first.into_iter().next() else {
-            let inputs = inputs.into_iter().map(|(_, input)| Arc::new(input)).collect();
-            return Ok((
-                LogicalPlan::Union(Union { inputs, ..union_of(&union.schema) }),
-                Vec::new(),
+            let Some(entity) = open.first() else {
+                inputs.push(Arc::new(input));
+                continue;
+            };
+            let table = &entity.threshold.table;
+            self.refuse(format!(
+                "rows of {table} go through a union before they are grouped: group each branch, or \
+                 write its conditions into one WHERE"
             ));
-        };
-        let inputs = inputs.into_iter().map(|(exprs, input)| {
-            let projected = Projection::try_new(exprs, Arc::new(input))?;
-            Ok(Arc::new(LogicalPlan::Projection(projected)))
-        });
-        let plan = Union::try_new_with_loose_types(inputs.collect::<Result<_>>()?)?;
-        let strictest = all.iter().flatten().map(|entity| entity.threshold.rule.size).max();
-        let mut threshold = entity.threshold;
-        threshold.rule.size = strictest.unwrap_or(threshold.rule.size);
-        let column = plan.schema.columns().pop();
-        let column = column.ok_or_else(|| DataFusionError::Internal("a union".to_owned()))?;
-        Ok((LogicalPlan::Union(plan), vec![Entity { column, threshold }]))
+            let input = Projection::try_new(columns, Arc::new(input))?;
+            inputs.push(Arc::new(LogicalPlan::Projection(input)));
+        }
+        Ok((LogicalPlan::Union(Union { inputs, schema: union.schema }), Vec::new()))
     }
 
     /// The aggregate, of which groups with enough entities are left.
@@ -335,8 +311,4 @@ impl Guard<'_> {
         self.entities += 1;
         format!("__entity_{}", self.entities)
     }
-}
-
-fn union_of(schema: &datafusion_common::DFSchemaRef) -> Union {
-    Union { inputs: Vec::new(), schema: Arc::clone(schema) }
 }

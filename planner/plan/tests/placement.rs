@@ -108,6 +108,19 @@ fn explain_says_by_what_a_plan_was_placed() {
 }
 
 #[test]
+fn a_federation_bounds_the_memory_of_batches() {
+    let (bounded, free) = (priced(4, "[targets]\nbatch_memory_mb = 128\n"), priced(4, ""));
+    let text = |plan| explain::text(plan, &federation(4, DIAGNOSES, 40));
+    assert!(text(&bounded).contains("leaky triples of a batch: at most 128 MiB at a party"));
+    assert!(!text(&free).contains("MiB at a party"));
+    assert_ne!(bounded.digest, free.digest);
+    for (plan, bytes) in [(&bounded, 128 << 20), (&free, senate_circuit::LEAKY_BYTES)] {
+        assert_eq!(plan.links.targets.batch_bytes, bytes);
+        assert_eq!(plan.preprocessing, traffic::preprocessing(&plan.stages, bytes));
+    }
+}
+
+#[test]
 fn sections_that_do_not_make_sense_are_refused() {
     let parties = "name = \"s\"\n[[party]]\nname = \"p0\"\naddress = \"h:1\"\n\
                    [[party]]\nname = \"p1\"\naddress = \"h:2\"\n";
@@ -127,6 +140,7 @@ fn sections_that_do_not_make_sense_are_refused() {
         ("[targets]\nminimise = \"money\"", "nothing has a price"),
         ("[targets]\negress_per_gb = { p9 = 1 }", "no party"),
         ("[targets]\negress_per_gb = { p1 = -1 }", "is not in 0.."),
+        ("[targets]\nbatch_memory_mb = 127", "is not in 128..65536"),
         ("[targets]\nlatency = 1", "unknown field"),
         ("[availability]\ndeadline_s = 0", "is not in 1.."),
         ("[availability]\nreplicas = 2", "unknown field"),

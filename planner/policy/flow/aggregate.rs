@@ -1,6 +1,7 @@
 //! What flows into groups and aggregate functions.
 
-use super::{Column, Flow, Tracer, plain};
+use super::rows::ungrouped;
+use super::{Beside, Column, Flow, Shape, Table, Tracer, plain};
 use crate::policy::usage::Usage;
 use datafusion_expr::expr::AggregateFunction;
 use datafusion_expr::{Aggregate, Expr, ExprSchemable, LogicalPlan};
@@ -10,55 +11,102 @@ impl Tracer {
     /// Keys group, arguments are aggregated. Keys in `inner` exist only for the aggregates above
     /// (COUNT(DISTINCT x) is planned as a count over groups by x), which say what they are used for.
     pub(super) fn aggregate(&mut self, node: &Aggregate, inner: &BTreeSet<usize>) -> Vec<Column> {
-        let columns = match below(&node.input) {
-            Some(input) => self.aggregate(input, &only_aggregated(node, input)),
-            None => self.relation(&node.input),
+        let (columns, rows) = match below(&node.input) {
+            Some(input) => {
+                let only = only_aggregated(node, input);
+                let rows = if only.is_empty() { BTreeSet::new() } else { ungrouped(&input.input) };
+                (self.aggregate(input, &only), rows)
+            }
+            None => (self.relation(&node.input), ungrouped(&node.input)),
         };
         let schema = node.input.schema();
         let scan = self.fresh();
         let mut output = Vec::with_capacity(node.schema.fields().len());
         for (index, key) in node.group_expr.iter().enumerate() {
             let value = self.value(key, schema, &columns);
-            if !inner.contains(&index) {
+            if inner.contains(&index) {
+                output.push(value.of_scan(scan));
+            } else {
                 self.demand(&value, &Usage::GroupBy, &format!("GROUP BY {}", plain(key)));
+                output.push(value.grouped(scan));
             }
-            output.push(value.grouped(scan));
         }
         for expr in &node.aggr_expr {
             match plain(expr) {
-                Expr::AggregateFunction(call) => self.call(call, node, &columns),
+                Expr::AggregateFunction(call) => self.call(call, node, &columns, &rows),
                 other => self.unknown(other.to_string()),
             }
         }
-        output.resize(node.schema.fields().len(), Column::default());
+        // Beside the rows that a single group is joined with, its values are constants.
+        let made = if node.group_expr.is_empty() { Column::default() } else { Column::made() };
+        output.resize(node.schema.fields().len(), made);
         output
     }
 
-    fn call(&mut self, call: &AggregateFunction, node: &Aggregate, columns: &[Column]) {
+    /// One aggregate function, over groups of these tables' rows.
+    fn call(
+        &mut self,
+        call: &AggregateFunction,
+        node: &Aggregate,
+        columns: &[Column],
+        rows: &BTreeSet<Table>,
+    ) {
         let schema = node.input.schema();
         let through = Expr::AggregateFunction(call.clone()).to_string();
-        let usage = Usage::Aggregate(call.func.name().to_ascii_lowercase());
-        let mut chosen = false;
+        let name = call.func.name().to_ascii_lowercase();
+        let adds_up = matches!(name.as_str(), "sum" | "avg" | "count");
+        let mut chooses = false;
         for argument in &call.params.args {
-            let value = self.value(argument, schema, columns);
-            // A NULL leaves its row out as FILTER does.
+            let mut value = self.value(argument, schema, columns);
+            // The least of -x is the greatest x, and of (x - 3) * (x - 3) the one next to 3.
+            if !adds_up && value.shape > Shape::InOrder {
+                value = value.tested();
+            }
+            // A NULL leaves its row out as FILTER does. What another aggregate has made is not of
+            // rows any more, and NULL for whole groups.
+            let is_of_rows = !is_output(argument, node);
             let may_leave_out = argument.nullable(schema).unwrap_or(true);
-            let chooses = |flow: &Flow| (flow.tested || may_leave_out) && !flow.grouped;
-            chosen |= value.flows.iter().any(chooses);
-            self.demand(&value, &usage, &through);
+            chooses |= is_of_rows && (value.shape == Shape::Choice || may_leave_out);
+            if is_of_rows && name != "count" {
+                self.beside(&value, rows, &through);
+            }
+            self.demand(&value, &Usage::Aggregate(name.clone()), &through);
         }
         for key in &call.params.order_by {
             let value = self.value(&key.expr, schema, columns);
             self.demand(&value, &Usage::Order, &through);
         }
         if let Some(filter) = &call.params.filter {
-            let value = self.condition(filter, schema, columns);
-            chosen |= value.flows.iter().any(|flow| !flow.grouped);
+            self.condition(filter, schema, columns);
+            chooses = true;
         }
-        if chosen {
-            self.traced.choosing.insert(through);
+        if chooses {
+            let choosing = rows.iter().map(|table| (table.clone(), through.clone()));
+            self.traced.choosing.extend(choosing);
         }
     }
+
+    /// Notes values of other tables, and values that the text has made, among the rows of a table.
+    fn beside(&mut self, value: &Column, rows: &BTreeSet<Table>, through: &str) {
+        let of = |flow: &Flow| (flow.origin.holder.clone(), flow.origin.table.clone());
+        let tables: BTreeSet<Table> = value.flows.iter().map(of).collect();
+        for row in rows {
+            let others = tables.iter().filter(|table| *table != row).cloned().map(Some);
+            for values in others.chain(value.made.then_some(None)) {
+                let (rows, through) = (row.clone(), through.to_owned());
+                self.traced.beside.insert(Beside { rows, values, through });
+            }
+        }
+    }
+}
+
+/// Whether an argument is what the aggregate right below has computed.
+fn is_output(argument: &Expr, node: &Aggregate) -> bool {
+    let (Some(input), Expr::Column(column)) = (below(&node.input), plain(argument)) else {
+        return false;
+    };
+    let index = node.input.schema().index_of_column(column);
+    index.is_ok_and(|index| index >= input.group_expr.len())
 }
 
 /// The aggregate right below, whatever it is called.

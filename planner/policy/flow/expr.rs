@@ -1,30 +1,89 @@
 //! What flows through expressions and conditions.
 
-use super::{Column, Tracer};
+use super::{Column, Shape, Tracer};
 use crate::policy::usage::Usage;
 use arrow_schema::DataType;
 use datafusion_common::tree_node::{TreeNode, TreeNodeRecursion};
-use datafusion_common::{Column as Name, DFSchema};
+use datafusion_common::{Column as Name, DFSchema, ScalarValue};
 use datafusion_expr::expr::Case;
 use datafusion_expr::utils::split_conjunction;
 use datafusion_expr::{BinaryExpr, Expr, ExprSchemable, Operator};
-use std::collections::BTreeSet;
 
 impl Tracer {
     /// Everything that the expression's value depends on.
     pub(super) fn value(&mut self, expr: &Expr, schema: &DFSchema, columns: &[Column]) -> Column {
         self.traceable(expr);
         self.comparisons(expr, schema, columns);
-        let (mut names, mut value) = (BTreeSet::new(), Column::default());
-        operands(expr, schema, false, &mut names);
-        for (name, is_tested) in names {
-            match schema.index_of_column(name).ok().and_then(|index| columns.get(index)) {
-                Some(column) if is_tested => value.merge(&column.tested()),
-                Some(column) => value.merge(column),
-                None => self.unknown(name.to_string()),
+        self.failures(expr, schema, columns);
+        self.operands(expr, schema, columns)
+    }
+
+    /// What flows in the value of an expression, and whether the expression decides something by its
+    /// operands or only adds them up. A product of columns decides: a column of zeros and ones makes
+    /// it a CASE. So do a test for NULL and COALESCE, which is one.
+    fn operands(&mut self, expr: &Expr, schema: &DFSchema, columns: &[Column]) -> Column {
+        let mut of = |expr: &Expr| self.operands(expr, schema, columns);
+        match expr {
+            Expr::Column(name) => {
+                match schema.index_of_column(name).ok().and_then(|index| columns.get(index)) {
+                    Some(column) => column.clone(),
+                    None => {
+                        self.unknown(name.to_string());
+                        Column::made()
+                    }
+                }
+            }
+            Expr::Alias(alias) => of(&alias.expr),
+            Expr::Cast(cast) => {
+                let (from, to) = (cast.expr.get_type(schema), expr.get_type(schema));
+                let keeps = matches!((from, to), (Ok(from), Ok(to)) if keeps_values(&from, &to));
+                let value = of(&cast.expr);
+                if keeps { value } else { value.tested() }
+            }
+            Expr::Negative(expr) => of(expr).summed(),
+            Expr::BinaryExpr(BinaryExpr { left, op, right }) if is_sum(*op) => {
+                let turns = *op == Operator::Minus && !is_constant(right);
+                let moves = is_constant(left) || is_constant(right);
+                let value = of(left).merged(&of(right));
+                if moves && !turns { value } else { value.summed() }
+            }
+            Expr::BinaryExpr(BinaryExpr { left, op: Operator::Multiply, right }) => {
+                let (one, other) = (of(left), of(right));
+                match (is_constant(left), is_constant(right)) {
+                    (true, _) if is_positive(left) => other,
+                    (_, true) if is_positive(right) => one,
+                    (true, _) => other.summed(),
+                    (_, true) => one.summed(),
+                    (false, false) => one.merged(&other).tested(),
+                }
+            }
+            Expr::Case(Case { expr, when_then_expr, else_expr }) => {
+                let mut value = Column { shape: Shape::Choice, ..Column::default() };
+                let tests = expr.iter().chain(when_then_expr.iter().map(|(when, _)| when));
+                tests.for_each(|test| value.merge(&of(test).tested()));
+                let results = when_then_expr.iter().map(|(_, then)| then).chain(else_expr);
+                results.for_each(|result| value.merge(&of(result)));
+                value
+            }
+            Expr::ScalarFunction(call) if call.func.name() == "coalesce" => {
+                let mut value = Column::default();
+                for argument in &call.args {
+                    let operand = of(argument);
+                    let may_be_null = argument.nullable(schema).unwrap_or(true);
+                    value.merge(&if may_be_null { operand.tested() } else { operand });
+                }
+                value
+            }
+            other => {
+                let mut names: Vec<&Name> = other.column_refs().into_iter().collect();
+                names.sort();
+                let mut value = Column::default();
+                for name in names {
+                    value.merge(&of(&Expr::Column(name.clone())).tested());
+                }
+                value
             }
         }
-        value
     }
 
     /// A predicate's conjuncts decide which rows count; one over several tables also compares them.
@@ -107,65 +166,30 @@ impl Tracer {
     }
 }
 
-/// The columns in an expression, and whether it decides something by them or only computes sums,
-/// differences and products. NULL or not is told by any aggregate, so asking for it decides nothing
-/// more.
-fn operands<'a>(
-    expr: &'a Expr,
-    schema: &DFSchema,
-    is_tested: bool,
-    names: &mut BTreeSet<(&'a Name, bool)>,
-) {
-    match expr {
-        Expr::Column(name) => {
-            names.insert((name, is_tested));
-        }
-        Expr::Alias(alias) => operands(&alias.expr, schema, is_tested, names),
-        Expr::Cast(cast) => {
-            let (from, to) = (cast.expr.get_type(schema), expr.get_type(schema));
-            let keeps = matches!((from, to), (Ok(from), Ok(to)) if keeps_values(&from, &to));
-            operands(&cast.expr, schema, is_tested || !keeps, names);
-        }
-        Expr::Negative(expr) | Expr::IsNull(expr) | Expr::IsNotNull(expr) => {
-            operands(expr, schema, is_tested, names)
-        }
-        Expr::BinaryExpr(BinaryExpr {
-            left,
-            op: Operator::Plus | Operator::Minus | Operator::Multiply,
-            right,
-        }) => {
-            operands(left, schema, is_tested, names);
-            operands(right, schema, is_tested, names);
-        }
-        Expr::Case(Case { expr, when_then_expr, else_expr }) => {
-            if let Some(expr) = expr {
-                operands(expr, schema, true, names);
-            }
-            for (when, then) in when_then_expr {
-                let is_null_test = matches!(**when, Expr::IsNull(_) | Expr::IsNotNull(_));
-                operands(when, schema, is_tested || !is_null_test, names);
-                operands(then, schema, is_tested, names);
-            }
-            if let Some(otherwise) = else_expr {
-                operands(otherwise, schema, is_tested, names);
-            }
-        }
-        Expr::ScalarFunction(call) if call.func.name() == "coalesce" => {
-            call.args.iter().for_each(|argument| operands(argument, schema, is_tested, names));
-        }
-        other => names.extend(other.column_refs().into_iter().map(|name| (name, true))),
-    }
+fn is_sum(op: Operator) -> bool {
+    matches!(op, Operator::Plus | Operator::Minus)
 }
 
-/// Whether each value of the one type is itself in the other: a cast that rounds, or tells zero from
-/// the rest, decides something.
-fn keeps_values(from: &DataType, to: &DataType) -> bool {
-    use DataType::{Boolean, Date32, Date64, Decimal128, Float32, Float64};
-    if from == to || matches!(to, Float32 | Float64) {
+/// Whether the value is the same in every row.
+fn is_constant(expr: &Expr) -> bool {
+    expr.column_refs().is_empty()
+}
+
+/// Whether the expression is a literal above zero.
+fn is_positive(expr: &Expr) -> bool {
+    let Expr::Literal(value, _) = expr else { return false };
+    ScalarValue::new_zero(&value.data_type()).is_ok_and(|zero| *value > zero)
+}
+
+/// Whether each value of the one type is itself in the other: a cast that rounds, as those to binary
+/// fractions do, or that tells zero from the rest, decides something. One from BOOLEAN makes a number
+/// of a test.
+pub(super) fn keeps_values(from: &DataType, to: &DataType) -> bool {
+    use DataType::{Date32, Date64, Decimal128};
+    if from == to {
         return true;
     }
     let whole_digits = |kind: &DataType| match kind {
-        Boolean => Some((1, 0)),
         DataType::Int8 | DataType::UInt8 => Some((3, 0)),
         DataType::Int16 | DataType::UInt16 => Some((5, 0)),
         DataType::Int32 | DataType::UInt32 => Some((10, 0)),
@@ -175,7 +199,6 @@ fn keeps_values(from: &DataType, to: &DataType) -> bool {
         _ => None,
     };
     match (whole_digits(from), whole_digits(to)) {
-        (Some(_), Some(_)) if *to == Boolean => false,
         (Some((whole, scale)), Some((room, finer))) => whole <= room && scale <= finer,
         _ => matches!(
             (from, to),

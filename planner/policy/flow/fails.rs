@@ -1,0 +1,326 @@
+//! Expressions that fail for some values: an owner's rows are computed with in the clear, and an error
+//! there tells that such a value exists, whatever becomes of the result. Everything that is not known
+//! to succeed for all values of its types counts.
+
+use super::{Column, Tracer};
+use crate::policy::usage::Usage;
+use arrow_schema::DataType;
+use datafusion_common::tree_node::{TreeNode, TreeNodeRecursion};
+use datafusion_common::{DFSchema, ScalarValue};
+use datafusion_expr::{BinaryExpr, Expr, ExprSchemable, Operator};
+
+/// Scalar functions that have a value, or NULL, for all arguments.
+const TOTAL: [&str; 34] = [
+    "coalesce",
+    "nullif",
+    "nvl",
+    "greatest",
+    "least",
+    "upper",
+    "lower",
+    "btrim",
+    "trim",
+    "ltrim",
+    "rtrim",
+    "character_length",
+    "length",
+    "octet_length",
+    "bit_length",
+    "substr",
+    "substring",
+    "left",
+    "right",
+    "replace",
+    "reverse",
+    "concat",
+    "starts_with",
+    "ends_with",
+    "contains",
+    "strpos",
+    "initcap",
+    "date_part",
+    "extract",
+    "date_trunc",
+    "floor",
+    "ceil",
+    "round",
+    "trunc",
+];
+
+impl Tracer {
+    /// An expression that fails for some values decides by them, whatever becomes of its own.
+    pub(super) fn failures(&mut self, expr: &Expr, schema: &DFSchema, columns: &[Column]) {
+        for part in failing(expr, schema) {
+            let mut value = Column::default();
+            for name in part.column_refs() {
+                let column = schema.index_of_column(name).ok().and_then(|at| columns.get(at));
+                column.into_iter().for_each(|column| value.merge(column));
+            }
+            self.demand(
+                &value,
+                &Usage::Filter,
+                &format!("{part}, which fails for some values (cast to a wider type)"),
+            );
+            for flow in &value.flows {
+                let table = (flow.origin.holder.clone(), flow.origin.table.clone());
+                self.traced.failing.insert((table, part.to_string()));
+            }
+        }
+    }
+}
+
+/// The parts of `expr` that depend on columns and fail for some of their values.
+fn failing<'a>(expr: &'a Expr, schema: &DFSchema) -> Vec<&'a Expr> {
+    let mut found = Vec::new();
+    let seen = expr.apply(|part| {
+        if !part.column_refs().is_empty() && fails(part, schema) {
+            found.push(part);
+        }
+        Ok(TreeNodeRecursion::Continue)
+    });
+    if seen.is_err() {
+        found.push(expr);
+    }
+    found
+}
+
+/// Whether this operation fails for some values of its operands, which do not.
+fn fails(expr: &Expr, schema: &DFSchema) -> bool {
+    let Ok(kind) = expr.get_type(schema) else { return true };
+    match expr {
+        Expr::BinaryExpr(BinaryExpr { left, op, right }) => match op {
+            Operator::Plus | Operator::Minus | Operator::Multiply => {
+                !is_float(&kind) && fitting(expr, schema).is_none()
+            }
+            Operator::Divide | Operator::Modulo => {
+                !is_float(&kind) && !divides(left, right, schema)
+            }
+            Operator::And
+            | Operator::Or
+            | Operator::Eq
+            | Operator::NotEq
+            | Operator::Lt
+            | Operator::LtEq
+            | Operator::Gt
+            | Operator::GtEq
+            | Operator::IsDistinctFrom
+            | Operator::IsNotDistinctFrom
+            | Operator::StringConcat => false,
+            _ => true,
+        },
+        Expr::Cast(cast) => {
+            let from = cast.expr.get_type(schema);
+            from.map_or(true, |from| !converts(&from, &kind) && fitting(expr, schema).is_none())
+        }
+        Expr::ScalarFunction(call) => match call.func.name() {
+            "abs" => !is_float(&kind) && fitting(expr, schema).is_none(),
+            name => !TOTAL.contains(&name),
+        },
+        Expr::Column(_)
+        | Expr::Literal(..)
+        | Expr::Alias(_)
+        | Expr::TryCast(_)
+        // It wraps.
+        | Expr::Negative(_)
+        | Expr::Not(_)
+        | Expr::IsNull(_)
+        | Expr::IsNotNull(_)
+        | Expr::IsTrue(_)
+        | Expr::IsFalse(_)
+        | Expr::IsUnknown(_)
+        | Expr::IsNotTrue(_)
+        | Expr::IsNotFalse(_)
+        | Expr::IsNotUnknown(_)
+        | Expr::Between(_)
+        | Expr::Case(_)
+        | Expr::InList(_)
+        | Expr::Like(_)
+        | Expr::AggregateFunction(_) => false,
+        _ => true,
+    }
+}
+
+fn is_float(kind: &DataType) -> bool {
+    matches!(kind, DataType::Float16 | DataType::Float32 | DataType::Float64)
+}
+
+/// Casts that succeed for every value and are not about numbers' sizes.
+fn converts(from: &DataType, to: &DataType) -> bool {
+    use DataType::{Boolean, Date32, Date64, LargeUtf8, Timestamp, Utf8, Utf8View};
+    from == to
+        || matches!(to, Utf8 | LargeUtf8 | Utf8View)
+        || (is_float(to) && !matches!(from, Utf8 | LargeUtf8 | Utf8View))
+        || (*to == Boolean && size(from).is_some())
+        || matches!((from, to), (Date32, Date64) | (Date32, Timestamp(..)))
+        || is_float(from) && is_float(to)
+}
+
+/// Whether a quotient or remainder is there, or NULL, for all values.
+fn divides(left: &Expr, right: &Expr, schema: &DFSchema) -> bool {
+    let Ok(kind) = left.get_type(schema) else { return false };
+    let (Some((least, _)), Some((low, _))) = (size(&kind), possible(left, schema)) else {
+        return false;
+    };
+    // The quotient of the least number and −1 does not fit.
+    let at_least_one = match possible(right, schema) {
+        Some((least, _)) => least >= 10i128.pow(scale_of(right, schema)),
+        None => false,
+    };
+    at_least_one
+        || (low > least
+            && scale(&kind) == 0
+            && scale_of(right, schema) == 0
+            && is_never_zero(right))
+}
+
+fn scale_of(expr: &Expr, schema: &DFSchema) -> u32 {
+    expr.get_type(schema).map_or(0, |kind| scale(&kind))
+}
+
+/// Whether it is NULLIF(…, 0), or a constant.
+fn is_never_zero(expr: &Expr) -> bool {
+    let value = |expr: &Expr| match expr {
+        Expr::Literal(value, _) => literal(value).map(|(value, _)| value),
+        _ => None,
+    };
+    match expr {
+        Expr::ScalarFunction(call) if call.func.name() == "nullif" => {
+            call.args.get(1).and_then(value) == Some(0)
+        }
+        Expr::Cast(cast) => is_never_zero(&cast.expr),
+        other => value(other).is_some_and(|value| value != 0),
+    }
+}
+
+/// Values of the type, unscaled; `None` for what is not an exact number.
+fn size(kind: &DataType) -> Option<(i128, i128)> {
+    Some(match kind {
+        DataType::Boolean => (0, 1),
+        DataType::Int8 => (i8::MIN.into(), i8::MAX.into()),
+        DataType::Int16 => (i16::MIN.into(), i16::MAX.into()),
+        DataType::Int32 => (i32::MIN.into(), i32::MAX.into()),
+        DataType::Int64 => (i64::MIN.into(), i64::MAX.into()),
+        DataType::UInt8 => (0, u8::MAX.into()),
+        DataType::UInt16 => (0, u16::MAX.into()),
+        DataType::UInt32 => (0, u32::MAX.into()),
+        DataType::UInt64 => (0, u64::MAX.into()),
+        DataType::Decimal128(precision, _) => {
+            let most = 10i128.checked_pow(u32::from(*precision))? - 1;
+            (-most, most)
+        }
+        _ => return None,
+    })
+}
+
+/// Digits behind the point.
+fn scale(kind: &DataType) -> u32 {
+    match kind {
+        DataType::Decimal128(_, scale) => u32::try_from(*scale).unwrap_or(0),
+        _ => 0,
+    }
+}
+
+/// Values of the expression, unscaled: those of its type where nothing more is known.
+fn possible(expr: &Expr, schema: &DFSchema) -> Option<(i128, i128)> {
+    fitting(expr, schema).or_else(|| size(&expr.get_type(schema).ok()?))
+}
+
+/// Values of the expression, unscaled, if it is an exact number and its type has all of them.
+fn fitting(expr: &Expr, schema: &DFSchema) -> Option<(i128, i128)> {
+    let kind = expr.get_type(schema).ok()?;
+    let (least, most) = size(&kind)?;
+    let (low, high) = match expr {
+        Expr::Column(_) => (least, most),
+        Expr::Literal(value, _) => literal(value)?,
+        Expr::Alias(alias) => possible(&alias.expr, schema)?,
+        Expr::Negative(expr) => {
+            let (low, high) = possible(expr, schema)?;
+            (high.checked_neg()?, low.checked_neg()?)
+        }
+        Expr::Cast(cast) => {
+            let found = possible(&cast.expr, schema)?;
+            rescaled(found, scale(&cast.expr.get_type(schema).ok()?), scale(&kind))?
+        }
+        Expr::BinaryExpr(BinaryExpr { left, op, right }) => {
+            let at =
+                |side: &Expr| Some((possible(side, schema)?, scale(&side.get_type(schema).ok()?)));
+            let ((a, a_scale), (b, b_scale)) = (at(left)?, at(right)?);
+            match op {
+                Operator::Multiply if a_scale + b_scale == scale(&kind) => product(a, b)?,
+                Operator::Plus | Operator::Minus => {
+                    let (a, b) =
+                        (rescaled(a, a_scale, scale(&kind))?, rescaled(b, b_scale, scale(&kind))?);
+                    match op {
+                        Operator::Plus => (a.0.checked_add(b.0)?, a.1.checked_add(b.1)?),
+                        _ => (a.0.checked_sub(b.1)?, a.1.checked_sub(b.0)?),
+                    }
+                }
+                Operator::Modulo => (least, most),
+                _ => return None,
+            }
+        }
+        Expr::Case(case) => {
+            let values = case.when_then_expr.iter().map(|(_, then)| then);
+            union(values.chain(&case.else_expr).map(|value| possible(value, schema)))?
+        }
+        Expr::ScalarFunction(call) => match call.func.name() {
+            "coalesce" | "greatest" | "least" => {
+                union(call.args.iter().map(|value| possible(value, schema)))?
+            }
+            "abs" => {
+                let (low, high) = possible(call.args.first()?, schema)?;
+                (0, low.checked_neg()?.max(high))
+            }
+            name if TOTAL.contains(&name) => (least, most),
+            _ => return None,
+        },
+        _ => (least, most),
+    };
+    (low >= least && high <= most).then_some((low, high))
+}
+
+fn union(ranges: impl Iterator<Item = Option<(i128, i128)>>) -> Option<(i128, i128)> {
+    let wider = |a: Option<(i128, i128)>, b: Option<(i128, i128)>| {
+        let ((low, high), (other_low, other_high)) = (a?, b?);
+        Some((low.min(other_low), high.max(other_high)))
+    };
+    ranges.reduce(wider).flatten()
+}
+
+fn product(a: (i128, i128), b: (i128, i128)) -> Option<(i128, i128)> {
+    let all = [
+        a.0.checked_mul(b.0)?,
+        a.0.checked_mul(b.1)?,
+        a.1.checked_mul(b.0)?,
+        a.1.checked_mul(b.1)?,
+    ];
+    Some((*all.iter().min()?, *all.iter().max()?))
+}
+
+fn rescaled((low, high): (i128, i128), from: u32, to: u32) -> Option<(i128, i128)> {
+    let by = |value: i128| match to.checked_sub(from) {
+        Some(finer) => value.checked_mul(10i128.checked_pow(finer)?),
+        // Rounded away from zero at most.
+        None => value.checked_div(10i128.checked_pow(from - to)?)?.checked_add(value.signum()),
+    };
+    Some((by(low)?, by(high)?))
+}
+
+/// A constant, unscaled; NULL is any value.
+fn literal(value: &ScalarValue) -> Option<(i128, i128)> {
+    let exact = match value {
+        ScalarValue::Boolean(value) => value.map(i128::from),
+        ScalarValue::Int8(value) => value.map(i128::from),
+        ScalarValue::Int16(value) => value.map(i128::from),
+        ScalarValue::Int32(value) => value.map(i128::from),
+        ScalarValue::Int64(value) => value.map(i128::from),
+        ScalarValue::UInt8(value) => value.map(i128::from),
+        ScalarValue::UInt16(value) => value.map(i128::from),
+        ScalarValue::UInt32(value) => value.map(i128::from),
+        ScalarValue::UInt64(value) => value.map(i128::from),
+        ScalarValue::Decimal128(value, ..) => *value,
+        _ => return None,
+    };
+    // NULL makes whatever it meets NULL.
+    Some(exact.map_or((0, 0), |value| (value, value)))
+}

@@ -1,6 +1,6 @@
 //! The owners' policies applied to what a plan does with their tables.
 
-use super::flow::{Demand, Table, Traced, repeated, trace};
+use super::flow::{Demand, Origin, Table, Traced, repeated, trace};
 use super::verdict::{Finding, Refusal, Ruling, Verdict};
 use super::{Consent, Policy, TablePolicy, Undeclared, rules};
 use super::{GroupRule, Roles, Usage};
@@ -172,7 +172,11 @@ impl Owner<'_> {
                  columns that are never NULL, times constants",
             );
         }
-        for (_, part) in self.traced.failing.iter().filter(|(rows, _)| rows == table) {
+        let of_table = |origin: &&Origin| {
+            (origin.holder.as_ref(), &origin.table) == (table.0.as_ref(), &table.1)
+        };
+        let failing = self.failing().filter(|(_, origins)| origins.iter().any(|at| of_table(&at)));
+        for (part, _) in failing {
             refuse(
                 format!("computes {part}"),
                 format!(
@@ -216,6 +220,15 @@ impl Owner<'_> {
         }
     }
 
+    /// What may fail in this owner's own computations. Where others' columns take part, it is the
+    /// circuit that computes, which fails for nobody.
+    fn failing(&self) -> impl Iterator<Item = &(String, BTreeSet<Origin>)> {
+        let is_own = |origin: &Origin| {
+            holders(self.federation, origin.holder.as_deref(), &origin.table).contains(self.owner)
+        };
+        self.traced.failing.iter().filter(move |(_, origins)| origins.iter().all(is_own))
+    }
+
     fn columns(
         &self,
         holder: Option<&str>,
@@ -227,7 +240,17 @@ impl Owner<'_> {
         let of_table = |demand: &&Demand| {
             demand.origin.table == table && demand.origin.holder.as_deref() == holder
         };
-        for demand in self.traced.demands.iter().filter(of_table) {
+        // An expression that fails for some values decides by them, whatever becomes of its own.
+        let failing = self.failing().flat_map(|(part, origins)| {
+            let through = format!("{part}, which fails for some values (cast to a wider type)");
+            origins.iter().map(move |origin| Demand {
+                origin: origin.clone(),
+                usage: Usage::Filter,
+                through: through.clone(),
+            })
+        });
+        let failing: Vec<_> = failing.collect();
+        for demand in failing.iter().chain(&self.traced.demands).filter(of_table) {
             let none = Roles::default();
             let column = &demand.origin.column;
             let roles = rules.columns.get(column).unwrap_or(&none);

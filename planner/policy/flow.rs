@@ -62,8 +62,8 @@ pub(super) struct Traced {
     pub(super) choosing: BTreeSet<(Table, String)>,
     /// Aggregates of what other tables hold beside the rows of a table.
     pub(super) beside: BTreeSet<Beside>,
-    /// Expressions that fail for some values of a table.
-    pub(super) failing: BTreeSet<(Table, String)>,
+    /// Expressions that fail for some values of these columns.
+    pub(super) failing: BTreeSet<(String, BTreeSet<Origin>)>,
     /// Constructs whose flow is not known.
     pub(super) unknown: Vec<String>,
 }

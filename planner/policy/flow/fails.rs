@@ -3,11 +3,11 @@
 //! to succeed for all values of its types counts.
 
 use super::{Column, Tracer};
-use crate::policy::usage::Usage;
 use arrow_schema::DataType;
 use datafusion_common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion_common::{DFSchema, ScalarValue};
 use datafusion_expr::{BinaryExpr, Expr, ExprSchemable, Operator};
+use std::collections::BTreeSet;
 
 /// Scalar functions that have a value, or NULL, for all arguments.
 const TOTAL: [&str; 34] = [
@@ -48,7 +48,7 @@ const TOTAL: [&str; 34] = [
 ];
 
 impl Tracer {
-    /// An expression that fails for some values decides by them, whatever becomes of its own.
+    /// Notes the expression's parts that fail for some values, with the columns these are of.
     pub(super) fn failures(&mut self, expr: &Expr, schema: &DFSchema, columns: &[Column]) {
         for part in failing(expr, schema) {
             let mut value = Column::default();
@@ -56,14 +56,9 @@ impl Tracer {
                 let column = schema.index_of_column(name).ok().and_then(|at| columns.get(at));
                 column.into_iter().for_each(|column| value.merge(column));
             }
-            self.demand(
-                &value,
-                &Usage::Filter,
-                &format!("{part}, which fails for some values (cast to a wider type)"),
-            );
-            for flow in &value.flows {
-                let table = (flow.origin.holder.clone(), flow.origin.table.clone());
-                self.traced.failing.insert((table, part.to_string()));
+            let origins: BTreeSet<_> = value.flows.into_iter().map(|flow| flow.origin).collect();
+            if !origins.is_empty() {
+                self.traced.failing.insert((part.to_string(), origins));
             }
         }
     }

@@ -2,6 +2,7 @@
 
 mod limits;
 
+pub(crate) use limits::machine_memory;
 pub use limits::{Bytes, Limits, Ports};
 
 use crate::ahead::MEMORY_BYTES;

@@ -3,7 +3,7 @@
 
 use crate::agreement::{Agreement, owners};
 use crate::ahead::Ahead;
-use crate::config::{PartyConfig, Workspace};
+use crate::config::{PartyConfig, Workspace, machine_memory};
 use crate::failure::{Failure, Outcome};
 use crate::inputs::{self, Inputs};
 use crate::policies::Bundle;
@@ -103,6 +103,7 @@ pub async fn embedded_with(
     let deadline = started + Duration::from_secs(request.timeout_s);
     let _ = progress.send("planning".to_owned());
     let agreement = agree(workspace, request).await?;
+    warn_of_memory(&agreement);
     let _ = progress.send("reading tables".to_owned());
     let mut contributions = Vec::new();
     for party in agreement.plan.participants.iter() {
@@ -130,6 +131,21 @@ pub async fn embedded_with(
     }
     let outcomes = join_all(sessions.into_iter().map(Running::wait)).await;
     Ok((gather(outcomes, started)?, agreement))
+}
+
+/// The system stops a process that takes more memory than there is, without a word.
+fn warn_of_memory(agreement: &Agreement) {
+    let parties = agreement.plan.participants.len() as u64;
+    let needed = agreement.plan.memory_bytes().saturating_mul(parties);
+    if let Some(there) = machine_memory().filter(|there| *there < needed) {
+        let gb = |bytes: u64| bytes as f64 / 1e9;
+        tracing::warn!(
+            "{parties} parties in one process take up to {:.1} GB of this machine's {:.1} GB; \
+             batch_memory_mb in [targets] of federation.toml makes it less",
+            gb(needed),
+            gb(there)
+        );
+    }
 }
 
 /// The answer of a query that one party answers for itself.

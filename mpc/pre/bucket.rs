@@ -11,6 +11,7 @@ use crate::open::{Openings, WeightedSums};
 use rayon::prelude::*;
 use senate_block::{Block, Prg, Weights, add_selected, xor_into, xor_of};
 use senate_circuit::Bits;
+use zeroize::Zeroizing;
 
 /// Columns per parallel task.
 const TILE: usize = 1 << 12;
@@ -116,7 +117,7 @@ impl Columns<'_> {
     ) -> WeightedSums {
         let planes = a.macs.len() + 1;
         let mut sums = WeightedSums::zero(planes);
-        let mut differences = vec![Block::ZERO; planes * SPAN];
+        let mut differences = Zeroizing::new(vec![Block::ZERO; planes * SPAN]);
         let end = start + a.len();
         let mut at = start;
         while at < end {

@@ -14,6 +14,7 @@ use futures_util::{SinkExt, StreamExt, future::try_join};
 use rayon::prelude::*;
 use senate_block::{Block, Weights, add_selected, xor_of};
 use senate_circuit::{Bits, PlaneId};
+use zeroize::Zeroizing;
 
 /// Gates per parallel task.
 const TILE: usize = 1 << 11;
@@ -198,7 +199,7 @@ impl Factors<'_> {
     ) -> WeightedSums {
         let planes = c.macs.len() + 1;
         let mut sums = WeightedSums::zero(planes);
-        let mut hidden = vec![Block::ZERO; planes * SPAN];
+        let mut hidden = Zeroizing::new(vec![Block::ZERO; planes * SPAN]);
         let mut at = start;
         while c.len() > 0 {
             let mut c = c.take(SPAN);

@@ -123,7 +123,8 @@ fn port<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<SocketAddr>
     }))
 }
 
-fn machine_memory() -> Option<u64> {
+/// Bytes of memory that this machine has, where the kernel says so (Linux).
+pub(crate) fn machine_memory() -> Option<u64> {
     let meminfo = std::fs::read_to_string("/proc/meminfo").ok()?;
     let line = meminfo.lines().find_map(|line| line.strip_prefix("MemTotal:"))?;
     let kilobytes: u64 = line.trim().trim_end_matches("kB").trim().parse().ok()?;

@@ -12,7 +12,7 @@ use crate::ot::CotRows;
 use crate::wire::to_bits;
 use crate::zero::ZeroStream;
 use rayon::prelude::*;
-use senate_block::{Block, Tccr, Tweak, add_low_halves, add_selected_words, xor_of};
+use senate_block::{Block, Tccr, Tweak, add_low_halves, add_selected_words};
 use senate_circuit::{Bits, PartyId};
 
 /// Triples per parallel task, so that a task's rows stay in the second-level cache.
@@ -187,7 +187,6 @@ impl<'a> Kernel<'a> {
         }
         let (mut pis, mut other) = ([Block::ZERO; SPAN], [Block::ZERO; SPAN]);
         let (pis, other) = (&mut pis[..len], &mut other[..len]);
-        let deltas = [self.delta; SPAN];
         for ((peer, rows), u) in self.peers.iter().zip(self.cots).zip(corrections) {
             let u = &mut u[offset..offset + len];
             let (keys, macs) = (&rows.keys[at..at + len], &rows.macs[at..at + len]);
@@ -195,7 +194,7 @@ impl<'a> Kernel<'a> {
             hash.pi(keys, pis);
             hash.finish(pis, mine, scratch);
             add_low_halves(sums, scratch);
-            xor_of(other, keys, &deltas);
+            other.iter_mut().zip(keys).for_each(|(x, key)| *x = *key ^ self.delta);
             hash.pi(other, pis);
             hash.finish_into(pis, mine, scratch);
             u.copy_from_slice(phi);

@@ -1,13 +1,13 @@
 //! The owners' policies applied to what a plan does with their tables.
 
-use super::flow::{Demand, Origin, Table, Traced, repeated, trace};
+use super::flow::{Demand, Failing, Origin, Table, Traced, repeated, trace};
 use super::verdict::{Finding, Refusal, Ruling, Verdict};
 use super::{Consent, Policy, TablePolicy, Undeclared, rules};
 use super::{GroupRule, Roles, Usage};
 use crate::catalog::Federation;
 use datafusion_expr::LogicalPlan;
 use senate_circuit::{PartyId, PartySet};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What every concerned owner says about an optimized plan.
 pub(crate) fn judge(plan: &LogicalPlan, federation: &Federation, consent: &Consent<'_>) -> Verdict {
@@ -175,8 +175,8 @@ impl Owner<'_> {
         let of_table = |origin: &&Origin| {
             (origin.holder.as_ref(), &origin.table) == (table.0.as_ref(), &table.1)
         };
-        let failing = self.failing().filter(|(_, origins)| origins.iter().any(|at| of_table(&at)));
-        for (part, _) in failing {
+        let failing = self.failing().filter(|it| it.origins.iter().any(|at| of_table(&at)));
+        for Failing { part, .. } in failing {
             refuse(
                 format!("computes {part}"),
                 format!(
@@ -222,11 +222,25 @@ impl Owner<'_> {
 
     /// What may fail in this owner's own computations. Where others' columns take part, it is the
     /// circuit that computes, which fails for nobody.
-    fn failing(&self) -> impl Iterator<Item = &(String, BTreeSet<Origin>)> {
-        let is_own = |origin: &Origin| {
-            holders(self.federation, origin.holder.as_deref(), &origin.table).contains(self.owner)
+    fn failing(&self) -> impl Iterator<Item = &Failing> {
+        let capacity = |origin: &Origin| {
+            let table = self.federation.table(&origin.table)?;
+            let named = origin.holder.as_deref().map(|name| self.federation.party(name));
+            let is_named = named.is_none_or(|party| party == Some(self.owner));
+            let holder = table.holders.iter().find(|holder| holder.party == self.owner);
+            holder.filter(|_| is_named).map(|holder| i128::from(holder.capacity))
         };
-        self.traced.failing.iter().filter(move |(_, origins)| origins.iter().all(is_own))
+        self.traced.failing.iter().filter(move |failing| {
+            // Tables that are joined have a row for each pair at most.
+            let tables: BTreeMap<_, _> = failing
+                .origins
+                .iter()
+                .map(|origin| ((&origin.holder, &origin.table), capacity(origin)))
+                .collect();
+            let rows =
+                tables.into_values().try_fold(1i128, |all, rows| Some(all.saturating_mul(rows?)));
+            rows.is_some_and(|rows| rows > failing.rows)
+        })
     }
 
     fn columns(
@@ -241,7 +255,7 @@ impl Owner<'_> {
             demand.origin.table == table && demand.origin.holder.as_deref() == holder
         };
         // An expression that fails for some values decides by them, whatever becomes of its own.
-        let failing = self.failing().flat_map(|(part, origins)| {
+        let failing = self.failing().flat_map(|Failing { part, origins, .. }| {
             let through = format!("{part}, which fails for some values (cast to a wider type)");
             origins.iter().map(move |origin| Demand {
                 origin: origin.clone(),

@@ -51,6 +51,15 @@ pub(super) struct Beside {
     pub(super) through: String,
 }
 
+/// An expression that fails for some values of these columns.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(super) struct Failing {
+    pub(super) part: String,
+    pub(super) origins: BTreeSet<Origin>,
+    /// Only where there are more rows than so many.
+    pub(super) rows: i128,
+}
+
 /// Everything that a plan does with its tables.
 #[derive(Default)]
 pub(super) struct Traced {
@@ -62,8 +71,8 @@ pub(super) struct Traced {
     pub(super) choosing: BTreeSet<(Table, String)>,
     /// Aggregates of what other tables hold beside the rows of a table.
     pub(super) beside: BTreeSet<Beside>,
-    /// Expressions that fail for some values of these columns.
-    pub(super) failing: BTreeSet<(String, BTreeSet<Origin>)>,
+    /// Expressions that fail for some values.
+    pub(super) failing: BTreeSet<Failing>,
     /// Constructs whose flow is not known.
     pub(super) unknown: Vec<String>,
 }

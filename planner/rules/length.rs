@@ -36,8 +36,10 @@ pub(super) fn text_bytes(
             most(&results.chain(case.else_expr.as_deref()).collect::<Vec<_>>())
         }
         Expr::ScalarFunction(ScalarFunction { func, args }) => match func.name() {
-            "upper" | "lower" | "btrim" | "ltrim" | "rtrim" | "substr" | "left" | "right"
-            | "reverse" | "nullif" | "split_part" => inner(args.first()?),
+            "btrim" | "ltrim" | "rtrim" | "substr" | "left" | "right" | "reverse" | "nullif"
+            | "split_part" => inner(args.first()?),
+            // The upper case of a character may be three others, of two bytes as well.
+            "upper" | "lower" => inner(args.first()?)?.checked_mul(3),
             "concat" => sum(&args.iter().collect::<Vec<_>>()),
             "coalesce" | "greatest" | "least" | "nvl" => most(&args.iter().collect::<Vec<_>>()),
             _ => None,

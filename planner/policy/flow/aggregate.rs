@@ -55,7 +55,11 @@ impl Tracer {
         let through = Expr::AggregateFunction(call.clone()).to_string();
         let name = call.func.name().to_ascii_lowercase();
         let adds_up = matches!(name.as_str(), "sum" | "avg" | "count");
-        let mut chooses = false;
+        // Of equal values one is left; COUNT(DISTINCT …) is judged by what it counts.
+        let is_distinct =
+            call.params.distinct || call.params.args.iter().any(|at| is_key(at, node));
+        let mut chooses = is_distinct && !rows.is_empty() && matches!(name.as_str(), "sum" | "avg");
+        self.sums(call, schema, columns);
         for argument in &call.params.args {
             let mut value = self.value(argument, schema, columns);
             // The least of -x is the greatest x, and of (x - 3) * (x - 3) the one next to 3.
@@ -98,6 +102,16 @@ impl Tracer {
             }
         }
     }
+}
+
+/// Whether an argument is what the aggregate right below groups by: an aggregate of distinct values
+/// looks so.
+fn is_key(argument: &Expr, node: &Aggregate) -> bool {
+    let (Some(input), Expr::Column(column)) = (below(&node.input), plain(argument)) else {
+        return false;
+    };
+    let index = node.input.schema().index_of_column(column);
+    index.is_ok_and(|index| index < input.group_expr.len())
 }
 
 /// Whether an argument is what the aggregate right below has computed.

@@ -17,8 +17,10 @@ pub(super) struct Flow {
 /// How much of an expression's value is more than that of a column, from least to most.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default)]
 pub(super) enum Shape {
-    /// A column, moved and stretched by constants: the least value comes of the least.
+    /// A column itself.
     #[default]
+    Itself,
+    /// A column, moved and stretched by constants: the least value comes of the least.
     InOrder,
     /// A sum of columns, each times a constant: every row has its part in a sum of them.
     Sum,
@@ -53,6 +55,11 @@ impl Column {
     pub(super) fn merged(mut self, other: &Self) -> Self {
         self.merge(other);
         self
+    }
+
+    /// The values, moved or stretched by a constant.
+    pub(super) fn moved(self) -> Self {
+        Self { shape: self.shape.max(Shape::InOrder), ..self }
     }
 
     /// The values as parts of a sum.

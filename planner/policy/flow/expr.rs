@@ -21,7 +21,12 @@ impl Tracer {
     /// What flows in the value of an expression, and whether the expression decides something by its
     /// operands or only adds them up. A product of columns decides: a column of zeros and ones makes
     /// it a CASE. So do a test for NULL and COALESCE, which is one.
-    fn operands(&mut self, expr: &Expr, schema: &DFSchema, columns: &[Column]) -> Column {
+    pub(super) fn operands(
+        &mut self,
+        expr: &Expr,
+        schema: &DFSchema,
+        columns: &[Column],
+    ) -> Column {
         let mut of = |expr: &Expr| self.operands(expr, schema, columns);
         match expr {
             Expr::Column(name) => {
@@ -45,13 +50,13 @@ impl Tracer {
                 let turns = *op == Operator::Minus && !is_constant(right);
                 let moves = is_constant(left) || is_constant(right);
                 let value = of(left).merged(&of(right));
-                if moves && !turns { value } else { value.summed() }
+                if moves && !turns { value.moved() } else { value.summed() }
             }
             Expr::BinaryExpr(BinaryExpr { left, op: Operator::Multiply, right }) => {
                 let (one, other) = (of(left), of(right));
                 match (is_constant(left), is_constant(right)) {
-                    (true, _) if is_positive(left) => other,
-                    (_, true) if is_positive(right) => one,
+                    (true, _) if is_positive(left) => other.moved(),
+                    (_, true) if is_positive(right) => one.moved(),
                     (true, _) => other.summed(),
                     (_, true) => one.summed(),
                     (false, false) => one.merged(&other).tested(),
@@ -202,7 +207,7 @@ pub(super) fn keeps_values(from: &DataType, to: &DataType) -> bool {
         (Some((whole, scale)), Some((room, finer))) => whole <= room && scale <= finer,
         _ => matches!(
             (from, to),
-            (Date32, Date64 | DataType::Timestamp(..))
+            (Date32, Date64)
                 | (DataType::Utf8 | DataType::Utf8View, DataType::Utf8 | DataType::Utf8View)
                 | (DataType::Utf8 | DataType::Utf8View, DataType::LargeUtf8)
         ),

@@ -2,15 +2,17 @@
 //! there tells that such a value exists, whatever becomes of the result. Everything that is not known
 //! to succeed for all values of its types counts.
 
-use super::{Column, Tracer};
+use super::expr::keeps_values;
+use super::{Column, Failing, Shape, Tracer};
 use arrow_schema::DataType;
 use datafusion_common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion_common::{DFSchema, ScalarValue};
+use datafusion_expr::expr::AggregateFunction;
 use datafusion_expr::{BinaryExpr, Expr, ExprSchemable, Operator};
 use std::collections::BTreeSet;
 
 /// Scalar functions that have a value, or NULL, for all arguments.
-const TOTAL: [&str; 34] = [
+const TOTAL: [&str; 24] = [
     "coalesce",
     "nullif",
     "nvl",
@@ -26,40 +28,64 @@ const TOTAL: [&str; 34] = [
     "length",
     "octet_length",
     "bit_length",
-    "substr",
-    "substring",
     "left",
     "right",
-    "replace",
     "reverse",
-    "concat",
     "starts_with",
     "ends_with",
     "contains",
     "strpos",
-    "initcap",
     "date_part",
     "extract",
-    "date_trunc",
-    "floor",
-    "ceil",
-    "round",
-    "trunc",
 ];
+/// The same, of binary floating-point numbers.
+const TOTAL_OF_FLOATS: [&str; 6] = ["floor", "ceil", "round", "trunc", "sqrt", "power"];
+/// An average of decimals has so many digits more.
+const AVERAGE_DIGITS: u32 = 4;
 
 impl Tracer {
     /// Notes the expression's parts that fail for some values, with the columns these are of.
     pub(super) fn failures(&mut self, expr: &Expr, schema: &DFSchema, columns: &[Column]) {
         for part in failing(expr, schema) {
-            let mut value = Column::default();
-            for name in part.column_refs() {
-                let column = schema.index_of_column(name).ok().and_then(|at| columns.get(at));
-                column.into_iter().for_each(|column| value.merge(column));
-            }
-            let origins: BTreeSet<_> = value.flows.into_iter().map(|flow| flow.origin).collect();
-            if !origins.is_empty() {
-                self.traced.failing.insert((part.to_string(), origins));
-            }
+            self.fails(part, schema, columns, 0);
+        }
+    }
+
+    /// Notes a sum or average of computed values whose type has no room for that of many rows. Of a
+    /// column itself it has, or its owner's data are at fault.
+    pub(super) fn sums(&mut self, call: &AggregateFunction, schema: &DFSchema, columns: &[Column]) {
+        let name = call.func.name();
+        let whole = Expr::AggregateFunction(call.clone());
+        let (Ok(kind), [argument]) = (whole.get_type(schema), call.params.args.as_slice()) else {
+            return;
+        };
+        if !matches!(name, "sum" | "avg")
+            || self.operands(argument, schema, columns).shape == Shape::Itself
+        {
+            return;
+        }
+        let (Some((_, most)), Some((low, high))) = (size(&kind), possible(argument, schema)) else {
+            return;
+        };
+        let digits = match name {
+            "avg" => AVERAGE_DIGITS,
+            _ => scale(&kind).saturating_sub(scale_of(argument, schema)),
+        };
+        let each = low.saturating_abs().max(high.saturating_abs()).max(1);
+        let each = each.saturating_mul(10i128.saturating_pow(digits));
+        self.fails(&whole, schema, columns, most / each);
+    }
+
+    /// Notes what fails where there are more than so many rows.
+    fn fails(&mut self, part: &Expr, schema: &DFSchema, columns: &[Column], rows: i128) {
+        let mut value = Column::default();
+        for name in part.column_refs() {
+            let column = schema.index_of_column(name).ok().and_then(|at| columns.get(at));
+            column.into_iter().for_each(|column| value.merge(column));
+        }
+        let origins: BTreeSet<_> = value.flows.into_iter().map(|flow| flow.origin).collect();
+        if !origins.is_empty() {
+            self.traced.failing.insert(Failing { part: part.to_string(), origins, rows });
         }
     }
 }
@@ -103,20 +129,25 @@ fn fails(expr: &Expr, schema: &DFSchema) -> bool {
             | Operator::StringConcat => false,
             _ => true,
         },
+        Expr::Negative(_) => !is_float(&kind) && fitting(expr, schema).is_none(),
+        // A pattern may be too long to be compiled.
+        Expr::Like(like) => !like.pattern.column_refs().is_empty(),
         Expr::Cast(cast) => {
             let from = cast.expr.get_type(schema);
             from.map_or(true, |from| !converts(&from, &kind) && fitting(expr, schema).is_none())
         }
         Expr::ScalarFunction(call) => match call.func.name() {
             "abs" => !is_float(&kind) && fitting(expr, schema).is_none(),
+            "substr" | "substring" => {
+                call.args.iter().skip(1).any(|place| !place.column_refs().is_empty())
+            }
+            name if TOTAL_OF_FLOATS.contains(&name) => !is_float(&kind),
             name => !TOTAL.contains(&name),
         },
         Expr::Column(_)
         | Expr::Literal(..)
         | Expr::Alias(_)
         | Expr::TryCast(_)
-        // It wraps.
-        | Expr::Negative(_)
         | Expr::Not(_)
         | Expr::IsNull(_)
         | Expr::IsNotNull(_)
@@ -129,7 +160,6 @@ fn fails(expr: &Expr, schema: &DFSchema) -> bool {
         | Expr::Between(_)
         | Expr::Case(_)
         | Expr::InList(_)
-        | Expr::Like(_)
         | Expr::AggregateFunction(_) => false,
         _ => true,
     }
@@ -141,31 +171,30 @@ fn is_float(kind: &DataType) -> bool {
 
 /// Casts that succeed for every value and are not about numbers' sizes.
 fn converts(from: &DataType, to: &DataType) -> bool {
-    use DataType::{Boolean, Date32, Date64, LargeUtf8, Timestamp, Utf8, Utf8View};
+    use DataType::{Boolean, Date32, Date64, LargeUtf8, Utf8, Utf8View};
     from == to
         || matches!(to, Utf8 | LargeUtf8 | Utf8View)
         || (is_float(to) && !matches!(from, Utf8 | LargeUtf8 | Utf8View))
         || (*to == Boolean && size(from).is_some())
-        || matches!((from, to), (Date32, Date64) | (Date32, Timestamp(..)))
+        || matches!((from, to), (Date32, Date64))
         || is_float(from) && is_float(to)
 }
 
-/// Whether a quotient or remainder is there, or NULL, for all values.
+/// Whether a quotient or remainder of integers is there, or NULL, for all values. Those of decimals are
+/// computed with more digits than either has.
 fn divides(left: &Expr, right: &Expr, schema: &DFSchema) -> bool {
-    let Ok(kind) = left.get_type(schema) else { return false };
-    let (Some((least, _)), Some((low, _))) = (size(&kind), possible(left, schema)) else {
+    let is_integer = |expr: &Expr| {
+        let kind = expr.get_type(schema);
+        kind.is_ok_and(|kind| kind.is_integer())
+    };
+    if !is_integer(left) || !is_integer(right) {
         return false;
-    };
+    }
+    let kind = left.get_type(schema).ok().and_then(|kind| size(&kind));
+    let (Some((least, _)), Some((low, _))) = (kind, possible(left, schema)) else { return false };
     // The quotient of the least number and −1 does not fit.
-    let at_least_one = match possible(right, schema) {
-        Some((least, _)) => least >= 10i128.pow(scale_of(right, schema)),
-        None => false,
-    };
-    at_least_one
-        || (low > least
-            && scale(&kind) == 0
-            && scale_of(right, schema) == 0
-            && is_never_zero(right))
+    possible(right, schema).is_some_and(|(least, _)| least >= 1)
+        || low > least && is_never_zero(right, schema)
 }
 
 fn scale_of(expr: &Expr, schema: &DFSchema) -> u32 {
@@ -173,7 +202,7 @@ fn scale_of(expr: &Expr, schema: &DFSchema) -> u32 {
 }
 
 /// Whether it is NULLIF(…, 0), or a constant.
-fn is_never_zero(expr: &Expr) -> bool {
+fn is_never_zero(expr: &Expr, schema: &DFSchema) -> bool {
     let value = |expr: &Expr| match expr {
         Expr::Literal(value, _) => literal(value).map(|(value, _)| value),
         _ => None,
@@ -182,7 +211,11 @@ fn is_never_zero(expr: &Expr) -> bool {
         Expr::ScalarFunction(call) if call.func.name() == "nullif" => {
             call.args.get(1).and_then(value) == Some(0)
         }
-        Expr::Cast(cast) => is_never_zero(&cast.expr),
+        Expr::Cast(cast) => {
+            let (from, to) = (cast.expr.get_type(schema), expr.get_type(schema));
+            let keeps = matches!((from, to), (Ok(from), Ok(to)) if keeps_values(&from, &to));
+            keeps && is_never_zero(&cast.expr, schema)
+        }
         other => value(other).is_some_and(|value| value != 0),
     }
 }

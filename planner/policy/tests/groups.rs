@@ -195,6 +195,7 @@ fn nothing_fails_for_the_rows_of_a_group_that_is_left_out() {
         "SELECT SUM(cost) AS s FROM b.visits WHERE age + 9223372036854775300 > 0",
         "SELECT SUM(cost) AS s FROM b.visits WHERE 1 / (ward - 3) > 0",
         "SELECT SUM(CAST(ward AS SMALLINT)) AS s FROM b.visits WHERE age = 35",
+        "SELECT SUM(ward) AS s, SUM(DISTINCT ward) AS d FROM b.visits",
     ] {
         assert_refused(sql);
     }

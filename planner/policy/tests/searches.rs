@@ -76,7 +76,7 @@ fn a_product_and_a_test_for_null_inside_an_aggregate_are_filters() {
         }
     }
     for value in
-        ["v.cost * 3 - v.ward", "-v.cost", "v.fee + 1", "COALESCE(v.cost, 7)", "v.cost * 0.5"]
+        ["v.cost * 3 - v.ward", "-1 * v.cost", "v.fee + 1", "COALESCE(v.cost, 7)", "v.cost * 0.5"]
     {
         let sql =
             format!("SELECT SUM({value}) AS s FROM b.visits v JOIN people p ON v.patient = p.id");
@@ -100,6 +100,15 @@ fn what_fails_for_some_values_is_a_filter() {
         "7 / NULLIF(cost - 507, 0) + cost + 9223372036854775300",
         "CAST(cost AS DECIMAL(4, 2))",
         "CAST(cost AS BIGINT) * cost * cost",
+        "-cost",
+        // They fit, but their sum over the rows does not.
+        "(CAST(cost AS BIGINT) + 1073741166) * 2147483648",
+        "(CAST(cost AS DECIMAL(38, 0)) + 4999999542) * CAST('10000000000000000000000000000' AS DECIMAL(29, 0))",
+        // More digits on the way than in the result.
+        "CAST(cost AS DECIMAL(38, 0)) / 3",
+        "CAST(cost AS DECIMAL(38, 0)) % CAST('1.5' AS DECIMAL(2, 1))",
+        "1 / CAST(NULLIF(CAST(cost AS DECIMAL(12, 1)), CAST('0.0' AS DECIMAL(2, 1))) AS BIGINT)",
+        "ceil(CAST(cost AS DECIMAL(12, 1)))",
     ] {
         let found = refused_under(COLUMNS, &of(value));
         assert_eq!(found, Some(("visits.cost".to_owned(), "filter")), "{value}");
@@ -107,7 +116,7 @@ fn what_fails_for_some_values_is_a_filter() {
     for value in [
         "cost + 1",
         "cost * 1000 - 5",
-        "-cost",
+        "-1 * cost",
         "CAST(cost AS BIGINT) + ward",
         "CAST(cost AS DECIMAL(38, 0)) + 9223372036854775300",
         "CAST(cost AS DECIMAL(12, 2)) * 3",
@@ -116,4 +125,16 @@ fn what_fails_for_some_values_is_a_filter() {
     }
     let searched = COLUMNS.replace("aggregate(sum, avg)\"", "aggregate(sum, avg)\", \"filter\"");
     assert_eq!(refused_under(&searched, &of("cost + 9223372036854775300")), None);
+    for condition in [
+        "substr('abcdef', 1, cost) <> ''",
+        "replace(CAST(cost AS VARCHAR), '1', '22') = 'x'",
+        "'x' LIKE CAST(cost AS VARCHAR)",
+    ] {
+        let value = format!("CASE WHEN {condition} THEN 1 ELSE 0 END");
+        let found = refused_under(COLUMNS, &of(&value));
+        assert_eq!(found, Some(("visits.cost".to_owned(), "filter")), "{condition}");
+    }
+    let average = "AVG((CAST(cost AS DECIMAL(38, 0)) + 999492) * CAST('10000000000000000000000000000' AS DECIMAL(38, 0)))";
+    let found = refused_under(COLUMNS, &format!("SELECT {average} AS s FROM b.visits"));
+    assert_eq!(found, Some(("visits.cost".to_owned(), "filter")));
 }

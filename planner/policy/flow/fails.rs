@@ -9,7 +9,8 @@ use datafusion_common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion_common::{DFSchema, ScalarValue};
 use datafusion_expr::expr::AggregateFunction;
 use datafusion_expr::{BinaryExpr, Expr, ExprSchemable, Operator};
-use std::collections::BTreeSet;
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Scalar functions that have a value, or NULL, for all arguments.
 const TOTAL: [&str; 24] = [
@@ -43,6 +44,19 @@ const TOTAL_OF_FLOATS: [&str; 6] = ["floor", "ceil", "round", "trunc", "sqrt", "
 /// An average of decimals has so many digits more.
 const AVERAGE_DIGITS: u32 = 4;
 
+/// The columns' types, and what has been found out about an expression's parts: each is looked at once,
+/// though all that are around it ask for it.
+struct Known<'a> {
+    schema: &'a DFSchema,
+    ranges: RefCell<BTreeMap<*const Expr, Option<(i128, i128)>>>,
+}
+
+impl<'a> Known<'a> {
+    fn new(schema: &'a DFSchema) -> Self {
+        Self { schema, ranges: RefCell::default() }
+    }
+}
+
 impl Tracer {
     /// Notes the expression's parts that fail for some values, with the columns these are of.
     pub(super) fn failures(&mut self, expr: &Expr, schema: &DFSchema, columns: &[Column]) {
@@ -56,6 +70,7 @@ impl Tracer {
     pub(super) fn sums(&mut self, call: &AggregateFunction, schema: &DFSchema, columns: &[Column]) {
         let name = call.func.name();
         let whole = Expr::AggregateFunction(call.clone());
+        let known = Known::new(schema);
         let (Ok(kind), [argument]) = (whole.get_type(schema), call.params.args.as_slice()) else {
             return;
         };
@@ -64,12 +79,12 @@ impl Tracer {
         {
             return;
         }
-        let (Some((_, most)), Some((low, high))) = (size(&kind), possible(argument, schema)) else {
+        let (Some((_, most)), Some((low, high))) = (size(&kind), possible(argument, &known)) else {
             return;
         };
         let digits = match name {
             "avg" => AVERAGE_DIGITS,
-            _ => scale(&kind).saturating_sub(scale_of(argument, schema)),
+            _ => scale(&kind).saturating_sub(scale_of(argument, &known)),
         };
         let each = low.saturating_abs().max(high.saturating_abs()).max(1);
         let each = each.saturating_mul(10i128.saturating_pow(digits));
@@ -92,9 +107,10 @@ impl Tracer {
 
 /// The parts of `expr` that depend on columns and fail for some of their values.
 fn failing<'a>(expr: &'a Expr, schema: &DFSchema) -> Vec<&'a Expr> {
+    let known = Known::new(schema);
     let mut found = Vec::new();
     let seen = expr.apply(|part| {
-        if !part.column_refs().is_empty() && fails(part, schema) {
+        if !part.column_refs().is_empty() && fails(part, &known) {
             found.push(part);
         }
         Ok(TreeNodeRecursion::Continue)
@@ -106,16 +122,14 @@ fn failing<'a>(expr: &'a Expr, schema: &DFSchema) -> Vec<&'a Expr> {
 }
 
 /// Whether this operation fails for some values of its operands, which do not.
-fn fails(expr: &Expr, schema: &DFSchema) -> bool {
-    let Ok(kind) = expr.get_type(schema) else { return true };
+fn fails(expr: &Expr, known: &Known<'_>) -> bool {
+    let Ok(kind) = expr.get_type(known.schema) else { return true };
     match expr {
         Expr::BinaryExpr(BinaryExpr { left, op, right }) => match op {
             Operator::Plus | Operator::Minus | Operator::Multiply => {
-                !is_float(&kind) && fitting(expr, schema).is_none()
+                !is_float(&kind) && fitting(expr, known).is_none()
             }
-            Operator::Divide | Operator::Modulo => {
-                !is_float(&kind) && !divides(left, right, schema)
-            }
+            Operator::Divide | Operator::Modulo => !is_float(&kind) && !divides(left, right, known),
             Operator::And
             | Operator::Or
             | Operator::Eq
@@ -129,15 +143,15 @@ fn fails(expr: &Expr, schema: &DFSchema) -> bool {
             | Operator::StringConcat => false,
             _ => true,
         },
-        Expr::Negative(_) => !is_float(&kind) && fitting(expr, schema).is_none(),
+        Expr::Negative(_) => !is_float(&kind) && fitting(expr, known).is_none(),
         // A pattern may be too long to be compiled.
         Expr::Like(like) => !like.pattern.column_refs().is_empty(),
         Expr::Cast(cast) => {
-            let from = cast.expr.get_type(schema);
-            from.map_or(true, |from| !converts(&from, &kind) && fitting(expr, schema).is_none())
+            let from = cast.expr.get_type(known.schema);
+            from.map_or(true, |from| !converts(&from, &kind) && fitting(expr, known).is_none())
         }
         Expr::ScalarFunction(call) => match call.func.name() {
-            "abs" => !is_float(&kind) && fitting(expr, schema).is_none(),
+            "abs" => !is_float(&kind) && fitting(expr, known).is_none(),
             "substr" | "substring" => {
                 call.args.iter().skip(1).any(|place| !place.column_refs().is_empty())
             }
@@ -182,27 +196,27 @@ fn converts(from: &DataType, to: &DataType) -> bool {
 
 /// Whether a quotient or remainder of integers is there, or NULL, for all values. Those of decimals are
 /// computed with more digits than either has.
-fn divides(left: &Expr, right: &Expr, schema: &DFSchema) -> bool {
+fn divides(left: &Expr, right: &Expr, known: &Known<'_>) -> bool {
     let is_integer = |expr: &Expr| {
-        let kind = expr.get_type(schema);
+        let kind = expr.get_type(known.schema);
         kind.is_ok_and(|kind| kind.is_integer())
     };
     if !is_integer(left) || !is_integer(right) {
         return false;
     }
-    let kind = left.get_type(schema).ok().and_then(|kind| size(&kind));
-    let (Some((least, _)), Some((low, _))) = (kind, possible(left, schema)) else { return false };
+    let kind = left.get_type(known.schema).ok().and_then(|kind| size(&kind));
+    let (Some((least, _)), Some((low, _))) = (kind, possible(left, known)) else { return false };
     // The quotient of the least number and −1 does not fit.
-    possible(right, schema).is_some_and(|(least, _)| least >= 1)
-        || low > least && is_never_zero(right, schema)
+    possible(right, known).is_some_and(|(least, _)| least >= 1)
+        || low > least && is_never_zero(right, known)
 }
 
-fn scale_of(expr: &Expr, schema: &DFSchema) -> u32 {
-    expr.get_type(schema).map_or(0, |kind| scale(&kind))
+fn scale_of(expr: &Expr, known: &Known<'_>) -> u32 {
+    expr.get_type(known.schema).map_or(0, |kind| scale(&kind))
 }
 
 /// Whether it is NULLIF(…, 0), or a constant.
-fn is_never_zero(expr: &Expr, schema: &DFSchema) -> bool {
+fn is_never_zero(expr: &Expr, known: &Known<'_>) -> bool {
     let value = |expr: &Expr| match expr {
         Expr::Literal(value, _) => literal(value).map(|(value, _)| value),
         _ => None,
@@ -212,9 +226,9 @@ fn is_never_zero(expr: &Expr, schema: &DFSchema) -> bool {
             call.args.get(1).and_then(value) == Some(0)
         }
         Expr::Cast(cast) => {
-            let (from, to) = (cast.expr.get_type(schema), expr.get_type(schema));
+            let (from, to) = (cast.expr.get_type(known.schema), expr.get_type(known.schema));
             let keeps = matches!((from, to), (Ok(from), Ok(to)) if keeps_values(&from, &to));
-            keeps && is_never_zero(&cast.expr, schema)
+            keeps && is_never_zero(&cast.expr, known)
         }
         other => value(other).is_some_and(|value| value != 0),
     }
@@ -249,29 +263,41 @@ fn scale(kind: &DataType) -> u32 {
 }
 
 /// Values of the expression, unscaled: those of its type where nothing more is known.
-fn possible(expr: &Expr, schema: &DFSchema) -> Option<(i128, i128)> {
-    fitting(expr, schema).or_else(|| size(&expr.get_type(schema).ok()?))
+fn possible(expr: &Expr, known: &Known<'_>) -> Option<(i128, i128)> {
+    fitting(expr, known).or_else(|| size(&expr.get_type(known.schema).ok()?))
 }
 
 /// Values of the expression, unscaled, if it is an exact number and its type has all of them.
-fn fitting(expr: &Expr, schema: &DFSchema) -> Option<(i128, i128)> {
-    let kind = expr.get_type(schema).ok()?;
+fn fitting(expr: &Expr, known: &Known<'_>) -> Option<(i128, i128)> {
+    let place = std::ptr::from_ref(expr);
+    if let Some(found) = known.ranges.borrow().get(&place) {
+        return *found;
+    }
+    let found = computed(expr, known);
+    known.ranges.borrow_mut().insert(place, found);
+    found
+}
+
+/// As [`fitting`], from what its operands are.
+fn computed(expr: &Expr, known: &Known<'_>) -> Option<(i128, i128)> {
+    let kind = expr.get_type(known.schema).ok()?;
     let (least, most) = size(&kind)?;
     let (low, high) = match expr {
         Expr::Column(_) => (least, most),
         Expr::Literal(value, _) => literal(value)?,
-        Expr::Alias(alias) => possible(&alias.expr, schema)?,
+        Expr::Alias(alias) => possible(&alias.expr, known)?,
         Expr::Negative(expr) => {
-            let (low, high) = possible(expr, schema)?;
+            let (low, high) = possible(expr, known)?;
             (high.checked_neg()?, low.checked_neg()?)
         }
         Expr::Cast(cast) => {
-            let found = possible(&cast.expr, schema)?;
-            rescaled(found, scale(&cast.expr.get_type(schema).ok()?), scale(&kind))?
+            let found = possible(&cast.expr, known)?;
+            rescaled(found, scale(&cast.expr.get_type(known.schema).ok()?), scale(&kind))?
         }
         Expr::BinaryExpr(BinaryExpr { left, op, right }) => {
-            let at =
-                |side: &Expr| Some((possible(side, schema)?, scale(&side.get_type(schema).ok()?)));
+            let at = |side: &Expr| {
+                Some((possible(side, known)?, scale(&side.get_type(known.schema).ok()?)))
+            };
             let ((a, a_scale), (b, b_scale)) = (at(left)?, at(right)?);
             match op {
                 Operator::Multiply if a_scale + b_scale == scale(&kind) => product(a, b)?,
@@ -289,14 +315,14 @@ fn fitting(expr: &Expr, schema: &DFSchema) -> Option<(i128, i128)> {
         }
         Expr::Case(case) => {
             let values = case.when_then_expr.iter().map(|(_, then)| then);
-            union(values.chain(&case.else_expr).map(|value| possible(value, schema)))?
+            union(values.chain(&case.else_expr).map(|value| possible(value, known)))?
         }
         Expr::ScalarFunction(call) => match call.func.name() {
             "coalesce" | "greatest" | "least" => {
-                union(call.args.iter().map(|value| possible(value, schema)))?
+                union(call.args.iter().map(|value| possible(value, known)))?
             }
             "abs" => {
-                let (low, high) = possible(call.args.first()?, schema)?;
+                let (low, high) = possible(call.args.first()?, known)?;
                 (0, low.checked_neg()?.max(high))
             }
             name if TOTAL.contains(&name) => (least, most),

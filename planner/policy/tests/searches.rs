@@ -134,6 +134,9 @@ fn what_fails_for_some_values_is_a_filter() {
         let found = refused_under(COLUMNS, &of(&value));
         assert_eq!(found, Some(("visits.cost".to_owned(), "filter")), "{condition}");
     }
+    let below = "(SELECT (CAST(cost AS BIGINT) + 1073741166) * 2147483648 AS c FROM b.visits) x";
+    let found = refused_under(COLUMNS, &format!("SELECT SUM(c) AS s FROM {below}"));
+    assert_eq!(found, Some(("visits.cost".to_owned(), "filter")));
     let average = "AVG((CAST(cost AS DECIMAL(38, 0)) + 999492) * CAST('10000000000000000000000000000' AS DECIMAL(38, 0)))";
     let found = refused_under(COLUMNS, &format!("SELECT {average} AS s FROM b.visits"));
     assert_eq!(found, Some(("visits.cost".to_owned(), "filter")));

@@ -10,6 +10,7 @@ mod federation;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 use senate_circuit::{PartySet, Sharing, StageId};
+use senate_mpc::ot::{Challenge, Choices, Keeper, TAKEN_MAX};
 use senate_mpc::pre::distributed::{Need, Supply};
 use senate_mpc::{ByParty, Lane};
 use std::time::Instant;
@@ -45,10 +46,14 @@ fn main() {
     let seconds = federation::each(set, async |mesh| {
         let session = federation::open(&mesh, [1; 32]).await?;
         let bench = session.workbench(set, Lane::supply(0, 0))?;
-        let choices =
-            ByParty::from_fn(bench.channel.peers(), |_| (0..ROWS).map(|r| r % 3 == 0).collect());
+        let random = |_| Choices::random(ROWS, &bench.entropy);
+        let choices = ByParty::from_fn(bench.channel.peers(), random);
+        let mut kept: Vec<_> = (0..ROWS / TAKEN_MAX).map(|_| Keeper::new(1, TAKEN_MAX)).collect();
         let start = Instant::now();
-        bench.cots.extend(&bench.channel, 0, &choices, &bench.entropy).await?;
+        let challenge = Challenge::Own(&bench.entropy);
+        let mut run = bench.cots.begin(&bench.channel, 0, &choices, challenge).await?;
+        run.expand(&mut kept);
+        run.prove(&bench.channel).await?;
         Ok(start.elapsed().as_secs_f64())
     })
     .unwrap();

@@ -116,6 +116,11 @@ impl Coins {
         Ok(Self { domain, openings, commitments, tossed: 0 })
     }
 
+    /// What the hashes of the conversation are bound to.
+    pub fn domain(&self) -> &Domain {
+        &self.domain
+    }
+
     /// The next coin: XOR of everybody's seeds. The caller has received all data the coin judges
     /// from all parties before; no coin is used twice.
     ///

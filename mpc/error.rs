@@ -191,9 +191,6 @@ pub enum Fault {
     /// A commitment was not opened to what was committed.
     #[error("commitment opened wrongly")]
     Commitment(Step),
-    /// A batch of shares is inconsistent between receivers.
-    #[error("inconsistent shares")]
-    ShareConsistency,
     /// A MAC check of an opening failed.
     #[error("opened value fails its MAC check")]
     OpenMac(Step),
@@ -221,7 +218,6 @@ impl Fault {
             Self::Binding => Step::Session,
             Self::BasePoint | Self::Pprf | Self::CotConsistency => Step::Cot,
             Self::DeltaConsistency => Step::DeltaCheck,
-            Self::ShareConsistency => Step::Shares,
             Self::ZeroTest => Step::ZeroTest,
             Self::LabelHash | Self::GateCheck => Step::Evaluation,
             Self::Ver => Step::Ver,

@@ -31,6 +31,12 @@ pub fn append_blocks(blocks: &mut Vec<Block>, bytes: &[u8]) {
     blocks.extend(chunks.iter().map(|chunk| Block::from_bytes(*chunk)));
 }
 
+/// Writes as many blocks as `blocks` has from `bytes`.
+pub fn read_blocks(bytes: &[u8], blocks: &mut [Block]) {
+    let (chunks, _) = bytes.as_chunks::<BLOCK_BYTES>();
+    blocks.iter_mut().zip(chunks).for_each(|(block, chunk)| *block = Block::from_bytes(*chunk));
+}
+
 /// `len` bits sent by `party` in a message of `kind`.
 ///
 /// # Errors

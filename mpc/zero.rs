@@ -59,6 +59,7 @@ impl ZeroShares {
 }
 
 /// A random-access sequence of this party's shares of zero.
+#[derive(Default)]
 pub struct ZeroStream(Vec<Prg>);
 
 impl std::fmt::Debug for ZeroStream {

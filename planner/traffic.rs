@@ -73,15 +73,16 @@ pub fn session(parties: PartySet) -> Traffic {
     let trees = 128 * 2 * BLOCK + TREES * 2 * BLOCK + DIGEST;
     // One row of field elements per column, echo, commitment, opening; the binding.
     let columns = n * BLOCK;
-    let delta = extension(128) + columns + DIGEST + DIGEST + (DIGEST + columns);
+    let delta = extension(&[128]) + BLOCK + columns + DIGEST + DIGEST + (DIGEST + columns);
     let mut traffic = Traffic::default();
     traffic.exchange(parties, hello + offer + answer + trees + delta + DIGEST);
     traffic
 }
 
-/// One extension of both instances of a pair by `rows`: corrections, challenge, response.
-fn extension(rows: u64) -> u64 {
-    (rows.div_ceil(128) + 1) * TREES * BLOCK + BLOCK + (BLOCK + DIGEST)
+/// One extension of both instances of a pair by so many rows per segment: corrections, response.
+fn extension(segments: &[u64]) -> u64 {
+    let blocks = segments.iter().map(|rows| rows.div_ceil(128) + 1).sum::<u64>();
+    blocks * TREES * BLOCK + segments.len() as u64 * BLOCK + DIGEST
 }
 
 /// Bytes of packed bits.

@@ -65,11 +65,7 @@ kinds! {
     DeltaCommit = 22 in DeltaCheck,
     /// Opening of the Δ check.
     DeltaOpen = 23 in DeltaCheck,
-    /// Combination of shared bits.
-    ShareW = 30 in Shares,
-    /// Combination of MACs.
-    ShareMac = 31 in Shares,
-    /// Echo of the combinations.
+    /// Echo of the combinations of shared bits that responses contain.
     ShareEcho = 32 in Shares,
     /// Correction of a leaky AND.
     LaandU = 40 in LeakyAnd,

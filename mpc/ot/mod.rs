@@ -5,16 +5,24 @@
 //! u and gets MACs M = K ⊕ uΔ_j, with bit0(K) = 0 and bit0(M) = u. Neither learns the other's part.
 
 mod base;
+mod choices;
 mod ggm;
+mod half;
 mod pair;
+mod run;
 mod softspoken;
+mod source;
 mod spare;
 
 #[cfg(test)]
 mod tests;
 
+pub use choices::Choices;
+pub use half::Half;
 pub use pair::{Pair, TreeDepth};
+pub use run::{Challenge, Keeper, Part, Rows, Run, TAKEN_MAX, Taker};
 pub use softspoken::{CotReceiver, CotSender};
+pub use source::{CotRun, CotSource};
 
 use crate::auth::Delta;
 use crate::domain::SessionId;
@@ -25,7 +33,7 @@ use crate::mesh::Channel;
 use crate::party::ByParty;
 use futures_util::future::try_join;
 use senate_block::Block;
-use senate_circuit::{Bits, PartyId, PartySet};
+use senate_circuit::{PartyId, PartySet};
 use spare::Spare;
 use std::rc::Rc;
 use zeroize::Zeroize;
@@ -34,7 +42,7 @@ use zeroize::Zeroize;
 #[derive(Debug)]
 pub struct Cots {
     instances: ByParty<(CotSender, CotReceiver)>,
-    spare: Rc<Spare>,
+    spare: Spare,
 }
 
 /// What one extension yields with one peer j, row by row. Zeroised on drop.
@@ -107,46 +115,40 @@ impl Cots {
     }
 
     fn new(peers: PartySet, instances: Vec<(CotSender, CotReceiver)>) -> Result<Self, Error> {
-        let spare = Rc::new(Spare::default());
         let mut instances = instances.into_iter();
-        let instances = ByParty::try_from_fn(peers, |_| {
-            let next = instances.next().ok_or(Error::Misuse("one instance per peer"))?;
-            Ok((next.0.with_spare(&spare), next.1.with_spare(&spare)))
-        })?;
-        Ok(Self { instances, spare })
+        let next = |_| instances.next().ok_or(Error::Misuse("one instance per peer"));
+        Ok(Self { instances: ByParty::try_from_fn(peers, next)?, spare: Spare::default() })
     }
 
-    /// Extends both instances with every peer of `channel` by as many rows as `choices` of that
-    /// peer has bits. The rows' address is (parties of the channel, `batch`): all parties use the
-    /// same batch number and row count, each batch once, and one extension at a time per lane.
+    /// Begins to extend both instances with every peer of `channel` by the `choices` of that peer. The
+    /// rows' address is (parties of the channel, `batch`): all parties use the same batch number and
+    /// row counts, each batch once, and begin one extension at a time per lane.
     ///
     /// # Errors
-    /// [`Fault::CotConsistency`](crate::Fault::CotConsistency) by the peer whose choice bits were
-    /// inconsistent, [`Error::Misuse`] for a repeated address or a stranger, and those of the
-    /// channel.
-    pub async fn extend(
+    /// [`Error::Misuse`] for a repeated address or a stranger, those of the challenge and of the channel.
+    pub async fn begin(
         &self,
         channel: &Channel,
         batch: u32,
-        choices: &ByParty<Bits>,
-        entropy: &Entropy,
-    ) -> Result<ByParty<CotRows>, Error> {
+        choices: &ByParty<Choices>,
+        challenge: Challenge<'_>,
+    ) -> Result<Run<'_>, Error> {
         let peers = channel.peers();
         let with = async |peer: PartyId| {
             let choices = choices.at(peer).ok_or(Error::Misuse("choice bits for every peer"))?;
             let (sender, receiver) = (self.sender(peer)?, self.receiver(peer)?);
-            let (keys, macs) = try_join(
-                sender.extend(channel, batch, choices.len(), entropy),
-                receiver.extend(channel, batch, choices, entropy),
-            )
-            .await?;
-            Ok::<_, Error>(CotRows { macs, keys })
+            let begun = try_join(
+                sender.begin(channel, batch, choices.segments()),
+                receiver.begin(channel, batch, choices),
+            );
+            Ok::<_, Error>(<[Half<'_>; 2]>::from(begun.await?))
         };
-        let mut rows = try_join_all(peers.iter().map(with)).await?.into_iter();
-        ByParty::try_from_fn(peers, |_| rows.next().ok_or(Error::Misuse("one answer per peer")))
+        let mut halves = try_join_all(peers.iter().map(with)).await?.into_iter();
+        let next = |_| halves.next().ok_or(Error::Misuse("one answer per peer"));
+        Run::new(channel, ByParty::try_from_fn(peers, next)?, challenge).await
     }
 
-    /// Memory that extensions and batches are done with, for the next ones.
+    /// Memory that batches are done with, for the next ones.
     pub(crate) fn spare(&self) -> &Spare {
         &self.spare
     }

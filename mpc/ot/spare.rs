@@ -1,10 +1,10 @@
-//! Memory of extensions and batches that are done with: fresh pages cost more than filling them.
+//! Memory of batches that are done with: fresh pages cost more than filling them.
 
 use senate_block::Block;
 use std::cell::RefCell;
 use zeroize::Zeroize;
 
-/// Buffers kept at most, for all instances of a party together.
+/// Buffers kept at most.
 const KEPT: usize = 256;
 
 /// Buffers of blocks whose contents do not matter any more; zeroised when the session ends.

@@ -2,7 +2,7 @@ use super::*;
 use crate::error::Fault;
 use crate::mesh::{Kind, Lane, Mesh};
 use crate::sim::{Action, Federation, Tamper, Tampering, Target};
-use senate_circuit::PartySet;
+use senate_circuit::{Bits, PartySet};
 
 const LADDER: [usize; 11] = [0, 1, 127, 128, 129, 1023, 1024, 1025, 8063, 8064, 8193];
 
@@ -25,8 +25,38 @@ async fn set_up_and_extend(mesh: Mesh, entropy: Entropy, depth: TreeDepth, rows:
     let delta = Rc::new(Delta::from_random(entropy.block("delta")));
     let cots = Cots::set_up(&channel, SessionId([5; 32]), depth, &delta, &entropy).await?;
     let choices = ByParty::from_fn(channel.peers(), |_| random_bits(&entropy, rows));
-    let out = cots.extend(&channel, 1, &choices, &entropy).await?;
+    let out = extend(&cots, &channel, 1, &choices, &entropy).await?;
     Ok((delta.block(), choices, out))
+}
+
+/// One extension from begin to end, all rows of which are kept.
+async fn extend(
+    cots: &Cots,
+    channel: &Channel,
+    batch: u32,
+    choices: &ByParty<Bits>,
+    entropy: &Entropy,
+) -> Result<ByParty<CotRows>, Error> {
+    let len = choices.values()[0].len();
+    let choices = choices.clone().map(|_, bits| Choices::of(&bits, entropy));
+    let mut run = cots.begin(channel, batch, &choices, Challenge::Own(entropy)).await?;
+    let rows = len.next_multiple_of(128);
+    let keeper = |start| Keeper::new(channel.peers().len(), TAKEN_MAX.min(rows - start));
+    let mut keepers: Vec<_> = (0..rows).step_by(TAKEN_MAX).map(keeper).collect();
+    run.expand(&mut keepers);
+    run.prove(channel).await?;
+    let mut all = ByParty::from_fn(channel.peers(), |_| CotRows::default());
+    for keeper in keepers {
+        for ((_, all), kept) in all.iter_mut().zip(keeper.into_rows()) {
+            all.macs.extend_from_slice(&kept.macs);
+            all.keys.extend_from_slice(&kept.keys);
+        }
+    }
+    for (_, rows) in all.iter_mut() {
+        rows.macs.truncate(len);
+        rows.keys.truncate(len);
+    }
+    Ok(all)
 }
 
 fn assert_correlated(outcomes: &[Outcome], rows: usize) {
@@ -78,12 +108,12 @@ fn batches_differ_and_an_address_serves_once() {
         let cots =
             Cots::set_up(&channel, SessionId([5; 32]), TreeDepth::Two, &delta, &entropy).await?;
         let choices = ByParty::from_fn(channel.peers(), |_| Bits::zeros(128));
-        let first = cots.extend(&channel, 1, &choices, &entropy).await?;
-        let second = cots.extend(&channel, 2, &choices, &entropy).await?;
+        let first = extend(&cots, &channel, 1, &choices, &entropy).await?;
+        let second = extend(&cots, &channel, 2, &choices, &entropy).await?;
         for (peer, rows) in first.iter() {
             assert!(rows.keys != second.at(peer).unwrap().keys);
         }
-        cots.extend(&channel, 1, &choices, &entropy).await.map(|_| ())
+        extend(&cots, &channel, 1, &choices, &entropy).await.map(|_| ())
     });
     assert_eq!(outcomes[0], Err(Error::Misuse("an extension's address serves once")));
 }
@@ -173,6 +203,7 @@ impl Tamper for OtherChoice {
     ) -> Vec<crate::mesh::Frame> {
         if from == party(0) && to == party(1) && frame.kind == Kind::Corr {
             for tree in self.trees.clone() {
+                // All blocks lie in one strip.
                 frame.payload[(tree * self.blocks + self.block) * 16] ^= 1;
             }
         }

@@ -3,15 +3,16 @@
 
 use super::Triples;
 use super::bucket::{Leaky, combine};
-use super::leaky_and::{finish, leaky_and};
-use super::shares::{Extension, RowCounts, check, extend, share_into};
-use super::workbench::{CotSource, Workbench};
+use super::leaky_and::{self, Multiplied, Pending, finish, multiply, tell};
+use super::shares::{Extension, RowCounts, extend, share_into};
+use super::workbench::Workbench;
 use super::zero_test::{PRODUCT_ROWS, zero_test};
 use crate::auth::AuthBits;
 use crate::coin::Coins;
 use crate::error::Error;
+use crate::ot::CotSource;
 use futures_channel::mpsc;
-use futures_util::{SinkExt, StreamExt, future::try_join3};
+use futures_util::{SinkExt, StreamExt, future::try_join4};
 use senate_circuit::{BatchShape, Bits};
 use zeroize::Zeroizing;
 
@@ -27,8 +28,9 @@ const EXTENSIONS_MAX: u32 = 1 << 8;
 const AHEAD_BYTES: usize = 24 * (3 * LEAKY_CHUNK + 1024);
 
 /// Makes the triples of `shape`. `batch` addresses the batch's extensions within S and must not
-/// repeat there. The extension of one span, the leaky ANDs of the one before and the d of the one
-/// before that run side by side; each kind of message is still sent in the order of the spans.
+/// repeat there. The corrections of one span, the rows and leaky ANDs of the one before, the checks of
+/// the one before that and its d run side by side; each kind of message is still sent in the order of
+/// the spans.
 ///
 /// # Errors
 /// Those of the protocols it consists of.
@@ -46,20 +48,28 @@ pub async fn triple_batch<C: CotSource>(
     let blank = || AuthBits::blank(&bench.member, || bench.cots.take(shape.triples));
     let row = |_| Triples { a: blank(), b: blank(), c: blank() };
     let mut rows: Vec<_> = (0..shape.bucket).map(row).collect();
-    let (made, mut extended) = mpsc::channel::<Extension>(0);
-    let (multiplied, mut pending) = mpsc::channel(0);
-    let extending = extend_all(bench, batch, &spans, made);
+    let (extended, mut extensions) = mpsc::channel::<Extension<C::Run<'_>>>(0);
+    let (multiplied, mut unchecked) = mpsc::channel::<Multiplied<C::Run<'_>>>(0);
+    let (told, mut pending) = mpsc::channel::<Pending>(0);
+    let extending = extend_all(bench, batch, &spans, extended, &mut coins);
     let multiplying = async {
         let mut multiplied = multiplied;
-        let mut products = None;
-        for (start, _) in &spans {
-            let mut made = extended.next().await.ok_or(Error::Misuse("one extension per span"))?;
-            products.get_or_insert(made.take_specific());
-            let made = check(bench, made, &mut coins).await?;
-            let and = leaky_and(bench, &zero, *start, made, &mut rows).await?;
-            multiplied.send(and).await.map_err(|_| Error::Misuse("a batch ended early"))?;
+        for span in &spans {
+            let extension = extensions.next().await.ok_or(ENDED)?;
+            let specific = specific(span.0);
+            let products = multiply(bench, &zero, *span, extension, &mut rows, specific);
+            multiplied.send(products).await.map_err(|_| ENDED)?;
         }
-        products.ok_or(Error::Misuse("a batch has at least one triple"))
+        Ok(())
+    };
+    let telling = async {
+        let (mut told, mut specific) = (told, None);
+        while let Some(products) = unchecked.next().await {
+            let (and, rows) = tell(bench, products).await?;
+            specific.get_or_insert(rows);
+            told.send(and).await.map_err(|_| ENDED)?;
+        }
+        specific.ok_or(Error::Misuse("a batch has at least one triple"))
     };
     let finishing = async {
         let (mut b, mut d) = (Bits::default(), Bits::default());
@@ -72,27 +82,38 @@ pub async fn triple_batch<C: CotSource>(
         }
         Ok((b, d, residues))
     };
-    let ((), products, (b, d, residues)) = try_join3(extending, multiplying, finishing).await?;
-    zero_test(bench, &residues, &products, &mut coins).await?;
+    let ((), (), specific, (b, d, residues)) =
+        try_join4(extending, multiplying, telling, finishing).await?;
+    zero_test(bench, &residues, &specific, &mut coins).await?;
     drop(residues);
     combine(bench, Leaky { rows, b, d }, &mut coins).await
 }
 
-/// One extension per span, at most one ahead of who takes them.
-async fn extend_all<C: CotSource>(
-    bench: &Workbench<C>,
+/// What a part of a batch finds when another one has failed.
+const ENDED: Error = Error::Misuse("a batch ended early");
+
+/// One extension per span, at most one ahead of who takes them. Uses one coin each.
+async fn extend_all<'a, C: CotSource>(
+    bench: &'a Workbench<C>,
     batch: u32,
     spans: &[(usize, usize)],
-    mut made: mpsc::Sender<Extension>,
+    mut extended: mpsc::Sender<Extension<C::Run<'a>>>,
+    coins: &mut Coins,
 ) -> Result<(), Error> {
     let mut extensions = extensions(batch, spans.len())?;
     for (start, len) in spans {
         let extension = extensions.next().ok_or(Error::Misuse("one extension per span"))?;
-        let specific = if *start == 0 { PRODUCT_ROWS } else { 0 };
-        let rows = extend(bench, extension, RowCounts { common: 3 * len, specific }).await?;
-        made.send(rows).await.map_err(|_| Error::Misuse("a batch ended early"))?;
+        let rows = RowCounts { common: leaky_and::rows_taken(*len), specific: specific(*start) };
+        let extension = extend(bench, extension, rows, coins).await?;
+        extended.send(extension).await.map_err(|_| ENDED)?;
     }
     Ok(())
+}
+
+/// Pair-specific rows of the extension for leaky triples from `start` on: the first one has those of
+/// the zero test.
+fn specific(start: usize) -> usize {
+    if start == 0 { PRODUCT_ROWS } else { 0 }
 }
 
 /// Makes `count` authenticated random bits; `batch` as in [`triple_batch`].
@@ -117,9 +138,10 @@ pub async fn mask_batch<C: CotSource>(
     Ok(masks)
 }
 
-/// Leaky triples per extension of a batch of `leaky`, which has few enough of them.
+/// Leaky triples per extension of a batch of `leaky`, which has few enough of them; whole tiles.
 fn chunk(leaky: usize) -> usize {
-    leaky.div_ceil(EXTENSIONS_MAX as usize).max(LEAKY_CHUNK)
+    let chunk = leaky.div_ceil(EXTENSIONS_MAX as usize).max(LEAKY_CHUNK);
+    chunk.next_multiple_of(leaky_and::TILE)
 }
 
 /// (start, length) of the spans of at most `most` that cover 0..len.

@@ -2,12 +2,13 @@
 //! leaked.
 
 use super::Triples;
-use super::workbench::{CotSource, Workbench};
+use super::workbench::Workbench;
 use crate::auth::{AuthBits, Planes};
 use crate::coin::Coins;
 use crate::error::Error;
 use crate::mesh::Kind;
 use crate::open::{Openings, WeightedSums};
+use crate::ot::CotSource;
 use rayon::prelude::*;
 use senate_block::{Block, Prg, Weights, add_selected, xor_into, xor_of};
 use senate_circuit::Bits;

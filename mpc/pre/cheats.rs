@@ -3,23 +3,25 @@
 
 use super::Triples;
 use super::batch::triple_batch;
-use super::ideal::{Dealer, IdealCots};
+use super::ideal::Dealer;
+use super::leaky_and::rows_taken;
 use super::shares::share_rows;
 use super::tests::assert_triples;
-use super::workbench::{CotSource, Workbench};
+use super::workbench::Workbench;
+use crate::auth::Member;
 use crate::coin::Coins;
 use crate::domain::Domain;
 use crate::entropy::Entropy;
 use crate::error::{Error, Fault, Step};
 use crate::mesh::{Channel, Kind, Lane, Mesh};
-use crate::ot::CotRows;
+use crate::ot::{Challenge, Choices, CotRun, CotSource, Cots, Part, Rows, Run, Taker, TreeDepth};
 use crate::party::ByParty;
 use crate::session::{Params, Session, agree, bind};
 use crate::setup::delta_check::check_delta;
 use crate::sim::{Action, Federation, Tampering, Target};
 use crate::zero::ZeroShares;
 use senate_block::Block;
-use senate_circuit::{Allowance, BatchShape, Bits, PartyId, PartySet};
+use senate_circuit::{Allowance, BatchShape, PartyId, PartySet};
 use std::collections::BTreeSet;
 use std::rc::Rc;
 
@@ -29,8 +31,8 @@ fn party(index: usize) -> PartyId {
     PartyId::new(index).unwrap()
 }
 
-/// Tools whose session id is agreed on and whose Δ has not been checked yet. Correlated OT is
-/// ideal: its own messages are corrupted by its own tests.
+/// Tools whose session id is agreed on and whose Δ has not been checked yet. Base OTs are dealt: their
+/// messages are corrupted by their own tests.
 async fn workbench(
     mesh: &Mesh,
     entropy: Entropy,
@@ -40,9 +42,10 @@ async fn workbench(
     let channel = mesh.channel(Lane::SESSION, set)?;
     let id = agree(&channel, &Params::new([4; 32]), &entropy).await?;
     let zero = Rc::new(ZeroShares::set_up(&channel, &entropy).await?);
-    let (dealer, domain) = (Dealer::new(8), Domain::new(id, set, Lane::SESSION));
-    let cots = Rc::new(Crooked { honest: IdealCots::new(dealer), cheat });
-    let member = dealer.member(me, set)?;
+    let domain = Domain::new(id, set, Lane::SESSION);
+    let delta = Rc::new(Dealer::new(8).delta(me));
+    let honest = Cots::set_up_dealt(&channel, id, TreeDepth::Four, &delta, &entropy).await?;
+    let (cots, member) = (Rc::new(Crooked { honest, cheat }), Member::new(me, set, delta)?);
     Ok(Workbench { channel, member, domain, zero, cots, entropy: Rc::new(entropy) })
 }
 
@@ -85,13 +88,14 @@ const CELLS: &[(Kind, Action, Fault, bool)] = &[
     (Kind::DeltaCommit, Action::FlipBit(5), Fault::Commitment(Step::DeltaCheck), true),
     (Kind::DeltaOpen, Action::FlipBit(300), Fault::Commitment(Step::DeltaCheck), true),
     (Kind::DeltaOpen, Action::FlipBit(3), Fault::Commitment(Step::DeltaCheck), true),
+    (Kind::Corr, Action::FlipBit(5), Fault::CotConsistency, true),
+    (Kind::Resp, Action::FlipBit(5), Fault::CotConsistency, true),
+    (Kind::Resp, Action::FlipBit(200), Fault::CotConsistency, true),
     (Kind::Bind, Action::FlipBit(5), Fault::Binding, true),
     (Kind::Coins, Action::FlipBit(5), Fault::Commitment(Step::Session), true),
     (Kind::CoinOpen, Action::FlipBit(300), Fault::Commitment(Step::Session), true),
     (Kind::CoinOpen, Action::Random, Fault::Commitment(Step::Session), true),
-    (Kind::ShareW, Action::FlipBit(5), Fault::Echo(Step::Shares), false),
     (Kind::ShareEcho, Action::FlipBit(5), Fault::Echo(Step::Shares), false),
-    (Kind::ShareMac, Action::FlipBit(5), Fault::ShareConsistency, true),
     (Kind::LaandU, Action::Random, Fault::ZeroTest, false),
     (Kind::LaandU, Action::Zero, Fault::ZeroTest, false),
     (Kind::LaandD, Action::FlipBit(5), Fault::ZeroTest, false),
@@ -163,78 +167,143 @@ fn any_change_ends_in_an_abort_or_in_right_triples() {
 
 /// Correlated OT as one party would have it that cheats toward one peer.
 struct Crooked {
-    honest: IdealCots,
+    honest: Cots,
     cheat: Cheat,
 }
 
+/// What a party does that knows its own state.
+#[derive(Clone, Copy)]
 enum Cheat {
     /// Nothing.
     None,
-    /// Another choice bit in one common row toward this peer.
+    /// Another choice bit toward one peer in one row, counting masks, of every extension: corrections
+    /// and response fit it. Whatever else this party does, it does with the bit that it drew.
     Choice { toward: PartyId, row: usize },
-    /// What a peer with another Δ toward this party causes here: M = K ⊕ u(Δ ⊕ shift).
-    Delta { of: PartyId, shift: Block },
 }
 
 impl CotSource for Crooked {
-    async fn extend(
+    type Run<'a> = CrookedRun<'a>;
+
+    async fn begin(
         &self,
         channel: &Channel,
         batch: u32,
-        choices: &ByParty<Bits>,
-        entropy: &Entropy,
-    ) -> Result<ByParty<CotRows>, Error> {
-        let mut choices = choices.clone();
-        if let Cheat::Choice { toward, row } = &self.cheat {
-            let bits = choices.at_mut(*toward).unwrap();
-            bits.set(*row, !bits.bit(*row));
-        }
-        let mut rows = self.honest.extend(channel, batch, &choices, entropy).await?;
-        if let Cheat::Delta { of, shift } = &self.cheat {
-            for mac in &mut rows.at_mut(*of).unwrap().macs {
-                *mac ^= shift.times(mac.bit0());
+        choices: &ByParty<Choices>,
+        challenge: Challenge<'_>,
+    ) -> Result<CrookedRun<'_>, Error> {
+        let (mut choices, mut lie) = (choices.clone(), None);
+        if let Cheat::Choice { toward, row } = self.cheat {
+            let told = choices.at_mut(toward).unwrap();
+            if row < 128 * told.segments().iter().sum::<usize>() {
+                told.flip(row);
+                lie = Some((channel.peers().rank(toward).unwrap(), row));
             }
         }
-        Ok(rows)
+        let run = self.honest.begin(channel, batch, &choices, challenge).await?;
+        Ok(CrookedRun { run, lie, made: 0 })
+    }
+}
+
+struct CrookedRun<'a> {
+    run: Run<'a>,
+    /// Peer and row.
+    lie: Option<(usize, usize)>,
+    made: usize,
+}
+
+impl CotRun for CrookedRun<'_> {
+    fn expand<T: Taker>(&mut self, takers: &mut [T]) {
+        let mut start = self.made;
+        let liars = takers.iter_mut().map(|taker| {
+            let rows = start..start + taker.rows();
+            start = rows.end;
+            let lie = self.lie.filter(|(_, row)| rows.contains(row));
+            Liar { taker, lie: lie.map(|(rank, row)| (rank, row - rows.start)) }
+        });
+        let mut liars: Vec<_> = liars.collect();
+        self.run.expand(&mut liars);
+        self.made = start + 128;
+    }
+
+    async fn prove(self, channel: &Channel) -> Result<(), Error> {
+        self.run.prove(channel).await
+    }
+}
+
+/// Sees the bit that was drawn.
+struct Liar<'a, T> {
+    taker: &'a mut T,
+    lie: Option<(usize, usize)>,
+}
+
+impl<T: Taker> Taker for Liar<'_, T> {
+    fn rows(&self) -> usize {
+        self.taker.rows()
+    }
+
+    fn take(&mut self, rows: Rows<'_>) {
+        let mut blocks = rows.blocks.to_vec();
+        if let Some((rank, row)) = self.lie
+            && (rank, Part::Macs) == (rows.rank, rows.part)
+        {
+            blocks[row] ^= Block::ONE;
+        }
+        self.taker.take(Rows { blocks: &blocks, ..rows });
+    }
+
+    fn finish(&mut self) {
+        self.taker.finish();
     }
 }
 
 #[test]
-fn different_choice_bits_toward_two_peers_convict_the_chooser() {
-    for (cheater, toward) in [(0, 1), (1, 0), (2, 1), (0, 2)] {
-        for row in [0, 7, 63, 64 + 127] {
+fn different_choice_bits_toward_two_peers_are_caught() {
+    let shape = BatchShape { triples: 50, bucket: 3 };
+    let common = rows_taken(shape.leaky());
+    for (cheater, toward) in [(0, 1), (1, 0), (2, 1), (0, 2)].map(|(c, t)| (party(c), party(t))) {
+        let caught = |row, protocol: Protocol, fault| {
             let results = Federation::new(N, 2).run(|mesh, entropy| async move {
-                let cheat = if mesh.me() == party(cheater) {
-                    Cheat::Choice { toward: party(toward), row }
-                } else {
-                    Cheat::None
+                let cheat = match mesh.me() == cheater {
+                    true => Cheat::Choice { toward, row },
+                    false => Cheat::None,
                 };
-                let bench = workbench(&mesh, entropy, cheat).await?;
+                protocol.run(&workbench(&mesh, entropy, cheat).await?).await
+            });
+            let honest = PartySet::first(N).without(cheater);
+            let what = format!("{cheater} {protocol:?} {row}");
+            assert_caught(&results, honest, Error::unattributed(fault), &what);
+        };
+        // The Δ check's rows, whose bits were broadcast under a pad.
+        [0, 127].iter().for_each(|row| caught(*row, Protocol::Keys, Fault::DeltaConsistency));
+        // Shares, what fills them up and the mask among them.
+        let shares = Fault::Echo(Step::Shares);
+        let rows = [0, 7, 63, 64, 128, 255];
+        rows.iter().for_each(|row| caught(*row, Protocol::Shares, shares));
+        let rows = [0, 127, 128, common - 1, common, common + 127];
+        rows.iter().for_each(|row| caught(*row, Protocol::Triples(shape), shares));
+        // Bits of the zero test's products.
+        let rows = [common + 128, common + 255];
+        rows.iter().for_each(|row| caught(*row, Protocol::Triples(shape), Fault::ZeroTest));
+    }
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Protocol {
+    Keys,
+    Shares,
+    Triples(BatchShape),
+}
+
+impl Protocol {
+    async fn run(self, bench: &Workbench<Crooked>) -> Result<(), Error> {
+        match self {
+            Self::Keys => check_delta(bench).await,
+            Self::Shares => {
                 let (channel, domain) = (&bench.channel, bench.domain);
                 let mut coins = Coins::commit(channel, domain, 1, &bench.entropy).await?;
-                share_rows(&bench, 0, 64, &mut coins).await.map(|_| ())
-            });
-            let fault = Error::by(party(cheater), Fault::ShareConsistency);
-            assert_eq!(results[toward], Err(fault));
-        }
-    }
-}
-
-#[test]
-fn different_keys_toward_two_peers_fail_the_key_check() {
-    for n in [3, 4] {
-        for (cheater, victim) in [(0, 1), (1, 2), (2, 0)] {
-            let results = Federation::new(n, 2).run(|mesh, entropy| async move {
-                let cheat = if mesh.me() == party(victim) {
-                    Cheat::Delta { of: party(cheater), shift: Block(2) }
-                } else {
-                    Cheat::None
-                };
-                check_delta(&workbench(&mesh, entropy, cheat).await?).await
-            });
-            let fault = Error::unattributed(Fault::DeltaConsistency);
-            let honest = PartySet::first(n).without(party(cheater));
-            assert_caught(&results, honest, fault, "another Δ toward one peer");
+                share_rows(bench, 0, 64, &mut coins).await.map(drop)
+            }
+            Self::Triples(shape) => triple_batch(bench, 0, shape).await.map(drop),
         }
     }
 }

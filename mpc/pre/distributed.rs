@@ -2,11 +2,11 @@
 
 use super::batch::{mask_batch, triple_batch};
 use super::stock::Stocked;
-use super::workbench::CotSource;
 use super::{Preprocessing, Triples};
 use crate::auth::AuthBits;
 use crate::error::Error;
 use crate::mesh::Lane;
+use crate::ot::CotSource;
 use crate::session::Session;
 use futures_util::FutureExt;
 use futures_util::future::{LocalBoxFuture, Shared};

@@ -1,17 +1,10 @@
 //! The preprocessing functionality of PROTOCOL.md §§4–5 with a trusted dealer. Tests only.
 
-use super::workbench::CotSource;
 use super::{Preprocessing, Triples};
 use crate::auth::{AuthBits, Delta, Member};
-use crate::entropy::Entropy;
 use crate::error::Error;
-use crate::mesh::Channel;
-use crate::ot::CotRows;
-use crate::party::ByParty;
 use senate_block::{Block, Prg};
 use senate_circuit::{Bits, PartyId, PartySet, StageId};
-use std::cell::RefCell;
-use std::collections::BTreeSet;
 use std::rc::Rc;
 
 /// Knows everybody's Δ and deals consistent shares. Every party of a test makes the same dealer
@@ -93,55 +86,6 @@ impl Dealer {
         let mut out = vec![Block::ZERO; len];
         Prg::new(Block::from_bytes(key)).fill(0, &mut out);
         out
-    }
-}
-
-/// Ideal correlated OT: the dealer knows everybody's Δ, so that nothing is sent and no address may
-/// be used twice.
-#[derive(Debug)]
-pub struct IdealCots {
-    dealer: Dealer,
-    used: RefCell<BTreeSet<(PartySet, u32)>>,
-}
-
-impl IdealCots {
-    /// The rows that `dealer` deals.
-    pub fn new(dealer: Dealer) -> Self {
-        Self { dealer, used: RefCell::default() }
-    }
-
-    fn keys(
-        &self,
-        set: PartySet,
-        batch: u32,
-        [holder, chooser]: [PartyId; 2],
-        len: usize,
-    ) -> Vec<Block> {
-        let (i, j) = (holder.index() as u64, chooser.index() as u64);
-        let keys = self.dealer.stream(&[4, set.mask(), u64::from(batch), i, j], len);
-        keys.into_iter().map(|key| key.with_bit0(false)).collect()
-    }
-}
-
-impl CotSource for IdealCots {
-    async fn extend(
-        &self,
-        channel: &Channel,
-        batch: u32,
-        choices: &ByParty<Bits>,
-        _entropy: &Entropy,
-    ) -> Result<ByParty<CotRows>, Error> {
-        let (me, set) = (channel.me(), channel.set());
-        if !self.used.borrow_mut().insert((set, batch)) {
-            return Err(Error::Misuse("an extension's address serves once"));
-        }
-        ByParty::try_from_fn(channel.peers(), |peer| {
-            let bits = choices.at(peer).ok_or(Error::Misuse("choice bits for every peer"))?;
-            let delta = self.dealer.delta(peer).block();
-            let mut macs = self.keys(set, batch, [peer, me], bits.len());
-            macs.iter_mut().zip(bits.iter()).for_each(|(mac, u)| *mac ^= delta.times(u));
-            Ok(CotRows { macs, keys: self.keys(set, batch, [me, peer], bits.len()) })
-        })
     }
 }
 

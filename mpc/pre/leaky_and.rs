@@ -2,21 +2,24 @@
 //! learn whether a guess of somebody's a was right, at the price of being caught half of the time.
 
 use super::Triples;
-use super::shares::{CheckedRows, deal};
-use super::workbench::{CotSource, Workbench};
+use super::shares::{Dealt, Extension};
+use super::workbench::Workbench;
 use crate::auth::{Member, Planes};
 use crate::domain::Domain;
 use crate::error::Error;
 use crate::mesh::Kind;
-use crate::ot::CotRows;
+use crate::ot::{CotRows, CotRun, CotSource, Keeper, Part, Rows, TAKEN_MAX, Taker};
+use crate::party::ByParty;
 use crate::wire::to_bits;
 use crate::zero::ZeroStream;
-use rayon::prelude::*;
-use senate_block::{Block, Tccr, Tweak, add_low_halves, add_selected_words};
+use senate_block::{Block, Tccr, Tweak, add_low_halves, add_selected_words, stream};
 use senate_circuit::{Bits, PartyId};
+use std::collections::VecDeque;
+use zeroize::Zeroizing;
 
-/// Triples per parallel task, so that a task's rows stay in the second-level cache.
-const TILE: usize = 1 << 11;
+/// Triples per parallel task, so that their rows with one peer stay in the second-level cache.
+pub(super) const TILE: usize = 1 << 11;
+const _: () = assert!(PARTS * TILE <= TAKEN_MAX);
 /// Triples hashed at a time, so that scratch space stays in the first-level cache.
 const SPAN: usize = 256;
 /// log2 of the triples per epoch of the hash key; tiles never cross an epoch.
@@ -24,41 +27,100 @@ const EPOCH_BITS: u32 = 14;
 /// Purpose field of this protocol's tweaks.
 const PURPOSE: u8 = 1;
 
+/// Leaky ANDs of one extension that is still to be checked: nothing of them has been sent.
+pub(super) struct Multiplied<R> {
+    bits: Bits,
+    run: R,
+    /// U^{i→j} by peer j.
+    corrections: Vec<Vec<u64>>,
+    /// s^i but for what the peers' corrections add to it.
+    sums: Vec<u64>,
+    /// The pair-specific rows, by peer.
+    specific: Vec<CotRows>,
+}
+
 /// A leaky AND before its d: share bits of b and the sums s^i, lane by lane.
 pub(super) struct Pending {
     pub(super) b: Bits,
     sums: Vec<u64>,
 }
 
-/// Multiplies lane by lane: `made` holds 3·len checked rows, for ⟨a⟩, ⟨b⟩ and ⟨r⟩, which become the
-/// lanes `first`, `first` + 1, … of the leaky triples filed in `rows` one after the other. `first`
-/// also addresses tweaks and the shares of `zero` and must not repeat within the conversation.
-/// ⟨r⟩ is filed as c: [`finish`] yields the public d that turns it into ⟨ab⟩.
+/// Multiplies `len` times: rows of `extension` for ⟨b⟩, ⟨r⟩ and ⟨a⟩ become the lanes `first`,
+/// `first` + 1, … of the leaky triples filed in `rows` one after the other, ⟨r⟩ as c: [`finish`] yields
+/// the public d that turns it into ⟨ab⟩. `first` also addresses tweaks and the shares of `zero` and must
+/// not repeat within the conversation. Keeps so many pair-specific rows.
 ///
-/// # Errors
-/// [`Fault::Malformed`](crate::Fault::Malformed), those of the channel.
-pub(super) async fn leaky_and<C: CotSource>(
+/// PROTOCOL.md §2 has H applied to rows only once their extension is checked. They are hashed here
+/// before, while the cache holds them; what comes of it stays at this party until [`tell`] has made the
+/// check, and is dropped if that fails.
+pub(super) fn multiply<'a, C: CotSource>(
     bench: &Workbench<C>,
     zero: &ZeroStream,
-    first: usize,
-    made: CheckedRows,
+    (first, len): (usize, usize),
+    extension: Extension<C::Run<'a>>,
     rows: &mut [Triples],
-) -> Result<Pending, Error> {
-    let (channel, member) = (&bench.channel, &bench.member);
-    let len = made.bits.len() / 3;
-    let kernel = Kernel::new(bench, zero, made.cots.values(), len);
+    specific: usize,
+) -> Multiplied<C::Run<'a>> {
+    let member = &bench.member;
+    let kernel = Kernel {
+        domain: bench.domain,
+        me: member.me(),
+        peers: member.peers().iter().collect(),
+        delta: member.delta(),
+        tau: member.tau().0 as u64,
+        zero,
+    };
+    let Extension { bits, mut run } = extension;
     let mut sums = vec![0; len];
-    let mut corrections = vec![vec![0; len]; member.peers().len()];
-    kernel.run(tiles(rows, first, &mut sums, &mut corrections));
-    drop(kernel);
-    bench.cots.recycle(made.cots);
+    let mut corrections = vec![vec![0; len]; kernel.peers.len()];
+    run.expand(&mut tiles(&kernel, rows, first, &mut sums, &mut corrections));
+    let mut kept = Keeper::new(kernel.peers.len(), specific);
+    if specific > 0 {
+        run.expand(std::slice::from_mut(&mut kept));
+    }
+    Multiplied { bits, run, corrections, sums, specific: kept.into_rows() }
+}
+
+/// Rows of an extension for `len` leaky ANDs from a multiple of [`TILE`] on.
+pub(super) fn rows_taken(len: usize) -> usize {
+    PARTS * len.next_multiple_of(128)
+}
+
+/// Checks the rows, and then tells each peer its corrections. Also returns the pair-specific rows.
+///
+/// # Errors
+/// Those of the check and of the channel.
+pub(super) async fn tell<C: CotSource>(
+    bench: &Workbench<C>,
+    multiplied: Multiplied<C::Run<'_>>,
+) -> Result<(Pending, ByParty<CotRows>), Error> {
+    let Multiplied { bits, run, corrections, mut sums, specific } = multiplied;
+    let channel = &bench.channel;
+    run.prove(channel).await?;
     let corrections = corrections.iter().map(|u| bytemuck::cast_slice(u).to_vec()).collect();
-    let received = channel.exchange_each(Kind::LaandU, corrections, 8 * len).await?;
+    let received = channel.exchange_each(Kind::LaandU, corrections, 8 * sums.len()).await?;
+    let [b, _, a] = parts(&bits, sums.len());
     for bytes in received.values() {
         let (words, _) = bytes.as_chunks::<8>();
-        add_selected_words(&mut sums, made.bits.words(), words);
+        add_selected_words(&mut sums, a.words(), words);
     }
-    Ok(Pending { b: made.bits.slice(len, len), sums })
+    let mut specific = specific.into_iter();
+    let specific = ByParty::from_fn(channel.peers(), |_| specific.next().unwrap_or_default());
+    Ok((Pending { b, sums }, specific))
+}
+
+/// Share bits of b, r and a of `len` leaky ANDs, in their order.
+fn parts(bits: &Bits, len: usize) -> [Bits; PARTS] {
+    let mut parts = <[Bits; PARTS]>::default();
+    let mut at = 0;
+    for start in (0..len).step_by(TILE) {
+        let len = TILE.min(len - start);
+        for part in &mut parts {
+            part.extend_from(&bits.slice(at, len));
+            at += len.next_multiple_of(128);
+        }
+    }
+    parts
 }
 
 /// d = ⊕_i bit0(s^i), told to all of S; r masks it, and the zero test catches a wrong one. Returns d
@@ -83,44 +145,65 @@ pub(super) async fn finish<C>(
     Ok((d, residues))
 }
 
-/// Consecutive leaky triples of one epoch and one row, being made.
+/// Parts of a tile: rows of b, of r and of a, each from a multiple of 128 on.
+const PARTS: usize = 3;
+
+/// Consecutive leaky triples of one epoch, being made.
 struct Tile<'a> {
-    /// Position in the extension.
-    at: usize,
+    kernel: &'a Kernel<'a>,
     /// Number in the conversation.
     number: u64,
-    /// Where ⟨a⟩, ⟨b⟩ and ⟨r⟩ are filed.
-    filed: [Planes<'a>; 3],
+    hash: Tccr,
+    /// Where ⟨b⟩, ⟨r⟩ and ⟨a⟩ are filed, piece by piece.
+    filed: Vec<[Planes<'a>; PARTS]>,
+    dealt: Dealt,
+    /// Φ_i.
+    phi: Zeroizing<Vec<u64>>,
     /// U^{i→j} by peer j.
     corrections: Vec<&'a mut [u64]>,
     /// s^i.
     sums: &'a mut [u64],
 }
 
-/// Cuts what an extension makes, filed from lane `first`, into tiles.
+/// Cuts `sums` of leaky triples that are filed from lane `first` of `rows` into tiles.
 fn tiles<'a>(
+    kernel: &'a Kernel<'a>,
     rows: &'a mut [Triples],
     first: usize,
     sums: &'a mut [u64],
     corrections: &'a mut [Vec<u64>],
 ) -> Vec<Tile<'a>> {
+    let (mut skip, mut number, mut sums) = (first, first as u64, sums);
     let mut corrections: Vec<&mut [u64]> = corrections.iter_mut().map(Vec::as_mut_slice).collect();
-    let (mut sums, mut at, mut start) = (sums, 0, 0);
+    let mut lanes: VecDeque<[Planes<'a>; PARTS]> = VecDeque::new();
+    for Triples { a, b, c } in rows {
+        let len = a.len();
+        let skipped = skip.min(len);
+        skip -= skipped;
+        lanes.push_back([b, c, a].map(|plane| plane.lanes_mut(skipped, len - skipped)));
+    }
     let mut tiles = Vec::new();
-    for row in rows {
-        let (len, offset) = (row.a.len(), (first + at).saturating_sub(start));
-        start += len;
-        let room = len.saturating_sub(offset).min(sums.len());
-        let mut filed = row.planes_mut().map(|plane| plane.lanes_mut(offset, room));
-        let mut left = room;
-        while left > 0 {
-            let number = (first + at) as u64;
-            let len = (TILE - number as usize % TILE).min(left);
-            let filed = filed.each_mut().map(|planes| planes.take(len));
-            let corrections = corrections.iter_mut().map(|u| cut(u, len)).collect();
-            tiles.push(Tile { at, number, filed, corrections, sums: cut(&mut sums, len) });
-            (at, left) = (at + len, left - len);
+    while !sums.is_empty() {
+        let len = TILE.min(sums.len());
+        let (mut filed, mut left) = (Vec::new(), len);
+        while left > 0
+            && let Some(front) = lanes.front_mut()
+        {
+            let piece = front.each_mut().map(|planes| planes.take(left));
+            left -= piece[0].len();
+            if piece[0].len() > 0 {
+                filed.push(piece);
+            }
+            if front[0].len() == 0 {
+                lanes.pop_front();
+            }
         }
+        let corrections = corrections.iter_mut().map(|u| cut(u, len)).collect();
+        let (dealt, phi) = (Dealt::new(kernel.delta), Zeroizing::new(vec![0; len]));
+        let sums = cut(&mut sums, len);
+        let hash = kernel.hash(number);
+        tiles.push(Tile { kernel, number, hash, filed, dealt, phi, corrections, sums });
+        number += len as u64;
     }
     tiles
 }
@@ -132,6 +215,75 @@ fn cut<'a>(rest: &mut &'a mut [u64], len: usize) -> &'a mut [u64] {
     head
 }
 
+impl Taker for Tile<'_> {
+    fn rows(&self) -> usize {
+        rows_taken(self.sums.len())
+    }
+
+    /// Adds what is linear in rows.
+    fn take(&mut self, rows: Rows<'_>) {
+        self.dealt.take(rows);
+        let len = self.sums.len();
+        let ([b, r, a], kernel) = (split(rows.blocks, len), self.kernel);
+        let Some(peer) = kernel.peers.get(rows.rank) else { return };
+        match rows.part {
+            Part::Macs => {
+                file(&mut self.filed, [b, r, a], |planes| planes.macs.get_mut(rows.rank));
+                add_low_halves(&mut self.phi, b);
+                add_low_halves(self.sums, r);
+                kernel.hash_macs(&self.hash, self.number, *peer, a, self.sums);
+            }
+            Part::Keys => {
+                let Some(u) = self.corrections.get_mut(rows.rank) else { return };
+                kernel.hash_keys(&self.hash, self.number, *peer, a, u, self.sums);
+            }
+        }
+    }
+
+    fn finish(&mut self) {
+        let d = self.dealt.finish();
+        let [b, r, a] = split(&d, self.sums.len());
+        file(&mut self.filed, [b, r, a], |planes| Some(&mut planes.d));
+        self.kernel.amplify(b, &mut self.phi);
+        self.kernel.amplify(r, self.sums);
+        self.kernel.add_zero_shares(self.number, &mut self.phi);
+        for ((sum, phi), a) in self.sums.iter_mut().zip(self.phi.iter()).zip(a) {
+            *sum ^= phi & mask(a.bit0());
+        }
+        for u in &mut self.corrections {
+            u.iter_mut().zip(self.phi.iter()).for_each(|(u, phi)| *u ^= phi);
+        }
+    }
+}
+
+/// The parts of a tile of `len` triples.
+fn split(rows: &[Block], len: usize) -> [&[Block]; PARTS] {
+    let part = |part: usize| {
+        let start = part * rows_taken(len) / PARTS;
+        &rows[start..start + len]
+    };
+    [part(0), part(1), part(2)]
+}
+
+/// Writes `parts` to one plane each of ⟨b⟩, ⟨r⟩ and ⟨a⟩, past the caches: buckets and stages come for
+/// them much later.
+fn file<'a>(
+    filed: &mut [[Planes<'a>; PARTS]],
+    parts: [&[Block]; PARTS],
+    plane: impl for<'p> Fn(&'p mut Planes<'a>) -> Option<&'p mut &'a mut [Block]>,
+) {
+    let mut start = 0;
+    for piece in filed {
+        let end = start + piece[0].len();
+        for (planes, part) in piece.iter_mut().zip(parts) {
+            if let Some(plane) = plane(planes) {
+                stream(plane, &part[start..end]);
+            }
+        }
+        start = end;
+    }
+}
+
 /// What all tiles of an extension share.
 struct Kernel<'a> {
     domain: Domain,
@@ -140,92 +292,67 @@ struct Kernel<'a> {
     delta: Block,
     tau: u64,
     zero: &'a ZeroStream,
-    cots: &'a [CotRows],
-    /// Triples of the extension: rows of b start here.
-    len: usize,
 }
 
-impl<'a> Kernel<'a> {
-    fn new<C>(bench: &Workbench<C>, zero: &'a ZeroStream, cots: &'a [CotRows], len: usize) -> Self {
-        let member = &bench.member;
-        let (me, peers) = (member.me(), member.peers().iter().collect());
-        let (delta, tau) = (member.delta(), member.tau().0 as u64);
-        Self { domain: bench.domain, me, peers, delta, tau, zero, cots, len }
+impl Kernel<'_> {
+    /// Of the triples from `number` to the end of their epoch.
+    fn hash(&self, number: u64) -> Tccr {
+        let epoch = number >> EPOCH_BITS;
+        Tccr::new(self.domain.tag("hash of leaky AND").number(epoch).key())
     }
 
-    fn run(&self, tiles: Vec<Tile<'_>>) {
-        tiles.into_par_iter().for_each(|mut tile| {
-            let epoch = tile.number >> EPOCH_BITS;
-            let hash = Tccr::new(self.domain.tag("hash of leaky AND").number(epoch).key());
-            let mut scratch = [Block::ZERO; SPAN];
-            for offset in (0..tile.sums.len()).step_by(SPAN) {
-                self.span(&mut tile, offset, &hash, &mut scratch);
-            }
-        });
-    }
-
-    /// Files the shares of up to [`SPAN`] triples and computes their U^{i→j} and the sum
-    /// a^iΦ_i ⊕ T(A_i[r]) ⊕ ⊕_j(T H(K_i[a^j]) ⊕ T H(M_j[a^i])).
-    fn span(&self, tile: &mut Tile<'_>, offset: usize, hash: &Tccr, scratch: &mut [Block; SPAN]) {
-        let Tile { at, number, filed, corrections, sums } = tile;
-        let len = SPAN.min(sums.len() - offset);
-        let (at, number) = (*at + offset, *number + offset as u64);
-        // D_i of a, b and r.
-        let mut d = [[Block::ZERO; SPAN]; 3];
-        for (part, (filed, d)) in filed.iter_mut().zip(&mut d).enumerate() {
-            deal(filed.take(len), self.cots, part * self.len + at, self.delta, &mut d[..len]);
-        }
-        let [a, b, r] = d.each_ref().map(|d| &d[..len]);
-        let mut phi = [0; SPAN];
-        let (phi, scratch) = (&mut phi[..len], &mut scratch[..len]);
-        self.zero_shares(number, phi, scratch);
-        let sums = &mut sums[offset..offset + len];
-        self.amplify(b, self.len + at, phi);
-        self.amplify(r, 2 * self.len + at, sums);
-        for ((sum, phi), a) in sums.iter_mut().zip(phi.iter()).zip(a) {
-            *sum ^= phi & mask(a.bit0());
-        }
-        let (mut pis, mut other) = ([Block::ZERO; SPAN], [Block::ZERO; SPAN]);
-        let (pis, other) = (&mut pis[..len], &mut other[..len]);
-        for ((peer, rows), u) in self.peers.iter().zip(self.cots).zip(corrections) {
-            let u = &mut u[offset..offset + len];
-            let (keys, macs) = (&rows.keys[at..at + len], &rows.macs[at..at + len]);
-            let (mine, theirs) = (tweak(number, self.me, *peer), tweak(number, *peer, self.me));
-            hash.pi(keys, pis);
-            hash.finish(pis, mine, scratch);
-            add_low_halves(sums, scratch);
-            other.iter_mut().zip(keys).for_each(|(x, key)| *x = *key ^ self.delta);
-            hash.pi(other, pis);
-            hash.finish_into(pis, mine, scratch);
-            u.copy_from_slice(phi);
-            add_low_halves(u, scratch);
+    /// Adds T H(M_j[a^i]) to `sums`, for the triples from `number` on.
+    fn hash_macs(&self, hash: &Tccr, number: u64, peer: PartyId, macs: &[Block], sums: &mut [u64]) {
+        let mut scratch = Zeroizing::new([[Block::ZERO; SPAN]; 2]);
+        for (span, (macs, sums)) in macs.chunks(SPAN).zip(sums.chunks_mut(SPAN)).enumerate() {
+            let [pis, out] = scratch.each_mut().map(|blocks| &mut blocks[..macs.len()]);
             hash.pi(macs, pis);
-            hash.finish(pis, theirs, scratch);
-            add_low_halves(sums, scratch);
+            hash.finish(pis, tweak(number + (span * SPAN) as u64, peer, self.me), out);
+            add_low_halves(sums, out);
         }
     }
 
-    /// out_r ⊕= T(A_i[x]) with A_i[x] = D_i[x] ⊕ ⊕_j M_j[x^i] ⊕ x^iτ_S for the rows x from `start`,
-    /// whose D_i are `d`.
-    fn amplify(&self, d: &[Block], start: usize, out: &mut [u64]) {
+    /// Adds T H(K_i[a^j]) to `sums` and T(H(K_i[a^j]) ⊕ H(K_i[a^j] ⊕ Δ_i)) to `u`, for the triples from
+    /// `number` on.
+    fn hash_keys(
+        &self,
+        hash: &Tccr,
+        number: u64,
+        peer: PartyId,
+        keys: &[Block],
+        u: &mut [u64],
+        sums: &mut [u64],
+    ) {
+        let mut scratch = Zeroizing::new([[Block::ZERO; SPAN]; 3]);
+        let spans = keys.chunks(SPAN).zip(u.chunks_mut(SPAN)).zip(sums.chunks_mut(SPAN));
+        for (span, ((keys, u), sums)) in spans.enumerate() {
+            let tweak = tweak(number + (span * SPAN) as u64, self.me, peer);
+            let [pis, other, out] = scratch.each_mut().map(|blocks| &mut blocks[..keys.len()]);
+            hash.pi(keys, pis);
+            hash.finish(pis, tweak, out);
+            add_low_halves(sums, out);
+            other.iter_mut().zip(keys).for_each(|(other, key)| *other = *key ^ self.delta);
+            hash.pi(other, pis);
+            hash.finish_into(pis, tweak, out);
+            add_low_halves(u, out);
+        }
+    }
+
+    /// out_r ⊕= T(D_i[x] ⊕ x^iτ_S), `d` being D_i[x]: T(A_i[x]) but for the MACs in it.
+    fn amplify(&self, d: &[Block], out: &mut [u64]) {
         for (out, d) in out.iter_mut().zip(d) {
             *out ^= d.0 as u64 ^ self.tau & mask(d.bit0());
         }
-        for rows in self.cots {
-            let macs = &rows.macs[start..start + d.len()];
-            add_low_halves(out, macs);
-        }
     }
 
-    /// Shares of zero of the triples from `number`: triple k takes half k mod 2 of block k/2.
-    fn zero_shares(&self, number: u64, phi: &mut [u64], scratch: &mut [Block]) {
-        let odd = (number % 2) as usize;
-        let pads = &mut scratch[..(odd + phi.len()).div_ceil(2)];
-        pads.fill(Block::ZERO);
-        self.zero.xor_into(number / 2, pads);
-        for (k, phi) in phi.iter_mut().enumerate() {
-            let k = k + odd;
-            *phi = (pads[k / 2].0 >> (64 * (k % 2))) as u64;
+    /// Adds shares of zero of the triples from `number`, which is even: triple k takes half k mod 2 of
+    /// block k/2.
+    fn add_zero_shares(&self, number: u64, phi: &mut [u64]) {
+        let mut pads = Zeroizing::new(vec![Block::ZERO; phi.len().div_ceil(2)]);
+        self.zero.xor_into(number / 2, &mut pads);
+        for (phi, pad) in phi.chunks_mut(2).zip(pads.iter()) {
+            let halves = [pad.0 as u64, (pad.0 >> 64) as u64];
+            phi.iter_mut().zip(halves).for_each(|(phi, half)| *phi ^= half);
         }
     }
 }
@@ -255,33 +382,42 @@ fn mask(bit: bool) -> u64 {
 mod tests {
     use super::*;
     use crate::auth::AuthBits;
+    use crate::domain::SessionId;
+    use crate::mesh::Lane;
     use crate::pre::ideal::Dealer;
     use senate_circuit::PartySet;
 
     #[test]
-    fn tiles_file_every_triple_once_within_one_row_and_epoch() {
-        let member =
-            Dealer::new(1).member(PartySet::first(2).leader().unwrap(), PartySet::first(2));
-        let member = member.unwrap();
+    fn tiles_file_every_triple_once_within_one_epoch() {
+        let set = PartySet::first(2);
+        let member = Dealer::new(1).member(set.leader().unwrap(), set).unwrap();
+        let zero = ZeroStream::default();
+        let kernel = Kernel {
+            domain: Domain::new(SessionId([7; 32]), set, Lane::SESSION),
+            me: member.me(),
+            peers: member.peers().iter().collect(),
+            delta: member.delta(),
+            tau: 0,
+            zero: &zero,
+        };
         let blank = || AuthBits::zeros(&member, 5_000);
         let mut rows: Vec<_> =
             (0..3).map(|_| Triples { a: blank(), b: blank(), c: blank() }).collect();
         let mut covered = 0;
-        for (first, len) in [(0, 4_999), (4_999, 2), (5_001, 9_000), (14_001, 999)] {
+        for (first, len) in [(0, 2 * TILE), (2 * TILE, 5 * TILE), (7 * TILE, 15_000 - 7 * TILE)] {
             let (mut sums, mut corrections) = (vec![0; len], vec![vec![0; len]]);
-            let mut at = 0;
-            for tile in tiles(&mut rows, first, &mut sums, &mut corrections) {
-                let len = tile.sums.len();
-                assert_eq!((tile.at, tile.number), (at, (first + at) as u64));
-                assert!(tile.filed.iter().all(|planes| planes.len() == len));
-                assert!(tile.corrections.iter().all(|u| u.len() == len));
-                let last = tile.number + len as u64 - 1;
-                assert_eq!(tile.number >> EPOCH_BITS, last >> EPOCH_BITS);
-                assert_eq!(tile.number / 5_000, last / 5_000);
-                at += len;
+            let mut at = first as u64;
+            for tile in tiles(&kernel, &mut rows, first, &mut sums, &mut corrections) {
+                assert_eq!(tile.number, at);
+                at += tile.sums.len() as u64;
+                assert_eq!(tile.number >> EPOCH_BITS, at.saturating_sub(1) >> EPOCH_BITS);
+                let filed = |part: usize| tile.filed.iter().map(move |piece| piece[part].len());
+                let rest = |at: usize| 5_000 - at % 5_000;
+                assert_eq!(filed(0).next(), Some(rest(tile.number as usize).min(tile.sums.len())));
+                assert!((0..PARTS).all(|part| filed(part).sum::<usize>() == tile.sums.len()));
+                assert!(tile.corrections.iter().all(|u| u.len() == tile.sums.len()));
+                covered += tile.sums.len();
             }
-            assert_eq!(at, len);
-            covered += at;
         }
         assert_eq!(covered, 15_000);
     }

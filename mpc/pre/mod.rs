@@ -26,13 +26,6 @@ pub struct Triples {
     pub c: AuthBits,
 }
 
-impl Triples {
-    /// a, b and c, for code that treats them alike and keeps them of one length.
-    pub(crate) fn planes_mut(&mut self) -> [&mut AuthBits; 3] {
-        [&mut self.a, &mut self.b, &mut self.c]
-    }
-}
-
 /// A source of preprocessing for one stage. All parties of the stage ask for the same counts in
 /// the same order.
 #[expect(async_fn_in_trait, reason = "a session's futures stay on one thread")]

@@ -8,10 +8,10 @@ use crate::coin::{CommitKinds, commit_and_open, echo};
 use crate::error::{Error, Fault};
 use crate::mesh::Kind;
 use crate::open::to_block;
-use crate::ot::CotRows;
+use crate::ot::{Challenge, Choices, CotRows, CotRun, CotSource, Keeper};
 use crate::party::ByParty;
-use crate::pre::shares::{random_bits, rows_with};
-use crate::pre::workbench::{CotSource, Workbench};
+use crate::pre::shares::rows_with;
+use crate::pre::workbench::Workbench;
 use crate::wire::{from_blocks, to_blocks};
 use senate_block::{Block, combine_bits, mul};
 use senate_circuit::PartyId;
@@ -29,10 +29,16 @@ const EXTENSION: u32 = u32::MAX;
 /// when somebody tells different things, those of the extension and the channel.
 pub async fn check_delta<C: CotSource>(bench: &Workbench<C>) -> Result<(), Error> {
     let channel = &bench.channel;
-    let choices = ByParty::from_fn(channel.peers(), |_| random_bits(ROWS, &bench.entropy));
-    let rows = bench.cots.extend(channel, EXTENSION, &choices, &bench.entropy).await?;
+    let choices = ByParty::from_fn(channel.peers(), |_| Choices::random(ROWS, &bench.entropy));
+    let challenge = Challenge::Own(&bench.entropy);
+    let mut run = bench.cots.begin(channel, EXTENSION, &choices, challenge).await?;
+    let mut kept = Keeper::new(channel.peers().len(), ROWS);
+    run.expand(std::slice::from_mut(&mut kept));
+    run.prove(channel).await?;
+    let mut rows = kept.into_rows().into_iter();
+    let rows = ByParty::from_fn(channel.peers(), |_| rows.next().unwrap_or_default());
     // x^{i,j}, by j.
-    let bits = choices.map(|_, bits| to_block(&bits.to_bytes()));
+    let bits = choices.map(|_, choices| to_block(&choices.bits().to_bytes()));
     let sums = column_sums(bench, &bits).await?;
     let mine: Vec<_> = bench.member.set().iter().map(|j| column(bench, &rows, &sums, j)).collect();
     let mine = mine.into_iter().collect::<Result<Vec<_>, _>>()?;

@@ -5,10 +5,11 @@ use super::limits::{self, Limits};
 use super::usage;
 use crate::failure::{Failure, Outcome};
 use senate_circuit::{PartySet, Sharing, StageId};
+use senate_mpc::ot::{Challenge, Choices, Rows, TAKEN_MAX, Taker};
 use senate_mpc::pre::distributed::{Need, Supply};
-use senate_mpc::pre::workbench::CotSource;
 use senate_mpc::{ByParty, Error, Lane};
 use serde::Serialize;
+use std::hint::black_box;
 use std::time::Instant;
 
 /// All parties on this machine, links in memory.
@@ -85,18 +86,34 @@ pub fn measure(parties: usize, triples: usize) -> Outcome<Preprocessing> {
     })
 }
 
-/// Wall time per correlated OT of two parties that extend both ways.
+/// Sees rows while the cache holds them, as whoever uses them does.
+struct Seen;
+
+impl Taker for Seen {
+    fn rows(&self) -> usize {
+        TAKEN_MAX
+    }
+
+    fn take(&mut self, rows: Rows<'_>) {
+        black_box(rows.blocks);
+    }
+}
+
+/// Wall time per correlated OT of two parties that extend both ways, checks included.
 fn extension() -> Result<f64, Error> {
     let set = PartySet::first(2);
     let seconds = each(set, async |mesh| {
         let session = open(&mesh, [1; 32]).await?;
         let bench = session.workbench(set, Lane::supply(0, 0))?;
-        let choices =
-            ByParty::from_fn(bench.channel.peers(), |_| (0..ROWS).map(|r| r % 3 == 0).collect());
+        let random = |_| Choices::random(ROWS, &bench.entropy);
+        let choices = ByParty::from_fn(bench.channel.peers(), random);
         let mut start = Instant::now();
         for number in 0..=EXTENSIONS {
-            let rows = bench.cots.extend(&bench.channel, number, &choices, &bench.entropy).await?;
-            bench.cots.recycle(rows);
+            let (channel, entropy) = (&bench.channel, &bench.entropy);
+            let challenge = Challenge::Own(entropy);
+            let mut run = bench.cots.begin(channel, number, &choices, challenge).await?;
+            run.expand(&mut [const { Seen }; ROWS / TAKEN_MAX]);
+            run.prove(channel).await?;
             if number == 0 {
                 // From now on there is memory.
                 start = Instant::now();

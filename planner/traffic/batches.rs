@@ -5,14 +5,14 @@ use super::{BLOCK, DIGEST, Traffic, extension, packed};
 use crate::cost::STATISTICAL;
 use senate_circuit::{BatchShape, PartySet, Sharing, Source, Stage, StageId, masks_per_batch};
 
-/// Leaky triples per extension, more where a batch would need too many extensions.
+/// Leaky triples per extension, more where a batch would need too many extensions, …
 const LEAKY_CHUNK: u64 = 1 << 15;
+/// … in whole tiles.
+const TILE: u64 = 1 << 11;
 /// Masks per extension.
 const MASK_CHUNK: u64 = 3 * LEAKY_CHUNK;
 /// Extensions of a batch.
 const EXTENSIONS_MAX: u64 = 1 << 8;
-/// Rows that mask an opened combination.
-const MASK_ROWS: u64 = 128;
 /// Rows that a zero test uses up per ordered pair.
 const PRODUCT_ROWS: u64 = 128;
 /// A coin's salt and seed.
@@ -99,22 +99,24 @@ pub(super) fn parties_of(id: StageId, stages: &[Stage]) -> Option<PartySet> {
     stages.iter().find(|stage| stage.id == id).map(|stage| stage.parties)
 }
 
-/// Shared bits: extension, coin, combination, echo, MAC.
-fn share_bytes(common: u64, specific: u64) -> u64 {
-    extension(common + MASK_ROWS + specific) + COIN + BLOCK + DIGEST + BLOCK
+/// Shared bits: extension, coin and its commitment, echo.
+fn share_bytes(segments: &[u64]) -> u64 {
+    extension(segments) + COIN + DIGEST + DIGEST
 }
 
 fn mask_bytes(count: u64) -> u64 {
-    spans(count, MASK_CHUNK).map(|len| DIGEST + share_bytes(len, 0)).sum()
+    spans(count, MASK_CHUNK).map(|len| share_bytes(&[len])).sum()
 }
 
 fn triple_bytes(shape: BatchShape) -> u64 {
-    let mut first = PRODUCT_ROWS;
     let (triples, bucket, all) = (shape.triples as u64, shape.bucket as u64, shape.leaky() as u64);
-    let spans = spans(all, all.div_ceil(EXTENSIONS_MAX).max(LEAKY_CHUNK));
-    let leaky = spans.map(|len| {
-        let rows = share_bytes(3 * len, std::mem::take(&mut first));
-        DIGEST + rows + CORRECTION * len + packed(len)
+    let chunk = all.div_ceil(EXTENSIONS_MAX).max(LEAKY_CHUNK);
+    let spans = spans(all, chunk.next_multiple_of(TILE));
+    let leaky = spans.enumerate().map(|(span, len)| {
+        // Rows of b, of r and of a begin at multiples of 128; the first extension has those of the test.
+        let segments = [3 * len.next_multiple_of(128), PRODUCT_ROWS];
+        let rows = share_bytes(if span == 0 { &segments } else { &segments[..1] });
+        rows + CORRECTION * len + packed(len)
     });
     // Two more committed coins.
     let coins = 2 * (DIGEST + COIN);

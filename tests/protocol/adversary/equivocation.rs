@@ -44,23 +44,25 @@ fn assert_caught(ends: &Ends, cheater: PartyId, error: Error, what: &str) {
 fn honest_parties_compare_echoes_with_each_other() {
     let broadcasts = [
         (Kind::DeltaY, Kind::DeltaEcho),
-        (Kind::ShareW, Kind::ShareEcho),
+        (Kind::Resp, Kind::ShareEcho),
         (Kind::SolderBits, Kind::SolderEcho),
     ];
     for (kind, echo) in broadcasts {
         for cheater in (0..PARTIES).map(party) {
             for victim in honest(cheater).iter() {
                 let ends = mirrored(cheater, echo, |to, frame| {
-                    if frame.kind == kind && to == victim {
+                    // The responses of the Δ check's extension are no broadcast.
+                    let told = frame.lane != Lane::SESSION || kind != Kind::Resp;
+                    if frame.kind == kind && to == victim && told {
                         frame.payload[0] ^= 1;
                     }
                 });
-                let error = Error::unattributed(Fault::Echo(kind.step()));
+                let error = Error::unattributed(Fault::Echo(echo.step()));
                 // Among two parties, the pair's own batch, the receiver is the only one to ask.
-                let pair = Error::by(cheater, Fault::ShareConsistency);
+                let pair = Error::by(cheater, Fault::CotConsistency);
                 let honest: Vec<_> = honest(cheater).iter().map(|p| &ends[p.index()]).collect();
                 let caught = honest.contains(&&Err(error))
-                    || kind == Kind::ShareW && honest.contains(&&Err(pair));
+                    || kind == Kind::Resp && honest.contains(&&Err(pair));
                 assert!(caught && honest.iter().all(|end| end.is_err()), "{kind:?}: {ends:?}");
             }
         }

@@ -145,16 +145,15 @@ fn content(kind: Kind, from: PartyId) -> Vec<Verdict> {
         Kind::CoinOpen | Kind::DeltaOpen | Kind::ZeroOpen => by(Fault::Commitment(step)),
         Kind::BaseReceiver | Kind::BaseSender => by(Fault::BasePoint),
         Kind::Ggm | Kind::Pprf => by(Fault::Pprf),
-        Kind::Corr | Kind::Resp => by(Fault::CotConsistency),
+        Kind::Corr => by(Fault::CotConsistency),
+        // What is told to all alike is echoed, but for the session's own extension.
+        Kind::Resp => [by(Fault::CotConsistency), somebody(Fault::Echo(Step::Shares))].concat(),
         Kind::Chal => vec![Alone(Fault::CotConsistency)],
         Kind::Sid | Kind::DeltaY | Kind::DeltaEcho => somebody(Fault::Echo(step)),
-        Kind::ShareW | Kind::ShareEcho | Kind::Masked | Kind::InputEcho => {
-            somebody(Fault::Echo(step))
-        }
+        Kind::ShareEcho | Kind::Masked | Kind::InputEcho => somebody(Fault::Echo(step)),
         Kind::SolderBits | Kind::Lambda | Kind::LambdaHash | Kind::SolderEcho => {
             somebody(Fault::Echo(step))
         }
-        Kind::ShareMac => by(Fault::ShareConsistency),
         Kind::LaandU | Kind::LaandD | Kind::ZeroCorr | Kind::ZeroOle => somebody(Fault::ZeroTest),
         Kind::BucketBits | Kind::BucketMacs | Kind::BeaverMacs => somebody(Fault::OpenMac(step)),
         Kind::InputBits | Kind::InputMacs | Kind::SolderMacs => somebody(Fault::OpenMac(step)),

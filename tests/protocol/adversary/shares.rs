@@ -134,9 +134,9 @@ fn a_lie_about_an_own_share_is_caught_by_its_mac() {
         (Lie::EnteringMask, &[Fault::OpenMac(Step::Input)]),
         // Tables and labels are made from shares: labels no longer follow Λ.
         (Lie::GateMask, &[Fault::LabelHash]),
-        // A wrong factor shifts the opened bit, and tables agree with what was opened.
-        (Lie::Left, &[Fault::OpenMac(Step::Beaver)]),
-        (Lie::Right, &[Fault::LabelHash]),
+        // A wrong factor shifts the opened bit, and the product where the other factor is 1.
+        (Lie::Left, &[Fault::OpenMac(Step::Beaver), Fault::LabelHash]),
+        (Lie::Right, &[Fault::OpenMac(Step::Beaver), Fault::LabelHash]),
         (Lie::Product, &[Fault::LabelHash]),
     ];
     assert_caught(&Scenario::sweep(), 2, &lies);

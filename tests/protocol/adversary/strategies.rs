@@ -5,16 +5,14 @@ use super::parallel::each;
 use super::rewrite::Rewrite;
 use super::scenario::{BaseOt, Census, PARTIES, Scenario, everybody, honest};
 use crate::protocol::plans::{Inputs, own_inputs, party, reference, set_of};
-use senate_block::{Block, Weights, mul};
+use senate_block::Block;
 use senate_circuit::{
-    Backend, Bits, Builder, PartyId, PartySet, Program, Reveal, Sharing, Source, Stage, StageId,
-    VerBit,
+    Backend, Bits, Builder, PartyId, PartySet, Program, Reveal, Source, Stage, StageId, VerBit,
 };
-use senate_mpc::ot::{CotReceiver, CotRows, CotSender, Pair, TreeDepth};
-use senate_mpc::pre::workbench::{CotSource, Workbench};
+use senate_mpc::ot::{Challenge, Choices, CotReceiver, CotSender, CotSource, Pair, Run, TreeDepth};
+use senate_mpc::pre::workbench::Workbench;
 use senate_mpc::setup::delta_check::check_delta;
 use senate_mpc::sim::{Action, Federation, Tamper, Tampering, Target};
-use senate_mpc::stage::need_of;
 use senate_mpc::zero::ZeroShares;
 use senate_mpc::{
     ByParty, Channel, Delta, Domain, Entropy, Error, Fault, Frame, Kind, Lane, Member, Mesh,
@@ -23,81 +21,12 @@ use senate_mpc::{
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-/// Another choice bit toward one peer in one row of the extension on `lane`: all corrections and
-/// the response to the challenge agree on it.
-fn other_choice(
-    scenario: &Scenario,
-    cheater: PartyId,
-    victim: PartyId,
-    lane: Lane,
-    row: usize,
-) -> Vec<Option<Error>> {
-    let trees = TreeDepth::Four.trees();
-    let (mut blocks, mut coin) = (0, Block::ZERO);
-    let lie = |from: PartyId, to: PartyId, frame: &mut Frame| {
-        if frame.lane != lane {
-            return;
-        }
-        match (frame.kind, (from, to) == (cheater, victim), (to, from) == (cheater, victim)) {
-            (Kind::Corr, true, _) => {
-                blocks = frame.payload.len() / 16 / trees;
-                for tree in 0..trees {
-                    let byte = (tree * blocks + row / 128) * 16 + row % 128 / 8;
-                    frame.payload[byte] ^= 1 << (row % 8);
-                }
-            }
-            (Kind::Chal, _, true) => {
-                coin = Block::from_bytes(frame.payload.as_slice().try_into().unwrap());
-            }
-            (Kind::Resp, true, _) => {
-                let mut weights = vec![Block::ONE; blocks];
-                Weights::new(coin).fill(0, &mut weights[..blocks - 1]);
-                let change = mul(weights[row / 128], Block(1 << (row % 128)));
-                let bytes = change.to_bytes();
-                frame.payload.iter_mut().zip(bytes).for_each(|(byte, change)| *byte ^= change);
-            }
-            _ => {}
-        }
-    };
-    let ends = scenario.run(BaseOt::Dealt, &mut Rewrite(lie));
-    ends.into_iter().map(Result::err).collect()
-}
-
-#[test]
-fn consistent_lies_about_choice_bits_are_caught_where_the_bits_matter() {
-    let scenario = Scenario::sweep();
-    let plan = &scenario.plan;
-    let triples = |stages: &[Stage]| -> usize {
-        stages.iter().map(|stage| need_of(stage, plan).unwrap().triples).sum()
-    };
-    let (pair, all) = plan.split_at(1);
-    let sharing = Sharing::new(40, [(2, triples(pair)), (3, triples(all))]);
-    let (_, shape) = sharing.batches(3, triples(all)).next().unwrap();
-    let shared = 3 * shape.leaky() + 128;
-    for (cheater, victim) in [(0, 1), (1, 2), (2, 0)].map(|(c, v)| (party(c), party(v))) {
-        let caught = |lane, row, error| {
-            let ends = other_choice(&scenario, cheater, victim, lane, row);
-            assert_eq!(ends[victim.index()], Some(error), "{cheater} {lane:?} {row}: {ends:?}");
-            assert!(honest(cheater).iter().all(|party| ends[party.index()].is_some()));
-        };
-        // The Δ check's rows, whose bits were broadcast under a pad.
-        let error = Error::unattributed(Fault::DeltaConsistency);
-        [0, 127].iter().for_each(|row| caught(Lane::SESSION, *row, error));
-        // Shares: masks and triples of the set of all three, the rows that mask w among them.
-        let error = Error::by(cheater, Fault::ShareConsistency);
-        [0, 20, 60].iter().for_each(|row| caught(Lane::supply(1, 0), *row, error));
-        [1, shared - 1].iter().for_each(|row| caught(Lane::supply(1, 1), *row, error));
-        // Bits of the zero test's products.
-        let error = Error::unattributed(Fault::ZeroTest);
-        [shared, shared + 127].iter().for_each(|row| caught(Lane::supply(1, 1), *row, error));
-    }
-}
-
 #[test]
 fn choice_bits_that_differ_between_trees_fail_the_extensions_check() {
     let scenario = Scenario::sweep();
     let (cheater, victim, trees) = (party(1), party(2), TreeDepth::Four.trees());
-    for trees in [0..1, 0..trees / 2, 1..trees] {
+    // In the last of these the choice bits are others, and the response is not.
+    for trees in [0..1, 0..trees / 2, 1..trees, 0..trees] {
         // One block of the extension at a time, the mask rows' last.
         for block in 0..2 {
             let lie = |from: PartyId, to: PartyId, frame: &mut Frame| {
@@ -138,25 +67,27 @@ impl TwoFaced {
 }
 
 impl CotSource for TwoFaced {
-    async fn extend(
+    type Run<'a> = Run<'a>;
+
+    async fn begin(
         &self,
         channel: &Channel,
         batch: u32,
-        choices: &ByParty<Bits>,
-        entropy: &Entropy,
-    ) -> Result<ByParty<CotRows>, Error> {
-        let mut rows = Vec::new();
+        choices: &ByParty<Choices>,
+        challenge: Challenge<'_>,
+    ) -> Result<Run<'_>, Error> {
+        let mut halves = Vec::new();
         for (peer, (sender, receiver)) in self.0.iter() {
             let choices = choices.at(peer).unwrap();
-            let (keys, macs) = futures_util::future::try_join(
-                sender.extend(channel, batch, choices.len(), entropy),
-                receiver.extend(channel, batch, choices, entropy),
-            )
-            .await?;
-            rows.push(CotRows { macs, keys });
+            let begun = futures_util::future::try_join(
+                sender.begin(channel, batch, choices.segments()),
+                receiver.begin(channel, batch, choices),
+            );
+            halves.push(begun.await?.into());
         }
-        let mut rows = rows.into_iter();
-        Ok(ByParty::from_fn(channel.peers(), |_| rows.next().unwrap()))
+        let mut halves = halves.into_iter();
+        let halves = ByParty::from_fn(channel.peers(), |_| halves.next().unwrap());
+        Run::new(channel, halves, challenge).await
     }
 }
 

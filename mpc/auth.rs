@@ -4,6 +4,7 @@ use crate::error::Error;
 use senate_block::{Block, add_where, low_bits, xor_into};
 use senate_circuit::{Bits, PartyId, PartySet};
 use std::cell::Cell;
+use std::ops::Range;
 use std::rc::Rc;
 use zeroize::Zeroize;
 
@@ -189,6 +190,11 @@ impl AuthBits {
     /// D_i, then every M_j, for kernels that treat all components alike.
     pub(crate) fn planes(&self) -> impl Iterator<Item = &Vec<Block>> {
         std::iter::once(&self.d).chain(&self.macs)
+    }
+
+    /// As [`AuthBits::planes`], of some lanes.
+    pub(crate) fn lanes(&self, lanes: &Range<usize>) -> impl Iterator<Item = &[Block]> {
+        self.planes().map(|plane| plane.get(lanes.clone()).unwrap_or_default())
     }
 
     /// As [`AuthBits::planes`]. The caller keeps all planes of one length.

@@ -2,7 +2,7 @@
 
 use super::batch::{mask_batch, triple_batch};
 use super::stock::Stocked;
-use super::{Preprocessing, Triples};
+use super::{Lent, Preprocessing, Triples};
 use crate::auth::AuthBits;
 use crate::error::Error;
 use crate::mesh::Lane;
@@ -177,20 +177,45 @@ impl Preprocessing for Distributed {
         Ok(out)
     }
 
-    async fn triples(&mut self, count: usize) -> Result<Triples, Error> {
+    async fn triples(&mut self, count: usize) -> Result<Lent, Error> {
         let wanted = claim(&mut self.left.triples, count)?;
-        let (mut a, mut b, mut c) = (AuthBits::default(), AuthBits::default(), AuthBits::default());
-        for batch in &self.supply.shelf.triples {
+        let mut lent = Vec::new();
+        for (number, batch) in self.supply.shelf.triples.iter().enumerate() {
             if let Some((start, count)) = batch.overlap(&wanted) {
-                let made = batch.made().await?;
-                a.append_lanes(&made.a, start, count);
-                b.append_lanes(&made.b, start, count);
-                c.append_lanes(&made.c, start, count);
-                drop(made);
-                batch.used(count);
+                let triples = batch.made().await?;
+                let back = Back { shelf: Rc::clone(&self.supply.shelf), number, count };
+                let lanes = start..start + count;
+                lent.push(Lent { triples, lanes, _back: Some(Box::new(back)) });
             }
         }
-        Ok(Triples { a, b, c })
+        if lent.len() <= 1
+            && let Some(whole) = lent.pop()
+        {
+            return Ok(whole);
+        }
+        let (mut a, mut b, mut c) = (AuthBits::default(), AuthBits::default(), AuthBits::default());
+        for part in lent {
+            let (start, count) = (part.lanes.start, part.lanes.len());
+            a.append_lanes(&part.triples.a, start, count);
+            b.append_lanes(&part.triples.b, start, count);
+            c.append_lanes(&part.triples.c, start, count);
+        }
+        Ok(Triples { a, b, c }.into())
+    }
+}
+
+/// Lanes of a batch of triples that are lent: used when this is dropped.
+struct Back {
+    shelf: Rc<Shelf>,
+    number: usize,
+    count: usize,
+}
+
+impl Drop for Back {
+    fn drop(&mut self) {
+        if let Some(batch) = self.shelf.triples.get(self.number) {
+            batch.used(self.count);
+        }
     }
 }
 

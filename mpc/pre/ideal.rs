@@ -1,6 +1,6 @@
 //! The preprocessing functionality of PROTOCOL.md §§4–5 with a trusted dealer. Tests only.
 
-use super::{Preprocessing, Triples};
+use super::{Lent, Preprocessing, Triples};
 use crate::auth::{AuthBits, Delta, Member};
 use crate::error::Error;
 use senate_block::{Block, Prg};
@@ -116,10 +116,11 @@ impl Preprocessing for Ideal {
         Ok(self.deal(draw, &value))
     }
 
-    async fn triples(&mut self, count: usize) -> Result<Triples, Error> {
+    async fn triples(&mut self, count: usize) -> Result<Lent, Error> {
         let ((a, first), (b, second)) = (self.random(count), self.random(count));
         let c: Bits = a.iter().zip(b.iter()).map(|(a, b)| a & b).collect();
         let (_, third) = self.random(0);
-        Ok(Triples { a: self.deal(first, &a), b: self.deal(second, &b), c: self.deal(third, &c) })
+        let [a, b] = [self.deal(first, &a), self.deal(second, &b)];
+        Ok(Triples { a, b, c: self.deal(third, &c) }.into())
     }
 }

@@ -14,6 +14,11 @@ pub mod ideal;
 
 use crate::auth::AuthBits;
 use crate::error::Error;
+use senate_block::{Block, low_bits};
+use senate_circuit::Bits;
+use std::any::Any;
+use std::ops::Range;
+use std::rc::Rc;
 
 /// Triples ⟨a⟩, ⟨b⟩, ⟨c⟩ with c = ab, lane by lane. Consumed by value: each serves one gate.
 #[derive(Debug)]
@@ -24,6 +29,65 @@ pub struct Triples {
     pub b: AuthBits,
     /// Product.
     pub c: AuthBits,
+}
+
+/// Some triples of a batch, which stay where they are. Consumed by value: each serves one gate.
+pub struct Lent {
+    triples: Rc<Triples>,
+    lanes: Range<usize>,
+    /// Dropped after the triples: the batch takes note.
+    _back: Option<Box<dyn Any>>,
+}
+
+impl std::fmt::Debug for Lent {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Lent({:?})", self.lanes)
+    }
+}
+
+impl From<Triples> for Lent {
+    fn from(triples: Triples) -> Self {
+        let lanes = 0..triples.a.len();
+        Self { triples: Rc::new(triples), lanes, _back: None }
+    }
+}
+
+impl Lent {
+    /// The number of triples.
+    pub fn len(&self) -> usize {
+        self.lanes.len()
+    }
+
+    /// True for none.
+    pub fn is_empty(&self) -> bool {
+        self.lanes.is_empty()
+    }
+
+    /// ⟨a⟩ and ⟨b⟩: D_i, then every M_j.
+    pub(crate) fn factors(&self) -> [Vec<&[Block]>; 2] {
+        [&self.triples.a, &self.triples.b].map(|shares| shares.lanes(&self.lanes).collect())
+    }
+
+    /// This party's share bits of a and of b.
+    pub(crate) fn share_bits(&self) -> [Bits; 2] {
+        let bits = |shares: &AuthBits| {
+            let d = shares.d().get(self.lanes.clone()).unwrap_or_default();
+            Bits::from_words(low_bits(d), d.len())
+        };
+        [bits(&self.triples.a), bits(&self.triples.b)]
+    }
+
+    /// ⟨c⟩, to be added to.
+    pub(crate) fn product(&self) -> AuthBits {
+        self.triples.c.slice(self.lanes.start, self.lanes.len())
+    }
+
+    /// The triples, in memory of their own.
+    pub fn to_owned(&self) -> Triples {
+        let Triples { a, b, c } = &*self.triples;
+        let [a, b, c] = [a, b, c].map(|x| x.slice(self.lanes.start, self.lanes.len()));
+        Triples { a, b, c }
+    }
 }
 
 /// A source of preprocessing for one stage. All parties of the stage ask for the same counts in
@@ -40,7 +104,7 @@ pub trait Preprocessing {
     ///
     /// # Errors
     /// Those of the protocol that makes them.
-    async fn triples(&mut self, count: usize) -> Result<Triples, Error>;
+    async fn triples(&mut self, count: usize) -> Result<Lent, Error>;
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use crate::error::Error;
 use crate::garble::{AndShares, Masks, Walk};
 use crate::mesh::Kind;
 use crate::open::{Openings, WeightedSums};
-use crate::pre::{Preprocessing, Triples};
+use crate::pre::{Lent, Preprocessing};
 use futures_channel::mpsc;
 use futures_util::{SinkExt, StreamExt, future::try_join};
 use rayon::prelude::*;
@@ -42,7 +42,7 @@ struct Asked {
     factors: [AuthBits; 2],
     /// ⟨λ_γ⟩.
     fresh: AuthBits,
-    triples: Triples,
+    triples: Lent,
     /// This party's shares of λ_α⊕a, then of λ_β⊕b.
     hidden: Bits,
 }
@@ -123,13 +123,13 @@ impl<P: Preprocessing> Walker<'_, P> {
             }
         }
         let triples = self.pre.triples(chunk.gates).await?;
-        if [&triples.a, &triples.b, &triples.c].iter().any(|x| x.len() != chunk.gates) {
+        if triples.len() != chunk.gates {
             return Err(Error::Misuse("preprocessing gave another number of triples"));
         }
         let mut hidden = Bits::default();
-        for (factor, triple) in factors.iter().zip([&triples.a, &triples.b]) {
+        for (factor, triple) in factors.iter().zip(triples.share_bits()) {
             let mut bits = factor.share_bits();
-            bits.xor_assign(&triple.share_bits());
+            bits.xor_assign(&triple);
             hidden.extend_from(&bits);
         }
         if chunk.gates > 0 {
@@ -152,14 +152,14 @@ async fn multiply(
     asked: Asked,
 ) -> Result<(Chunk, AndShares), Error> {
     let Asked { chunk, factors, fresh, triples, hidden } = asked;
-    let Triples { a, b, c: mut product } = triples;
-    let count = chunk.gates;
+    let (count, mut product) = (chunk.gates, triples.product());
     if count > 0 {
         let (opened, weights) = openings.hear(&run.channel, Kind::BeaverBits, hidden).await?;
         let (d, f) = (opened.slice(0, count), opened.slice(count, count));
         let shares = factors.each_ref();
-        let sums = Factors { shares, triples: [&a, &b], opened: [&d, &f] }
+        let sums = Factors { shares, triples: triples.factors(), opened: [&d, &f] }
             .multiply(&weights, &mut product);
+        drop(triples);
         openings.absorb(opened.len(), &sums);
         let both = d.words().iter().zip(f.words()).map(|(d, f)| d & f).collect();
         product.xor_public(&run.member, &Bits::from_words(both, count));
@@ -174,7 +174,7 @@ struct Factors<'a> {
     /// ⟨x⟩ and ⟨y⟩.
     shares: [&'a AuthBits; 2],
     /// ⟨a⟩ and ⟨b⟩.
-    triples: [&'a AuthBits; 2],
+    triples: [Vec<&'a [Block]>; 2],
     /// d = x⊕a and f = y⊕b.
     opened: [&'a Bits; 2],
 }
@@ -205,7 +205,7 @@ impl Factors<'_> {
             let mut c = c.take(SPAN);
             let (len, lanes) = (c.len(), at..at + c.len());
             for half in 0..2 {
-                let planes = self.shares[half].planes().zip(self.triples[half].planes());
+                let planes = self.shares[half].planes().zip(&self.triples[half]);
                 for (hidden, (share, triple)) in hidden.chunks_mut(SPAN).zip(planes) {
                     xor_of(hidden, &share[lanes.clone()], &triple[lanes.clone()]);
                 }
@@ -214,8 +214,8 @@ impl Factors<'_> {
                 sums.add(weights, half * count + at, len, &hidden, bits);
             }
             // Each factor's d or f goes with the other's triple.
-            let [a, b] = self.triples.map(AuthBits::planes);
-            for (c, (a, b)) in c.each_mut().zip(a.zip(b)) {
+            let [a, b] = &self.triples;
+            for (c, (a, b)) in c.each_mut().zip(a.iter().zip(b)) {
                 for (triple, opened) in [(b, self.opened[0]), (a, self.opened[1])] {
                     add_selected(c, &opened.words()[at / 64..], &triple[lanes.clone()]);
                 }

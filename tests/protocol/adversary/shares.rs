@@ -5,7 +5,7 @@ use super::scenario::{Ends, PARTIES, Scenario, everybody, honest};
 use crate::protocol::plans::own_inputs;
 use senate_block::Block;
 use senate_circuit::{PartyId, Stage};
-use senate_mpc::pre::{Preprocessing, Triples};
+use senate_mpc::pre::{Lent, Preprocessing};
 use senate_mpc::sim::Federation;
 use senate_mpc::stage::{Host, StageContext};
 use senate_mpc::{
@@ -76,15 +76,15 @@ impl<P: Preprocessing> Preprocessing for Lying<P> {
         })
     }
 
-    async fn triples(&mut self, count: usize) -> Result<Triples, Error> {
-        let mut triples = self.honest.triples(count).await?;
+    async fn triples(&mut self, count: usize) -> Result<Lent, Error> {
+        let mut triples = self.honest.triples(count).await?.to_owned();
         match self.lie {
             Some(Lie::Left) => triples.a = flipped(&triples.a),
             Some(Lie::Right) => triples.b = flipped(&triples.b),
             Some(Lie::Product) => triples.c = flipped(&triples.c),
             _ => {}
         }
-        Ok(triples)
+        Ok(triples.into())
     }
 }
 

@@ -8,7 +8,7 @@ use std::ops::Range;
 use std::rc::Rc;
 use zeroize::Zeroize;
 
-/// Δ_i: this party's global key of the session, bit 0 set. Not `Clone`, not printable, zeroised on
+/// Δ_i: this party's global key of the session, bit 0 set. Not `Clone`, printed without its value, zeroised on
 /// drop and when the session fails; share it by reference count inside the party's thread.
 pub struct Delta(Cell<Block>);
 
@@ -26,6 +26,12 @@ impl Delta {
     /// Zeroises the key wherever it is shared. Only for a session that can send nothing any more.
     pub(crate) fn wipe(&self) {
         self.0.set(Block::ZERO);
+    }
+}
+
+impl std::fmt::Debug for Delta {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Delta(..)")
     }
 }
 

@@ -384,6 +384,6 @@ mod tests {
             assert!((rate * 3 / 4..rate * 5 / 4).contains(&predicted), "{n}: {predicted}");
         }
         let setup = setup_cost(PartySet::first(3), &links);
-        assert_eq!((setup.total_bytes(), setup.nanos), (6 * 14_833, 96_000_000));
+        assert_eq!((setup.total_bytes(), setup.nanos), (67_590, 96_000_000));
     }
 }

@@ -9,8 +9,13 @@ use senate_circuit::{PartyId, Program, Stage, masks_per_batch};
 const BLOCK: u64 = 16;
 /// Keys of the generators of one oblivious transfer instance and peer, both directions.
 const GENERATORS: u64 = 32 * (15 + 16) * 352;
-/// Rows of correlated OT that are no shares yet: two extensions overlap.
-const EXTENSION_ROWS: u64 = 2 * (3 << 15);
+/// Leaky triples of the extensions that are begun and not finished: up to four of 2^15 each.
+const BEGUN: u64 = 4 << 15;
+/// Bytes of each toward a peer: corrections of three rows (4 bytes each at k = 4) from it and on the way
+/// to it, the correction of the leaky AND.
+const BEGUN_BYTES: u64 = 2 * 3 * 4 + 2 * 8;
+/// What tasks of preprocessing work in, on as many cores as there may be.
+const TASKS: u64 = 16 << 20;
 /// Bytes of an instruction with what walking the program keeps for it.
 const INSTRUCTION: u64 = 128;
 
@@ -26,15 +31,14 @@ pub fn bound(party: PartyId, stages: &[Stage], sets: &[Batches]) -> u64 {
     peers * GENERATORS + preprocessing + largest + circuits
 }
 
-/// Masks, and the leaky triples of the largest batch: three shares each, a residue, a row of the
-/// extension in hand toward every peer, key and MAC, columns and rows.
+/// Masks, and the leaky triples of the largest batch: three shares each and a residue; extensions in hand.
 fn batches(batches: &Batches) -> u64 {
     let n = batches.parties.len() as u64;
     let leaky = batches.shapes.iter().map(|shape| shape.leaky() as u64).max().unwrap_or(0);
     // Two batches of masks may be there at a time.
     let masks = batches.masks.min(2 * masks_per_batch(batches.parties.len()) as u64) * n * BLOCK;
-    let extension = EXTENSION_ROWS.min(3 * leaky) * (n - 1) * 4 * BLOCK;
-    masks + leaky * (3 * n * BLOCK + 8) + extension
+    let begun = BEGUN.min(leaky) * (n - 1) * BEGUN_BYTES + TASKS;
+    masks + leaky * (3 * n * BLOCK + 8) + begun
 }
 
 /// Wires alive at a time: a share of a mask, Λ, labels; the window: tables, shares, labels, MACs.

@@ -67,19 +67,27 @@ pub fn session(parties: PartySet) -> Traffic {
     // Version, ρ, depth, parties, federation and a nonce; the echo of the id; a zero share seed.
     let agreed = 4 + 4 + 1 + 8 + DIGEST + DIGEST;
     let hello = agreed + DIGEST + DIGEST;
-    // 128 base transfers, tree corrections, an image per tree and a hash over all.
-    let offer = 128 * 2 * DIGEST;
-    let answer = DIGEST;
+    // Tree corrections, an image per tree and a hash over all.
     let trees = 128 * 2 * BLOCK + TREES * 2 * BLOCK + DIGEST;
     // One row of field elements per column, echo, commitment, opening; the binding.
     let columns = n * BLOCK;
     let delta = extension(&[128]) + BLOCK + columns + DIGEST + DIGEST + (DIGEST + columns);
     let mut traffic = Traffic::default();
-    traffic.exchange(parties, hello + offer + answer + trees + delta + DIGEST);
+    traffic.exchange(parties, hello + trees + delta + DIGEST);
+    for one in parties.iter() {
+        for other in parties.iter().filter(|other| *other > one) {
+            // Who chooses in the base transfers of the first instance between them: 128 offers and a
+            // challenge for one answer and the extension that the other instance begins with.
+            let lower = (one.index() + other.index()).is_multiple_of(2);
+            let (chooser, peer) = if lower { (one, other) } else { (other, one) };
+            traffic.send(chooser, peer, 128 * 2 * DIGEST + BLOCK);
+            traffic.send(peer, chooser, DIGEST + extension(&[128]));
+        }
+    }
     traffic
 }
 
-/// One extension of both instances of a pair by so many rows per segment: corrections, response.
+/// One extension of an instance by so many rows per segment, by who chooses: corrections, response.
 fn extension(segments: &[u64]) -> u64 {
     let blocks = segments.iter().map(|rows| rows.div_ceil(128) + 1).sum::<u64>();
     blocks * TREES * BLOCK + segments.len() as u64 * BLOCK + DIGEST

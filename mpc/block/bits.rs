@@ -26,14 +26,14 @@ pub fn add_where(into: &mut [Block], bits: &[u64], value: Block) {
     portable_value(into, bits, value);
 }
 
-/// out_r = from_r ⊕ bit0(of_r) · `value`. Surplus elements of longer slices are left alone.
-pub fn add_where_low(out: &mut [Block], from: &[Block], of: &[Block], value: Block) {
+/// into_r ⊕= bit0(of_r) · `value`. Surplus elements of a longer slice are left alone.
+pub fn add_where_low(into: &mut [Block], of: &[Block], value: Block) {
     #[cfg(target_arch = "x86_64")]
     if is_x86_feature_detected!("avx2") {
         // SAFETY: avx2, which `low` is compiled for, was detected.
-        return unsafe { x86::low(out, from, of, value) };
+        return unsafe { x86::low(into, of, value) };
     }
-    portable_low(out, from, of, value);
+    portable_low(into, of, value);
 }
 
 /// into_r ⊕= b_r · from_r for little-endian words. Bits and lengths as in [`add_selected`].
@@ -81,9 +81,8 @@ fn portable_value(into: &mut [Block], bits: &[u64], value: Block) {
 }
 
 #[inline(always)]
-fn portable_low(out: &mut [Block], from: &[Block], of: &[Block], value: Block) {
-    let rows = out.iter_mut().zip(from).zip(of);
-    rows.for_each(|((out, from), of)| *out = *from ^ value.times(of.bit0()));
+fn portable_low(into: &mut [Block], of: &[Block], value: Block) {
+    into.iter_mut().zip(of).for_each(|(x, of)| *x ^= value.times(of.bit0()));
 }
 
 #[inline(always)]
@@ -121,9 +120,9 @@ mod tests {
             portable_value(&mut portable, &words, Block(77));
             assert!(value == portable, "{len}");
             assert!((0..len).all(|r| value[r] == before[r] ^ chosen(r, Block(77))), "{len}");
-            let (mut by_low, mut portable) = (noise(33, len), noise(33, len));
-            add_where_low(&mut by_low, &from, &before, Block(77));
-            portable_low(&mut portable, &from, &before, Block(77));
+            let (mut by_low, mut portable) = (from.clone(), from.clone());
+            add_where_low(&mut by_low, &before, Block(77));
+            portable_low(&mut portable, &before, Block(77));
             assert!(by_low == portable, "{len}");
             let chosen = |r: usize| Block(77).times(before[r].bit0());
             assert!((0..len).all(|r| by_low[r] == from[r] ^ chosen(r)), "{len}");

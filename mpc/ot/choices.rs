@@ -45,6 +45,13 @@ impl Choices {
         choices
     }
 
+    /// One segment of 128 rows.
+    pub(super) fn of_block(bits: Block, entropy: &Entropy) -> Self {
+        let mut choices = Self::random(ROWS_PER_BLOCK, entropy);
+        choices.u[0] = bits;
+        choices
+    }
+
     /// These segments, then those of `other`.
     #[must_use]
     pub fn with(mut self, other: &Self) -> Self {

@@ -2,6 +2,7 @@
 //! its rows, and the check that its columns belong together.
 
 use super::choices::{Choices, ROWS_PER_BLOCK};
+use crate::entropy::Entropy;
 use crate::error::{Error, Fault};
 use crate::mesh::{Channel, Kind};
 use crate::wire::{BLOCK_BYTES, block_bytes, read_blocks};
@@ -49,8 +50,9 @@ pub struct Half<'a> {
 
 /// What one side adds to what its trees give.
 enum Side {
-    /// Δ_b d_b to W_b, and nothing to bit 0 of rows, which is cleared.
-    Sender { corrections: Corrections, delta: Zeroizing<u128> },
+    /// Δ_b d_b to W_b, and nothing to bit 0 of rows, which is cleared. Corrections are dropped when all
+    /// rows are made.
+    Sender { corrections: Corrections },
     /// u to bit 0 of rows.
     Receiver { u: Choices },
 }
@@ -62,7 +64,7 @@ impl std::fmt::Debug for Half<'_> {
 }
 
 impl<'a> Half<'a> {
-    /// The side that holds `delta`, whose `peer` sends the corrections.
+    /// The side that holds Δ, whose `peer` sends the corrections.
     ///
     /// # Errors
     /// Those of the channel.
@@ -70,11 +72,9 @@ impl<'a> Half<'a> {
         channel: &Channel,
         extent: Extent<'a>,
         peer: PartyId,
-        delta: u128,
     ) -> Result<Self, Error> {
         let corrections = Corrections::receive(channel, peer, &extent).await?;
-        let side = Side::Sender { corrections, delta: Zeroizing::new(delta) };
-        Ok(Self { extent, peer, side, weights: Arc::default() })
+        Ok(Self { extent, peer, side: Side::Sender { corrections }, weights: Arc::default() })
     }
 
     /// The side that sends `peer` corrections toward `u`.
@@ -95,9 +95,14 @@ impl<'a> Half<'a> {
     ///
     /// # Errors
     /// Those of the channel.
-    pub(super) async fn challenge(&mut self, channel: &Channel, own: Block) -> Result<(), Error> {
+    pub(super) async fn challenge(
+        &mut self,
+        channel: &Channel,
+        entropy: &Entropy,
+    ) -> Result<(), Error> {
         let coin = match self.side {
             Side::Sender { .. } => {
+                let own = entropy.block("extension challenge");
                 channel.send(self.peer, Kind::Chal, own.to_bytes().to_vec()).await?;
                 own
             }
@@ -139,11 +144,38 @@ impl<'a> Half<'a> {
         &self.extent.segments
     }
 
+    /// All rows of an extension of this instance alone, checked. `delta` as in [`Half::expand`].
+    ///
+    /// # Errors
+    /// [`Fault::CotConsistency`] by the receiver, and those of the channel.
+    pub(super) async fn rows_alone(
+        mut self,
+        channel: &Channel,
+        delta: &Block,
+        entropy: &Entropy,
+    ) -> Result<Zeroizing<Vec<Block>>, Error> {
+        self.challenge(channel, entropy).await?;
+        let mut rows = Zeroizing::new(vec![Block::ZERO; self.blocks() * ROWS_PER_BLOCK]);
+        let mut hashes = [[Block::ZERO; 128]];
+        self.expand(0, delta, &mut Scratch::new(), &mut rows, &mut hashes[0]);
+        match self.response(&hashes) {
+            Some(response) => channel.send(self.peer, Kind::Resp, response).await?,
+            None => {
+                let bytes = self.response_bytes();
+                let response = channel.recv(self.peer, Kind::Resp, bytes).await?;
+                self.verify(&hashes, delta, &response)?;
+            }
+        }
+        Ok(rows)
+    }
+
     /// Makes the rows K or M of so many blocks of all columns from number `first` on, and adds UHF_χ of
     /// the columns to `hashes`: block t of column c is at 128 t + c until columns are turned into rows.
+    /// `delta` is that of the side that holds it, and nothing to the other one.
     pub(super) fn expand(
         &self,
         first: usize,
+        delta: &Block,
         scratch: &mut Scratch,
         rows: &mut [Block],
         hashes: &mut Hashes,
@@ -153,9 +185,9 @@ impl<'a> Half<'a> {
         let mut row = [Block::ZERO; SPAN];
         for tree in 0..self.extent.trees() {
             let addend = match &self.side {
-                Side::Sender { corrections, delta } => {
+                Side::Sender { corrections } => {
                     corrections.read(tree, first, &mut row[..len]);
-                    Some((&row[..len], (**delta >> (tree * depth)) as u8))
+                    Some((&row[..len], (delta.0 >> (tree * depth)) as u8))
                 }
                 Side::Receiver { .. } => None,
             };
@@ -183,31 +215,49 @@ impl<'a> Half<'a> {
             let u_hash = dot(&self.weights[segment.clone()], &u.blocks()[segment]);
             response.extend_from_slice(&u_hash.to_bytes());
         }
-        response.extend_from_slice(&self.extent.digest(hashes));
+        let mut hasher = self.extent.hasher.clone();
+        hashes.iter().for_each(|hashes| {
+            hasher.update(block_bytes(hashes));
+        });
+        response.extend_from_slice(hasher.finalize().as_bytes());
         Some(response)
     }
 
-    /// Bytes of a response, before which the peer's ũ of each segment.
+    /// Bytes of a response.
     pub(super) fn response_bytes(&self) -> usize {
         self.segments().len() * BLOCK_BYTES + DIGEST_BYTES
+    }
+
+    /// All rows are made: what only they needed goes.
+    pub(super) fn made(&mut self) {
+        if let Side::Sender { corrections } = &mut self.side {
+            corrections.messages.clear();
+        }
     }
 
     /// Whether `response` fits `hashes` of the sender's columns, segment by segment.
     ///
     /// # Errors
     /// [`Fault::CotConsistency`] by the receiver.
-    pub(super) fn verify(&self, hashes: &[Hashes], response: &[u8]) -> Result<(), Error> {
-        let Side::Sender { delta, .. } = &self.side else { return Ok(()) };
+    pub(super) fn verify(
+        &self,
+        hashes: &[Hashes],
+        delta: &Block,
+        response: &[u8],
+    ) -> Result<(), Error> {
         let (u_hashes, digest) = response.split_at(self.segments().len() * BLOCK_BYTES);
-        let mut expected = hashes.to_vec();
-        for (hashes, bytes) in expected.iter_mut().zip(u_hashes.chunks(BLOCK_BYTES)) {
+        let mut hasher = self.extent.hasher.clone();
+        // Next to `hashes`, these would tell Δ.
+        let mut expected = Zeroizing::new([Block::ZERO; 128]);
+        for (hashes, bytes) in hashes.iter().zip(u_hashes.chunks(BLOCK_BYTES)) {
             let mut u_hash = [Block::ZERO];
             read_blocks(bytes, &mut u_hash);
-            for (c, hash) in hashes.iter_mut().enumerate() {
-                *hash ^= u_hash[0].times(**delta >> c & 1 == 1);
+            for (c, (expected, hash)) in expected.iter_mut().zip(hashes).enumerate() {
+                *expected = *hash ^ u_hash[0].times(delta.0 >> c & 1 == 1);
             }
+            hasher.update(block_bytes(&*expected));
         }
-        if bool::from(self.extent.digest(&expected).as_slice().ct_eq(digest)) {
+        if bool::from(hasher.finalize().as_bytes().as_slice().ct_eq(digest)) {
             Ok(())
         } else {
             Err(Error::by(self.peer, Fault::CotConsistency))
@@ -258,14 +308,6 @@ impl Extent<'_> {
             }
         });
         bytes
-    }
-
-    fn digest(&self, hashes: &[Hashes]) -> [u8; DIGEST_BYTES] {
-        let mut hasher = self.hasher.clone();
-        hashes.iter().for_each(|hashes| {
-            hasher.update(block_bytes(hashes));
-        });
-        *hasher.finalize().as_bytes()
     }
 }
 

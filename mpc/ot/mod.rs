@@ -21,7 +21,7 @@ pub use choices::Choices;
 pub use half::Half;
 pub use pair::{Pair, TreeDepth};
 pub use run::{Challenge, Keeper, Part, Rows, Run, TAKEN_MAX, Taker};
-pub use softspoken::{CotReceiver, CotSender};
+pub use softspoken::{CotReceiver, CotSender, Holder};
 pub use source::{CotRun, CotSource};
 
 use crate::auth::Delta;
@@ -45,6 +45,20 @@ pub struct Cots {
     spare: Spare,
 }
 
+/// The instance between two parties that is set up first.
+enum First {
+    Sender(CotSender),
+    Receiver(CotReceiver),
+}
+
+/// Who holds Δ in the first instance between two parties: each party does toward about half of its
+/// peers.
+fn sender_of_first(pair: [PartyId; 2]) -> PartyId {
+    let [one, other] = pair;
+    let lower = (one.index() + other.index()).is_multiple_of(2);
+    if (one < other) == lower { one } else { other }
+}
+
 /// What one extension yields with one peer j, row by row. Zeroised on drop.
 #[derive(Debug, Default)]
 pub struct CotRows {
@@ -66,8 +80,8 @@ impl Cots {
     /// the session id that every hash is bound to.
     ///
     /// # Errors
-    /// [`Fault::BasePoint`](crate::Fault::BasePoint) or [`Fault::Pprf`](crate::Fault::Pprf) by the
-    /// peer that cheated, and those of the channel.
+    /// [`Fault::BasePoint`](crate::Fault::BasePoint), [`Fault::CotConsistency`](crate::Fault) or
+    /// [`Fault::Pprf`](crate::Fault::Pprf) by the peer that cheated, and those of the channel.
     pub async fn set_up(
         channel: &Channel,
         session: SessionId,
@@ -75,17 +89,17 @@ impl Cots {
         delta: &Rc<Delta>,
         entropy: &Entropy,
     ) -> Result<Self, Error> {
-        let me = channel.me();
-        let with = |peer: PartyId| {
-            let sending = Pair { session, sender: me, receiver: peer };
-            let receiving = Pair { session, sender: peer, receiver: me };
-            try_join(
-                CotSender::set_up(channel, sending, depth, delta.clone(), entropy),
-                CotReceiver::set_up(channel, receiving, depth, entropy),
-            )
+        let first = async |pair: Pair| match pair.sender == channel.me() {
+            true => {
+                let sender = CotSender::set_up(channel, pair, depth, delta.clone(), entropy);
+                Ok(First::Sender(sender.await?))
+            }
+            false => {
+                let receiver = CotReceiver::set_up(channel, pair, depth, entropy);
+                Ok(First::Receiver(receiver.await?))
+            }
         };
-        let peers = channel.peers();
-        Self::new(peers, try_join_all(peers.iter().map(with)).await?)
+        Self::from_first(channel, session, delta, entropy, first).await
     }
 
     /// As [`Cots::set_up`] after base OTs that a dealer has done; everything else is real. Tests
@@ -101,14 +115,43 @@ impl Cots {
         delta: &Rc<Delta>,
         entropy: &Entropy,
     ) -> Result<Self, Error> {
+        let first = async |pair: Pair| match pair.sender == channel.me() {
+            true => {
+                let sender = CotSender::set_up_dealt(channel, pair, depth, delta.clone());
+                Ok(First::Sender(sender.await?))
+            }
+            false => {
+                let receiver = CotReceiver::set_up_dealt(channel, pair, depth, entropy);
+                Ok(First::Receiver(receiver.await?))
+            }
+        };
+        Self::from_first(channel, session, delta, entropy, first).await
+    }
+
+    /// Both instances with every peer, of which `first` sets one up.
+    async fn from_first(
+        channel: &Channel,
+        session: SessionId,
+        delta: &Rc<Delta>,
+        entropy: &Entropy,
+        first: impl AsyncFn(Pair) -> Result<First, Error>,
+    ) -> Result<Self, Error> {
         let me = channel.me();
-        let with = |peer: PartyId| {
+        let with = async |peer: PartyId| {
             let sending = Pair { session, sender: me, receiver: peer };
             let receiving = Pair { session, sender: peer, receiver: me };
-            try_join(
-                CotSender::set_up_dealt(channel, sending, depth, delta.clone()),
-                CotReceiver::set_up_dealt(channel, receiving, depth, entropy),
-            )
+            let sends = sender_of_first([me, peer]) == me;
+            Ok::<_, Error>(match first(if sends { sending } else { receiving }).await? {
+                First::Sender(sender) => {
+                    let other = CotReceiver::after(channel, &sender, receiving, entropy).await?;
+                    (sender, other)
+                }
+                First::Receiver(receiver) => {
+                    let delta = delta.clone();
+                    let other = CotSender::after(channel, &receiver, sending, delta, entropy);
+                    (other.await?, receiver)
+                }
+            })
         };
         let peers = channel.peers();
         Self::new(peers, try_join_all(peers.iter().map(with)).await?)
@@ -122,7 +165,7 @@ impl Cots {
 
     /// Begins to extend both instances with every peer of `channel` by the `choices` of that peer. The
     /// rows' address is (parties of the channel, `batch`): all parties use the same batch number and
-    /// row counts, each batch once, and begin one extension at a time per lane.
+    /// row counts, each batch once, and on each lane begin and prove extensions in one order.
     ///
     /// # Errors
     /// [`Error::Misuse`] for a repeated address or a stranger, those of the challenge and of the channel.
@@ -141,7 +184,7 @@ impl Cots {
                 sender.begin(channel, batch, choices.segments()),
                 receiver.begin(channel, batch, choices),
             );
-            Ok::<_, Error>(<[Half<'_>; 2]>::from(begun.await?))
+            begun.await
         };
         let mut halves = try_join_all(peers.iter().map(with)).await?.into_iter();
         let next = |_| halves.next().ok_or(Error::Misuse("one answer per peer"));

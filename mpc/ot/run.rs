@@ -6,13 +6,16 @@
 //! u_mask is the same for all, everybody echoes what it was told, and each P_j's check binds ũ to the u
 //! that P_j's columns hold. Two different (u, u_mask), both fixed by corrections before the coin, have
 //! one ũ with 2^-128. A cheater that guesses bits of Δ_j can have the check accept any u that one tree at
-//! least was corrected toward, and no other: ũ of a column of that tree must fit whatever Δ_j is. That are
-//! 64² pairs of u toward two peers at most, hence 2^-116. To the peers ũ tells nothing: the mask is uniform
-//! and used once, and columns follow from W, Δ_j and ũ.
+//! least was corrected toward. It accepts no other without a guess of the k bits of Δ_j (of the first
+//! tree k − 1: one bit is public) for every tree, 2^-127 in all. That are n_c² ≤ 2^12 pairs of u toward
+//! two honest peers, hence 2^-116 for each two of them and each extension. To the peers ũ tells nothing:
+//! the mask is uniform and used once, and columns follow from W, Δ_j and ũ.
 
 use super::CotRows;
 use super::choices::ROWS_PER_BLOCK;
 use super::half::{Half, Hashes, SPAN};
+use super::softspoken::Holder;
+use crate::auth::Delta;
 use crate::coin::{Coins, echo};
 use crate::domain::Domain;
 use crate::entropy::Entropy;
@@ -23,6 +26,7 @@ use crate::party::ByParty;
 use crate::wire::BLOCK_BYTES;
 use rayon::prelude::*;
 use senate_block::{Block, Scratch, xor_into};
+use std::rc::Rc;
 use zeroize::Zeroizing;
 
 /// Rows that a taker takes, at most.
@@ -83,12 +87,16 @@ impl std::fmt::Debug for Rows<'_> {
 pub struct Run<'a> {
     /// By peer: this party's sides as holder of Δ, and as chooser.
     halves: ByParty<[Half<'a>; 2]>,
+    /// Δ toward each peer.
+    deltas: Vec<Rc<Delta>>,
     /// The coin that judges all, with what its conversation's hashes are bound to.
     coin: Option<(Block, Domain)>,
     /// UHF_χ of the columns, by half, segment by segment.
     hashes: Vec<Vec<Hashes>>,
     /// Blocks of the columns made so far.
     made: usize,
+    /// Whether every segment was made whole.
+    whole: bool,
 }
 
 impl<'a> Run<'a> {
@@ -96,23 +104,30 @@ impl<'a> Run<'a> {
     /// [`CotReceiver::begin`] with each peer.
     ///
     /// # Errors
-    /// Those of the coin and of the channel.
+    /// [`Error::Misuse`] when they are not of the same segments; those of the coin and of the channel.
     ///
     /// [`CotSender::begin`]: super::CotSender::begin
     /// [`CotReceiver::begin`]: super::CotReceiver::begin
     pub async fn new(
         channel: &Channel,
-        mut halves: ByParty<[Half<'a>; 2]>,
+        sides: ByParty<(Holder<'a>, Half<'a>)>,
         challenge: Challenge<'_>,
     ) -> Result<Self, Error> {
+        let mut deltas = Vec::with_capacity(sides.values().len());
+        let mut halves = sides.map(|_, (Holder { half, delta }, other)| {
+            deltas.push(delta);
+            [half, other]
+        });
+        let mut segments = halves.values().iter().flatten().map(Half::segments);
+        if let Some(first) = segments.next()
+            && segments.any(|segments| segments != first)
+        {
+            return Err(Error::Misuse("sides of an extension differ in their segments"));
+        }
         let coin = match challenge {
             Challenge::Own(entropy) => {
                 let halves = halves.iter_mut().flat_map(|(_, halves)| halves);
-                let challenged = halves.map(|half| {
-                    let own = entropy.block("extension challenge");
-                    half.challenge(channel, own)
-                });
-                try_join_all(challenged).await?;
+                try_join_all(halves.map(|half| half.challenge(channel, entropy))).await?;
                 None
             }
             Challenge::Coin(coins) => {
@@ -125,11 +140,22 @@ impl<'a> Run<'a> {
             }
         };
         let hashes = vec![Vec::new(); 2 * halves.values().len()];
-        Ok(Self { halves, coin, hashes, made: 0 })
+        Ok(Self { halves, deltas, coin, hashes, made: 0, whole: true })
     }
 
-    /// Makes the rows of the next segment, for one taker after the other, in parallel.
+    /// Makes the rows of the next segment, for one taker after the other, in parallel. Takers of other
+    /// rows than it has get none, and nothing is proved.
     pub fn expand<T: Taker>(&mut self, takers: &mut [T]) {
+        let number = self.hashes.first().map_or(0, Vec::len);
+        let fits = |taker: &T| taker.rows().is_multiple_of(128) && taker.rows() <= TAKEN_MAX;
+        let blocks = takers.iter().map(|taker| taker.rows() / ROWS_PER_BLOCK).sum::<usize>() + 1;
+        let mut segments = self.halves.values().iter().flatten().map(Half::segments);
+        let segment = segments.next().and_then(|segments| segments.get(number));
+        if segment != Some(&blocks) || !takers.iter().all(fits) {
+            self.whole = false;
+            return;
+        }
+        let deltas = self.deltas();
         let mut at = self.made;
         let places = takers.iter().map(|taker| {
             let start = at;
@@ -139,14 +165,14 @@ impl<'a> Run<'a> {
         let places: Vec<_> = places.collect();
         let each = takers.par_iter_mut().zip(places);
         let work = each.fold(
-            || Work::new(self.halves.values()),
+            || Work::new(self.halves.values(), &deltas),
             |mut work, (taker, start)| {
                 work.make(start, taker);
                 work
             },
         );
         // The mask is nobody's.
-        let mut last = Work::new(self.halves.values());
+        let mut last = Work::new(self.halves.values(), &deltas);
         last.make(at, &mut Nobody);
         let mut sums = last.hashes;
         let made = work.map(|work| work.hashes).reduce_with(|mut sums, hashes| {
@@ -156,6 +182,19 @@ impl<'a> Run<'a> {
         made.iter().for_each(|hashes| add(&mut sums, hashes));
         self.hashes.iter_mut().zip(sums).for_each(|(segments, sum)| segments.push(sum));
         self.made = at + 1;
+        if self.is_made() {
+            self.halves.iter_mut().flat_map(|(_, halves)| halves).for_each(Half::made);
+        }
+    }
+
+    /// Δ toward each peer, for as long as rows are made or checked.
+    fn deltas(&self) -> Zeroizing<Vec<Block>> {
+        Zeroizing::new(self.deltas.iter().map(|delta| delta.block()).collect())
+    }
+
+    fn is_made(&self) -> bool {
+        let all = |half: &Half<'_>| half.segments().iter().sum::<usize>();
+        self.whole && self.halves.values().iter().flatten().all(|half| all(half) == self.made)
     }
 
     /// Proves to every peer that this party chose consistently, and checks that of all of them.
@@ -165,8 +204,7 @@ impl<'a> Run<'a> {
     /// inconsistent; [`Fault::Echo`](crate::Fault::Echo) when somebody challenged by a coin did not
     /// tell all the same; [`Error::Misuse`] when rows were not made; those of the channel.
     pub async fn prove(self, channel: &Channel) -> Result<(), Error> {
-        let all = |half: &Half<'_>| half.segments().iter().sum::<usize>();
-        if self.halves.values().iter().flatten().any(|half| all(half) != self.made) {
+        if !self.is_made() {
             return Err(Error::Misuse("all rows of an extension are made before it is proved"));
         }
         let pairs = self.halves.values().iter().zip(self.hashes.as_chunks::<2>().0);
@@ -184,8 +222,10 @@ impl<'a> Run<'a> {
             }
             echo(channel, Kind::ShareEcho, &tag.digest()).await?;
         }
-        for (([keys, _], [hashes, _]), response) in pairs.zip(received.values()) {
-            keys.verify(hashes, response)?;
+        let deltas = self.deltas();
+        let checks = pairs.zip(deltas.iter()).zip(received.values());
+        for ((([keys, _], [hashes, _]), delta), response) in checks {
+            keys.verify(hashes, delta, response)?;
         }
         Ok(())
     }
@@ -198,15 +238,16 @@ fn add(sums: &mut [Hashes], hashes: &[Hashes]) {
 /// Where one task makes rows.
 struct Work<'a, 'b> {
     halves: &'a [[Half<'b>; 2]],
+    deltas: &'a [Block],
     scratch: Scratch,
     rows: Zeroizing<Vec<Block>>,
     hashes: Vec<Hashes>,
 }
 
 impl<'a, 'b> Work<'a, 'b> {
-    fn new(halves: &'a [[Half<'b>; 2]]) -> Self {
+    fn new(halves: &'a [[Half<'b>; 2]], deltas: &'a [Block]) -> Self {
         let hashes = vec![[Block::ZERO; 128]; 2 * halves.len()];
-        Self { halves, scratch: Scratch::new(), rows: Zeroizing::default(), hashes }
+        Self { halves, deltas, scratch: Scratch::new(), rows: Zeroizing::default(), hashes }
     }
 
     /// Makes rows from block `first` on for `taker`.
@@ -217,10 +258,10 @@ impl<'a, 'b> Work<'a, 'b> {
         }
         let rows = &mut self.rows[..len];
         let (hashes, _) = self.hashes.as_chunks_mut::<2>();
-        for (rank, ([keys, macs], [of_keys, of_macs])) in self.halves.iter().zip(hashes).enumerate()
-        {
+        let peers = self.halves.iter().zip(hashes).zip(self.deltas).enumerate();
+        for (rank, (([keys, macs], [of_keys, of_macs]), delta)) in peers {
             for (part, half, hashes) in [(Part::Macs, macs, of_macs), (Part::Keys, keys, of_keys)] {
-                half.expand(first, &mut self.scratch, rows, hashes);
+                half.expand(first, delta, &mut self.scratch, rows, hashes);
                 taker.take(Rows { rank, part, blocks: rows });
             }
         }

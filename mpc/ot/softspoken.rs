@@ -4,6 +4,14 @@
 //! being the expansion of leaf x at the extension's address. The correction d_b = u ⊕ u_b turns all
 //! u_b into one u; the check at the end, one per bit column, convicts a receiver that corrected
 //! toward different u.
+//!
+//! Between two parties one instance begins with base OTs by public keys, and the other one takes its
+//! base OTs from a first extension of that: PROTOCOL.md §3 has the former for every ordered pair, at
+//! twice the processor time. A tree needs keys of which its chooser knows the one of a bit that it
+//! keeps to itself. P_i chooses u = ¬Δ_i in 128 rows that serve nothing else; P_j takes H(K), H(K ⊕ Δ_j)
+//! as keys, and P_i H(M), after the check of the extension, H being a random oracle bound to the new
+//! instance and the row. The extension hides u, and what a cheating P_i may guess of Δ_j in it, and be
+//! caught, it may guess in any other one.
 
 use super::choices::Choices;
 use super::half::{Extent, Half};
@@ -13,6 +21,8 @@ use crate::auth::Delta;
 use crate::entropy::Entropy;
 use crate::error::Error;
 use crate::mesh::{Channel, Kind};
+use crate::open::to_block;
+use crate::wire::BLOCK_BYTES;
 use senate_block::{Block, Forest};
 use senate_circuit::PartySet;
 use std::cell::RefCell;
@@ -108,14 +118,103 @@ impl CotSender {
         channel: &Channel,
         batch: u32,
         segments: &[usize],
-    ) -> Result<Half<'_>, Error> {
+    ) -> Result<Holder<'_>, Error> {
         let extent = self.instance.extent(&self.forest, channel.set(), batch, segments)?;
-        let (peer, delta) = (self.instance.pair.receiver, self.delta.block().0);
-        Half::sender(channel, extent, peer, delta).await
+        let half = Half::sender(channel, extent, self.instance.pair.receiver).await?;
+        Ok(Holder { half, delta: Rc::clone(&self.delta) })
     }
 }
 
+/// The side of an extension that holds Δ.
+#[derive(Debug)]
+pub struct Holder<'a> {
+    pub(super) half: Half<'a>,
+    pub(super) delta: Rc<Delta>,
+}
+
+/// The address of the extension that base OTs are taken from, which no batch has.
+const BASE_EXTENSION: u32 = u32::MAX - 1;
+
+impl CotSender {
+    /// Both keys of the base OTs of `pair`, the other direction.
+    ///
+    /// # Errors
+    /// Those of an extension.
+    async fn base_keys(
+        &self,
+        channel: &Channel,
+        pair: Pair,
+        entropy: &Entropy,
+    ) -> Result<base::KeyPairs, Error> {
+        let segment = Choices::random(128, entropy);
+        let Holder { half, delta } =
+            self.begin(channel, BASE_EXTENSION, segment.segments()).await?;
+        let delta = Zeroizing::new(delta.block());
+        let rows = half.rows_alone(channel, &delta, entropy).await?;
+        let oracle = pair.oracle("base keys from rows");
+        let keys = |(t, key): (usize, &Block)| [*key, *key ^ *delta].map(|x| hash(&oracle, t, x));
+        Ok(Zeroizing::new(rows.iter().take(128).enumerate().map(keys).collect()))
+    }
+
+    /// As [`CotSender::set_up`], with base OTs from rows of `other`, the other direction.
+    ///
+    /// # Errors
+    /// As [`CotSender::set_up`], and those of an extension.
+    pub(super) async fn after(
+        channel: &Channel,
+        other: &CotReceiver,
+        pair: Pair,
+        delta: Rc<Delta>,
+        entropy: &Entropy,
+    ) -> Result<Self, Error> {
+        let keys = other.base_choices(channel, pair, Block(!delta.block().0), entropy).await?;
+        Self::puncture(channel, Instance::new(pair, other.instance.depth), delta, &keys).await
+    }
+}
+
+/// Key of base OT number `t` from a row.
+fn hash(oracle: &[u8; 32], t: usize, row: Block) -> Block {
+    let mut hasher = blake3::Hasher::new_keyed(oracle);
+    hasher.update(&(t as u64).to_le_bytes()).update(&row.to_bytes());
+    let digest = hasher.finalize();
+    let (half, _) = digest.as_bytes().split_at(BLOCK_BYTES);
+    to_block(half)
+}
+
 impl CotReceiver {
+    /// The keys of the base OTs of `pair`, the other direction, that `chosen` chooses.
+    ///
+    /// # Errors
+    /// Those of an extension.
+    async fn base_choices(
+        &self,
+        channel: &Channel,
+        pair: Pair,
+        chosen: Block,
+        entropy: &Entropy,
+    ) -> Result<Zeroizing<Vec<Block>>, Error> {
+        let choices = Choices::of_block(chosen, entropy);
+        let half = self.begin(channel, BASE_EXTENSION, &choices).await?;
+        let rows = half.rows_alone(channel, &Block::ZERO, entropy).await?;
+        let oracle = pair.oracle("base keys from rows");
+        let keys = rows.iter().take(128).enumerate().map(|(t, row)| hash(&oracle, t, *row));
+        Ok(Zeroizing::new(keys.collect()))
+    }
+
+    /// As [`CotReceiver::set_up`], with base OTs from rows of `other`, the other direction.
+    ///
+    /// # Errors
+    /// Those of an extension.
+    pub(super) async fn after(
+        channel: &Channel,
+        other: &CotSender,
+        pair: Pair,
+        entropy: &Entropy,
+    ) -> Result<Self, Error> {
+        let keys = other.base_keys(channel, pair, entropy).await?;
+        Self::grow(channel, Instance::new(pair, other.instance.depth), &keys, entropy).await
+    }
+
     /// Base OTs as their sender, then the trees and their check.
     ///
     /// # Errors

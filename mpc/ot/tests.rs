@@ -93,6 +93,39 @@ fn macs_are_keys_plus_choice_times_delta() {
     }
 }
 
+/// Segments taken in other pieces than they have, or not at all: no mask row is handed out, and nobody
+/// is blamed.
+#[test]
+fn segments_are_made_whole_before_they_are_proved() {
+    let cases: [(usize, &[usize]); 6] = [
+        (128, &[384]),
+        (256, &[128, 256]),
+        (128, &[128]),
+        (128, &[]),
+        (128, &[128, 128, 128]),
+        (128, &[100, 128]),
+    ];
+    for (first, taken) in cases {
+        let outcomes = Federation::new(2, 4).run(async |mesh: Mesh, entropy: Entropy| {
+            let channel = mesh.channel(Lane::SESSION, mesh.parties())?;
+            let delta = Rc::new(Delta::from_random(entropy.block("delta")));
+            let (id, depth) = (SessionId([5; 32]), TreeDepth::Two);
+            let cots = Cots::set_up_dealt(&channel, id, depth, &delta, &entropy).await?;
+            let second = Choices::random(128, &entropy);
+            let choices = Choices::random(first, &entropy).with(&second);
+            let choices = ByParty::from_fn(channel.peers(), |_| choices.clone());
+            let mut run = cots.begin(&channel, 1, &choices, Challenge::Own(&entropy)).await?;
+            for len in taken {
+                run.expand(std::slice::from_mut(&mut Keeper::new(1, *len)));
+            }
+            run.prove(&channel).await
+        });
+        assert!(outcomes.iter().any(|end| matches!(end, Err(Error::Misuse(_)))), "{outcomes:?}");
+        let accused = |end: &Result<(), Error>| matches!(end, Err(Error::Cheating { .. }));
+        assert!(!outcomes.iter().any(accused), "{outcomes:?}");
+    }
+}
+
 #[test]
 fn every_ordered_pair_has_its_own_instance() {
     let outcomes = Federation::new(4, 3)
@@ -118,16 +151,18 @@ fn batches_differ_and_an_address_serves_once() {
     assert_eq!(outcomes[0], Err(Error::Misuse("an extension's address serves once")));
 }
 
-/// Party 0 cheats toward party 1 of three: what party 1 concludes.
-fn victim_of(tamper: &mut dyn Tamper, depth: TreeDepth) -> Option<Error> {
+/// Party 0 cheats toward this party of three: what that party concludes.
+fn victim_of(victim: PartyId, tamper: &mut dyn Tamper, depth: TreeDepth) -> Option<Error> {
     let outcomes = Federation::new(3, 6)
         .run_tampered(tamper, |mesh, entropy| set_up_and_extend(mesh, entropy, depth, 500));
-    outcomes.into_iter().nth(1).and_then(Result::err)
+    outcomes.into_iter().nth(victim.index()).and_then(Result::err)
 }
 
 fn cheat(kind: Kind, action: Action) -> Option<Error> {
-    let target = Target { from: party(0), to: PartySet::only(party(1)), kind, skip: 0 };
-    victim_of(&mut Tampering::new(target, action), TreeDepth::Four)
+    // In the base OTs, party 0 chooses toward party 2 and answers party 1.
+    let victim = party(if kind == Kind::BaseReceiver { 2 } else { 1 });
+    let target = Target { from: party(0), to: PartySet::only(victim), kind, skip: 0 };
+    victim_of(victim, &mut Tampering::new(target, action), TreeDepth::Four)
 }
 
 #[test]
@@ -187,6 +222,22 @@ fn messages_of_the_wrong_size_are_refused() {
     }
 }
 
+/// In the base OTs of the second instance, which are rows of the first one: keys that nobody has.
+#[test]
+fn another_choice_in_the_base_extension_is_caught_by_the_trees() {
+    for (kind, fault) in [
+        (Kind::Corr, Fault::CotConsistency),
+        (Kind::Resp, Fault::CotConsistency),
+        (Kind::Ggm, Fault::Pprf),
+        (Kind::Pprf, Fault::Pprf),
+    ] {
+        let caught = Some(Error::by(party(0), fault));
+        let target = Target { from: party(0), to: PartySet::only(party(1)), kind, skip: 0 };
+        let mut tamper = Tampering::new(target, Action::Random);
+        assert_eq!(victim_of(party(1), &mut tamper, TreeDepth::Four), caught, "{kind:?}");
+    }
+}
+
 /// A receiver that corrects toward another u in chosen blocks of some trees.
 struct OtherChoice {
     trees: std::ops::Range<usize>,
@@ -201,7 +252,10 @@ impl Tamper for OtherChoice {
         to: PartyId,
         mut frame: crate::mesh::Frame,
     ) -> Vec<crate::mesh::Frame> {
-        if from == party(0) && to == party(1) && frame.kind == Kind::Corr {
+        // The base OTs' own extension is shorter.
+        let bytes = self.blocks * TreeDepth::Four.trees() * 16;
+        let meant = frame.kind == Kind::Corr && frame.payload.len() == bytes;
+        if from == party(0) && to == party(1) && meant {
             for tree in self.trees.clone() {
                 // All blocks lie in one strip.
                 frame.payload[(tree * self.blocks + self.block) * 16] ^= 1;
@@ -218,7 +272,8 @@ fn inconsistent_choice_bits_in_one_block_are_caught() {
     let blocks = rows.div_ceil(128) + 1;
     for block in 0..blocks {
         for trees in [0..depth.trees() / 2, 1..depth.trees()] {
-            assert_eq!(victim_of(&mut OtherChoice { trees, block, blocks }, depth), caught);
+            let mut tamper = OtherChoice { trees, block, blocks };
+            assert_eq!(victim_of(party(1), &mut tamper, depth), caught);
         }
     }
 }

@@ -23,8 +23,9 @@ const LEAKY_CHUNK: usize = 1 << 15;
 const MASK_CHUNK: usize = 3 * LEAKY_CHUNK;
 /// Extensions that one batch may use.
 const EXTENSIONS_MAX: u32 = 1 << 8;
-/// Most that a peer has on the way in a batch: the corrections of two extensions, at most 8 bytes a
-/// row, beside those of leaky AND and bits.
+/// Most that a peer has on the way in a batch: the corrections of one extension, at most 8 bytes a row
+/// (the next one's come after its coin, to which this party has its part), those of one span's leaky ANDs,
+/// responses and bits; twice that.
 const AHEAD_BYTES: usize = 24 * (3 * LEAKY_CHUNK + 1024);
 
 /// Makes the triples of `shape`. `batch` addresses the batch's extensions within S and must not
@@ -78,7 +79,7 @@ pub async fn triple_batch<C: CotSource>(
             b.extend_from(&and.b);
             let (bits, more) = finish(bench, and).await?;
             d.extend_from(&bits);
-            residues.extend_from_slice(&Zeroizing::new(more));
+            residues.extend_from_slice(&more);
         }
         Ok((b, d, residues))
     };

@@ -13,12 +13,12 @@ use crate::coin::Coins;
 use crate::domain::Domain;
 use crate::entropy::Entropy;
 use crate::error::{Error, Fault, Step};
-use crate::mesh::{Channel, Kind, Lane, Mesh};
+use crate::mesh::{Channel, Frame, Kind, Lane, Mesh};
 use crate::ot::{Challenge, Choices, CotRun, CotSource, Cots, Part, Rows, Run, Taker, TreeDepth};
 use crate::party::ByParty;
 use crate::session::{Params, Session, agree, bind};
 use crate::setup::delta_check::check_delta;
-use crate::sim::{Action, Federation, Tampering, Target};
+use crate::sim::{Action, Federation, Tamper, Tampering, Target};
 use crate::zero::ZeroShares;
 use senate_block::Block;
 use senate_circuit::{Allowance, BatchShape, PartyId, PartySet};
@@ -124,7 +124,7 @@ fn every_changed_message_of_every_sender_is_caught_by_its_check() {
 
 #[test]
 fn telling_one_receiver_something_else_is_caught() {
-    // A wrong d, an equivocated w, y or coin commitment, an equivocated nonce.
+    // A wrong d, an equivocated y or coin commitment, an equivocated nonce.
     let (from, to) = (party(1), PartySet::only(party(2)));
     for (kind, action, fault, convicts) in CELLS {
         let target = Target { from, to, kind: *kind, skip: 0 };
@@ -284,6 +284,116 @@ fn different_choice_bits_toward_two_peers_are_caught() {
         // Bits of the zero test's products.
         let rows = [common + 128, common + 255];
         rows.iter().for_each(|row| caught(*row, Protocol::Triples(shape), Fault::ZeroTest));
+    }
+}
+
+/// Changes what `from` tells `to` in the batch itself, not in the session's set-up.
+struct InBatch<F> {
+    from: PartyId,
+    to: PartySet,
+    change: F,
+    /// What `to` sends of this kind after the change, and how often.
+    watched: Kind,
+    seen: usize,
+}
+
+impl<F: FnMut(PartyId, &mut Frame) -> bool> Tamper for InBatch<F> {
+    fn on_frame(&mut self, from: PartyId, to: PartyId, mut frame: Frame) -> Vec<Frame> {
+        if frame.lane != Lane::supply(0, 0) {
+            return vec![frame];
+        }
+        self.seen += usize::from(self.to.contains(from) && frame.kind == self.watched);
+        let told = from == self.from && self.to.contains(to);
+        if told && !(self.change)(to, &mut frame) { vec![] } else { vec![frame] }
+    }
+}
+
+#[test]
+fn what_an_extension_of_a_batch_tells_is_checked_under_the_coin() {
+    let (bit, echo) = (|bit: usize| (bit / 8, 1 << (bit % 8)), Fault::Echo(Step::Shares));
+    for from in (0..N).map(party) {
+        let all = PartySet::first(N).without(from);
+        for to in all.iter().map(PartySet::only).chain([all]) {
+            // ũ of the common rows, which this party echoes as it is, ũ of the pair-specific ones, the hash
+            // of columns, and corrections.
+            for (kind, at, fault) in [
+                (Kind::Resp, 5, echo),
+                (Kind::Resp, 128 + 5, Fault::CotConsistency),
+                (Kind::Resp, 256 + 5, Fault::CotConsistency),
+                (Kind::Corr, 5, Fault::CotConsistency),
+                (Kind::ShareEcho, 5, echo),
+            ] {
+                let change = |_: PartyId, frame: &mut Frame| {
+                    if frame.kind == kind {
+                        let (byte, mask) = bit(at);
+                        frame.payload[byte] ^= mask;
+                    }
+                    true
+                };
+                let mut tamper = InBatch { from, to, change, watched: Kind::LaandU, seen: 0 };
+                let results = Federation::new(N, 9).run_tampered(&mut tamper, everything);
+                let error = match fault {
+                    Fault::CotConsistency => Error::by(from, fault),
+                    _ => Error::unattributed(fault),
+                };
+                assert_caught(&results, to, error, &format!("{from} {to} {kind:?} {at}"));
+                assert_eq!(tamper.seen, 0, "no U leaves before the check");
+            }
+        }
+    }
+}
+
+/// Other bits toward one peer, to which the cheater tells the ũ of the others: everybody hears the same,
+/// and the one whose columns hold other bits convicts.
+#[test]
+fn other_bits_and_the_same_answer_are_convicted_before_any_u() {
+    let shape = BatchShape { triples: 50, bucket: 3 };
+    let common = rows_taken(shape.leaky());
+    // The others' responses pass first.
+    for (cheater, toward) in [(0, 2), (1, 2), (2, 1)].map(|(c, t)| (party(c), party(t))) {
+        for row in [0, 127, 128, common - 1, common, common + 127] {
+            let (mut told, mut changed) = (Vec::new(), 0);
+            let change = |to: PartyId, frame: &mut Frame| {
+                if frame.kind == Kind::Resp && to == toward {
+                    assert!(frame.payload[..16] != told[..]);
+                    frame.payload[..16].copy_from_slice(&told);
+                    changed += 1;
+                } else if frame.kind == Kind::Resp {
+                    told = frame.payload[..16].to_vec();
+                }
+                true
+            };
+            let to = PartySet::first(N).without(cheater);
+            let mut tamper = InBatch { from: cheater, to, change, watched: Kind::LaandU, seen: 0 };
+            let run = |mesh: Mesh, entropy| async move {
+                let cheat = match mesh.me() == cheater {
+                    true => Cheat::Choice { toward, row },
+                    false => Cheat::None,
+                };
+                let mut bench = workbench(&mesh, entropy, cheat).await?;
+                bench.channel = mesh.channel(Lane::supply(0, 0), mesh.parties())?;
+                Protocol::Triples(shape).run(&bench).await
+            };
+            let results = Federation::new(N, 2).run_tampered(&mut tamper, run);
+            let seen = tamper.seen;
+            assert_eq!(results[toward.index()], Err(Error::by(cheater, Fault::CotConsistency)));
+            assert!(to.iter().all(|party| results[party.index()].is_err()));
+            // Whoever sees nothing wrong may go on; `toward` does not.
+            assert!(changed == 1 && seen <= 2 * (N - 2), "{changed} {seen}");
+        }
+    }
+}
+
+#[test]
+fn a_coin_is_opened_only_when_all_corrections_are_there() {
+    for from in (0..N).map(party) {
+        for to in PartySet::first(N).without(from).iter().map(PartySet::only) {
+            let change = |_: PartyId, frame: &mut Frame| frame.kind != Kind::Corr;
+            let mut tamper = InBatch { from, to, change, watched: Kind::CoinOpen, seen: 0 };
+            let results = Federation::new(N, 9).run_tampered(&mut tamper, everything);
+            assert_eq!(tamper.seen, 0);
+            assert_caught(&results, to, Error::Lost { party: from }, "no corrections");
+        }
     }
 }
 

@@ -32,9 +32,9 @@ pub(super) struct Multiplied<R> {
     bits: Bits,
     run: R,
     /// U^{i→j} by peer j.
-    corrections: Vec<Vec<u64>>,
+    corrections: Vec<Zeroizing<Vec<u64>>>,
     /// s^i but for what the peers' corrections add to it.
-    sums: Vec<u64>,
+    sums: Zeroizing<Vec<u64>>,
     /// The pair-specific rows, by peer.
     specific: Vec<CotRows>,
 }
@@ -42,7 +42,7 @@ pub(super) struct Multiplied<R> {
 /// A leaky AND before its d: share bits of b and the sums s^i, lane by lane.
 pub(super) struct Pending {
     pub(super) b: Bits,
-    sums: Vec<u64>,
+    sums: Zeroizing<Vec<u64>>,
 }
 
 /// Multiplies `len` times: rows of `extension` for ⟨b⟩, ⟨r⟩ and ⟨a⟩ become the lanes `first`,
@@ -66,13 +66,14 @@ pub(super) fn multiply<'a, C: CotSource>(
         domain: bench.domain,
         me: member.me(),
         peers: member.peers().iter().collect(),
-        delta: member.delta(),
+        delta: Zeroizing::new(member.delta()),
         tau: member.tau().0 as u64,
         zero,
     };
     let Extension { bits, mut run } = extension;
-    let mut sums = vec![0; len];
-    let mut corrections = vec![vec![0; len]; kernel.peers.len()];
+    let zeros = || Zeroizing::new(vec![0; len]);
+    let (mut sums, mut corrections) = (zeros(), Vec::with_capacity(kernel.peers.len()));
+    corrections.resize_with(kernel.peers.len(), zeros);
     run.expand(&mut tiles(&kernel, rows, first, &mut sums, &mut corrections));
     let mut kept = Keeper::new(kernel.peers.len(), specific);
     if specific > 0 {
@@ -128,12 +129,12 @@ fn parts(bits: &Bits, len: usize) -> [Bits; PARTS] {
 /// XOR to zero: the zero test catches what a peer sent wrongly.
 ///
 /// # Errors
-/// As [`leaky_and`].
+/// Those of the channel.
 pub(super) async fn finish<C>(
     bench: &Workbench<C>,
     pending: Pending,
-) -> Result<(Bits, Vec<u64>), Error> {
-    let sums = pending.sums;
+) -> Result<(Bits, Zeroizing<Vec<u64>>), Error> {
+    let mut sums = pending.sums;
     let pack = |word, (t, sum): (usize, &u64)| word | (sum & 1) << t;
     let words = sums.chunks(64).map(|sums| sums.iter().enumerate().fold(0, pack)).collect();
     let mut d = Bits::from_words(words, sums.len());
@@ -141,8 +142,8 @@ pub(super) async fn finish<C>(
     for (party, bytes) in received.iter() {
         d.xor_assign(&to_bits(bytes, sums.len(), party, Kind::LaandD)?);
     }
-    let residues = residues(sums, &d, &bench.member);
-    Ok((d, residues))
+    residues(&mut sums, &d, &bench.member);
+    Ok((d, sums))
 }
 
 /// Parts of a tile: rows of b, of r and of a, each from a multiple of 128 on.
@@ -156,7 +157,7 @@ struct Tile<'a> {
     hash: Tccr,
     /// Where ⟨b⟩, ⟨r⟩ and ⟨a⟩ are filed, piece by piece.
     filed: Vec<[Planes<'a>; PARTS]>,
-    dealt: Dealt,
+    dealt: Dealt<'a>,
     /// Φ_i.
     phi: Zeroizing<Vec<u64>>,
     /// U^{i→j} by peer j.
@@ -171,10 +172,11 @@ fn tiles<'a>(
     rows: &'a mut [Triples],
     first: usize,
     sums: &'a mut [u64],
-    corrections: &'a mut [Vec<u64>],
+    corrections: &'a mut [Zeroizing<Vec<u64>>],
 ) -> Vec<Tile<'a>> {
     let (mut skip, mut number, mut sums) = (first, first as u64, sums);
-    let mut corrections: Vec<&mut [u64]> = corrections.iter_mut().map(Vec::as_mut_slice).collect();
+    let mut corrections: Vec<&mut [u64]> =
+        corrections.iter_mut().map(|u| u.as_mut_slice()).collect();
     let mut lanes: VecDeque<[Planes<'a>; PARTS]> = VecDeque::new();
     for Triples { a, b, c } in rows {
         let len = a.len();
@@ -199,7 +201,7 @@ fn tiles<'a>(
             }
         }
         let corrections = corrections.iter_mut().map(|u| cut(u, len)).collect();
-        let (dealt, phi) = (Dealt::new(kernel.delta), Zeroizing::new(vec![0; len]));
+        let (dealt, phi) = (Dealt::new(&kernel.delta), Zeroizing::new(vec![0; len]));
         let sums = cut(&mut sums, len);
         let hash = kernel.hash(number);
         tiles.push(Tile { kernel, number, hash, filed, dealt, phi, corrections, sums });
@@ -289,7 +291,7 @@ struct Kernel<'a> {
     domain: Domain,
     me: PartyId,
     peers: Vec<PartyId>,
-    delta: Block,
+    delta: Zeroizing<Block>,
     tau: u64,
     zero: &'a ZeroStream,
 }
@@ -331,7 +333,7 @@ impl Kernel<'_> {
             hash.pi(keys, pis);
             hash.finish(pis, tweak, out);
             add_low_halves(sums, out);
-            other.iter_mut().zip(keys).for_each(|(other, key)| *other = *key ^ self.delta);
+            other.iter_mut().zip(keys).for_each(|(other, key)| *other = *key ^ *self.delta);
             hash.pi(other, pis);
             hash.finish_into(pis, tweak, out);
             add_low_halves(u, out);
@@ -357,7 +359,7 @@ impl Kernel<'_> {
     }
 }
 
-fn residues(mut sums: Vec<u64>, d: &Bits, member: &Member) -> Vec<u64> {
+fn residues(sums: &mut [u64], d: &Bits, member: &Member) {
     let tau = if member.leads() { member.tau() } else { Block::ZERO };
     let step = (member.delta() ^ tau).0 as u64;
     sums.chunks_mut(64).zip(d.words()).for_each(|(sums, word)| {
@@ -365,7 +367,6 @@ fn residues(mut sums: Vec<u64>, d: &Bits, member: &Member) -> Vec<u64> {
             *sum ^= step & mask(word >> t & 1 == 1);
         }
     });
-    sums
 }
 
 /// The tweak of triple `number` for keys of `holder` on bits of `chooser`; the next ones follow it.
@@ -396,7 +397,7 @@ mod tests {
             domain: Domain::new(SessionId([7; 32]), set, Lane::SESSION),
             me: member.me(),
             peers: member.peers().iter().collect(),
-            delta: member.delta(),
+            delta: Zeroizing::new(member.delta()),
             tau: 0,
             zero: &zero,
         };
@@ -405,7 +406,7 @@ mod tests {
             (0..3).map(|_| Triples { a: blank(), b: blank(), c: blank() }).collect();
         let mut covered = 0;
         for (first, len) in [(0, 2 * TILE), (2 * TILE, 5 * TILE), (7 * TILE, 15_000 - 7 * TILE)] {
-            let (mut sums, mut corrections) = (vec![0; len], vec![vec![0; len]]);
+            let (mut sums, mut corrections) = (vec![0; len], vec![Zeroizing::new(vec![0; len])]);
             let mut at = first as u64;
             for tile in tiles(&kernel, &mut rows, first, &mut sums, &mut corrections) {
                 assert_eq!(tile.number, at);

@@ -9,7 +9,7 @@ use crate::coin::Coins;
 use crate::error::Error;
 use crate::ot::{Challenge, Choices, CotRun, CotSource, Part, Rows, TAKEN_MAX, Taker};
 use crate::party::ByParty;
-use senate_block::{Block, add_where, low_bits, stream, xor_into};
+use senate_block::{Block, add_where_low, stream, xor_into};
 use senate_circuit::{Bits, PartyId};
 use zeroize::Zeroizing;
 
@@ -65,21 +65,23 @@ pub(super) async fn share_into<C: CotSource>(
     coins: &mut Coins,
 ) -> Result<(), Error> {
     let common = shares.len().next_multiple_of(128);
-    let mut takers = Vec::new();
-    while shares.len() > 0 {
-        let dealt = Dealt::new(bench.member.delta());
-        takers.push(Filing { shares: shares.take(TILE), dealt });
-    }
     let rows = RowCounts { common, specific: 0 };
     let Extension { mut run, .. } = extend(bench, extension, rows, coins).await?;
+    let delta = Zeroizing::new(bench.member.delta());
+    let mut takers = Vec::new();
+    while shares.len() > 0 {
+        takers.push(Filing { shares: shares.take(TILE), dealt: Dealt::new(&delta) });
+    }
     run.expand(&mut takers);
+    drop(takers);
+    drop(delta);
     run.prove(&bench.channel).await
 }
 
 /// Files rows as shares.
 struct Filing<'a> {
     shares: Planes<'a>,
-    dealt: Dealt,
+    dealt: Dealt<'a>,
 }
 
 impl Taker for Filing<'_> {
@@ -100,14 +102,14 @@ impl Taker for Filing<'_> {
 }
 
 /// D_i[x] = x^iΔ_i ⊕ ⊕_j K_i[x^j] of rows x, as the rows with one peer after the other are there.
-pub(super) struct Dealt {
-    delta: Block,
+pub(super) struct Dealt<'a> {
+    delta: &'a Block,
     d: Zeroizing<Vec<Block>>,
 }
 
-impl Dealt {
+impl<'a> Dealt<'a> {
     /// Of no rows yet.
-    pub(super) fn new(delta: Block) -> Self {
+    pub(super) fn new(delta: &'a Block) -> Self {
         Self { delta, d: Zeroizing::default() }
     }
 
@@ -116,7 +118,7 @@ impl Dealt {
         match rows.part {
             Part::Macs if rows.rank == 0 => {
                 self.d = Zeroizing::new(vec![Block::ZERO; rows.blocks.len()]);
-                add_where(&mut self.d, &low_bits(rows.blocks), self.delta);
+                add_where_low(&mut self.d, rows.blocks, *self.delta);
             }
             Part::Macs => {}
             Part::Keys => xor_into(&mut self.d, rows.blocks),

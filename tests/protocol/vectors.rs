@@ -124,4 +124,4 @@ fn a_seeded_session_sends_these_bytes() {
 
 /// Of set-up between two parties: base oblivious transfers, trees, one extension per ordered pair,
 /// Δ check. It changes only together with [`senate_mpc::session::PROTOCOL_VERSION`].
-const SESSION: &str = "c92083b389aa20df10d87bd4b3d33abf2335f970ec0260fc5d7ee4dc26a58be7";
+const SESSION: &str = "3e794e3a7a9b3be5d7abe020b3169c1dd6c0451882489bb2bd171638f9dd3083";

@@ -45,18 +45,17 @@ pub(super) fn value(into: &mut [Block], bits: &[u64], value: Block) {
 
 /// As [`super::add_where_low`].
 #[target_feature(enable = "avx2")]
-pub(super) fn low(out: &mut [Block], from: &[Block], of: &[Block], value: Block) {
-    let len = out.len().min(from.len()).min(of.len());
+pub(super) fn low(into: &mut [Block], of: &[Block], value: Block) {
+    let len = into.len().min(of.len());
     let value_twice = load(&[value; 2]);
-    let (twos, rest) = out[..len].as_chunks_mut::<2>();
-    let ((from, from_rest), (of, of_rest)) =
-        (from[..len].as_chunks::<2>(), of[..len].as_chunks::<2>());
-    for ((out, from), of) in twos.iter_mut().zip(from).zip(of) {
+    let (twos, rest) = into[..len].as_chunks_mut::<2>();
+    let (of, of_rest) = of[..len].as_chunks::<2>();
+    for (x, of) in twos.iter_mut().zip(of) {
         let lowest = _mm256_slli_epi32::<31>(_mm256_shuffle_epi32::<0>(load(of)));
         let chosen = _mm256_and_si256(value_twice, _mm256_srai_epi32::<31>(lowest));
-        store(out, _mm256_xor_si256(load(from), chosen));
+        store(x, _mm256_xor_si256(load(x), chosen));
     }
-    portable_low(rest, from_rest, of_rest, value);
+    portable_low(rest, of_rest, value);
 }
 
 /// As [`super::add_selected_words`]: the portable code, whose elements do not depend on each other.

@@ -160,9 +160,9 @@ fn whoever_cheats_while_a_stock_is_made_leaves_a_dead_session() {
     let plan = plan();
     let agreed = provisions(provisions_of(&plan).unwrap());
     for (kind, skip, fault) in [
-        // The first extension is that of the Δ check.
-        (Kind::Corr, 1, Fault::CotConsistency),
-        (Kind::Resp, 1, Fault::Echo(Step::Shares)),
+        // The first extensions are those of base OTs, if this party chooses there, and of the Δ check.
+        (Kind::Corr, 2, Fault::CotConsistency),
+        (Kind::Resp, 2, Fault::Echo(Step::Shares)),
         (Kind::BucketBits, 0, Fault::OpenMac(Step::Bucketing)),
     ] {
         let target = Target { from: party(0), to: PartySet::only(party(1)), kind, skip };

@@ -146,7 +146,7 @@ fn content(kind: Kind, from: PartyId) -> Vec<Verdict> {
         Kind::BaseReceiver | Kind::BaseSender => by(Fault::BasePoint),
         Kind::Ggm | Kind::Pprf => by(Fault::Pprf),
         Kind::Corr => by(Fault::CotConsistency),
-        // What is told to all alike is echoed, but for the session's own extension.
+        // What is told to all alike is echoed, but for the session's own extensions.
         Kind::Resp => [by(Fault::CotConsistency), somebody(Fault::Echo(Step::Shares))].concat(),
         Kind::Chal => vec![Alone(Fault::CotConsistency)],
         Kind::Sid | Kind::DeltaY | Kind::DeltaEcho => somebody(Fault::Echo(step)),
@@ -204,5 +204,6 @@ fn selected(kind: Kind) -> bool {
 
 /// Kinds that one conversation sends several times in the scenario.
 fn has_successor(kind: Kind) -> bool {
-    matches!(kind, Kind::CoinOpen | Kind::BucketBits)
+    let extension = [Kind::Corr, Kind::Chal, Kind::Resp];
+    matches!(kind, Kind::CoinOpen | Kind::BucketBits) || extension.contains(&kind)
 }

@@ -83,7 +83,7 @@ impl CotSource for TwoFaced {
                 sender.begin(channel, batch, choices.segments()),
                 receiver.begin(channel, batch, choices),
             );
-            halves.push(begun.await?.into());
+            halves.push(begun.await?);
         }
         let mut halves = halves.into_iter();
         let halves = ByParty::from_fn(channel.peers(), |_| halves.next().unwrap());

@@ -47,8 +47,7 @@ pub async fn triple_batch<C: CotSource>(
     let tag = bench.domain.tag("zero shares of leaky AND");
     let zero = bench.zero.stream(bench.member.peers(), &tag)?;
     let blank = || AuthBits::blank(&bench.member, || bench.cots.take(shape.triples));
-    let row = |_| Triples { a: blank(), b: blank(), c: blank() };
-    let mut rows: Vec<_> = (0..shape.bucket).map(row).collect();
+    let mut rows = Vec::with_capacity(shape.bucket);
     let (extended, mut extensions) = mpsc::channel::<Extension<C::Run<'_>>>(0);
     let (multiplied, mut unchecked) = mpsc::channel::<Multiplied<C::Run<'_>>>(0);
     let (told, mut pending) = mpsc::channel::<Pending>(0);
@@ -57,6 +56,10 @@ pub async fn triple_batch<C: CotSource>(
         let mut multiplied = multiplied;
         for span in &spans {
             let extension = extensions.next().await.ok_or(ENDED)?;
+            // Rows of triples begin where the last ones end: what was lent of a batch comes back meanwhile.
+            while rows.len() * shape.triples < span.0 + span.1 {
+                rows.push(Triples { a: blank(), b: blank(), c: blank() });
+            }
             let specific = specific(span.0);
             let products = multiply(bench, &zero, *span, extension, &mut rows, specific);
             multiplied.send(products).await.map_err(|_| ENDED)?;

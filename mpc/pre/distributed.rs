@@ -179,26 +179,22 @@ impl Preprocessing for Distributed {
 
     async fn triples(&mut self, count: usize) -> Result<Lent, Error> {
         let wanted = claim(&mut self.left.triples, count)?;
-        let mut lent = Vec::new();
-        for (number, batch) in self.supply.shelf.triples.iter().enumerate() {
-            if let Some((start, count)) = batch.overlap(&wanted) {
-                let triples = batch.made().await?;
-                let back = Back { shelf: Rc::clone(&self.supply.shelf), number, count };
-                let lanes = start..start + count;
-                lent.push(Lent { triples, lanes, _back: Some(Box::new(back)) });
-            }
-        }
-        if lent.len() <= 1
-            && let Some(whole) = lent.pop()
-        {
-            return Ok(whole);
-        }
         let (mut a, mut b, mut c) = (AuthBits::default(), AuthBits::default(), AuthBits::default());
-        for part in lent {
-            let (start, count) = (part.lanes.start, part.lanes.len());
-            a.append_lanes(&part.triples.a, start, count);
-            b.append_lanes(&part.triples.b, start, count);
-            c.append_lanes(&part.triples.c, start, count);
+        for (number, batch) in self.supply.shelf.triples.iter().enumerate() {
+            let Some((start, part)) = batch.overlap(&wanted) else { continue };
+            let triples = batch.made().await?;
+            let shelf = Rc::clone(&self.supply.shelf);
+            let back = Back { shelf, number, count: part };
+            if part == count {
+                let (lanes, back) = (start..start + count, Some(Box::new(back) as _));
+                return Ok(Lent { triples, lanes, _back: back });
+            }
+            // What comes from several batches is copied: the next one needs the memory.
+            a.append_lanes(&triples.a, start, part);
+            b.append_lanes(&triples.b, start, part);
+            c.append_lanes(&triples.c, start, part);
+            drop(triples);
+            drop(back);
         }
         Ok(Triples { a, b, c }.into())
     }

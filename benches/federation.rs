@@ -2,7 +2,7 @@
 //! measured on. Shared by the benches and by `senate bench`.
 
 use futures_channel::mpsc;
-use senate_circuit::{Bits, Builder, PartyId, PartySet, Source, Stage, StageId};
+use senate_circuit::{Bits, Builder, LEAKY_BYTES, PartyId, PartySet, Source, Stage, StageId};
 use senate_mpc::{
     ByParty, Entropy, Error, Link, Mesh, Outputs, Params, Session, SessionHost, execute,
 };
@@ -37,7 +37,7 @@ pub(crate) fn run(
     stages: &[Stage],
     own: &(dyn Fn(PartyId) -> BTreeMap<usize, Bits> + Sync),
 ) -> Result<ByParty<Run>, Error> {
-    run_over(in_memory(parties), stages, own)
+    run_over(in_memory(parties), stages, LEAKY_BYTES, own)
 }
 
 /// As [`run`], over these links.
@@ -47,12 +47,13 @@ pub(crate) fn run(
 pub(crate) fn run_over(
     links: ByParty<ByParty<Link>>,
     stages: &[Stage],
+    leaky_bytes: usize,
     own: &(dyn Fn(PartyId) -> BTreeMap<usize, Bits> + Sync),
 ) -> Result<ByParty<Run>, Error> {
     each_over(links, async |mesh| {
         let inputs = own(mesh.me());
         let session = open(&mesh, digest(stages)).await?;
-        let host = SessionHost::new(session, stages)?;
+        let host = SessionHost::within(session, stages, leaky_bytes)?;
         let outputs = execute(&host, stages, &inputs).await?;
         Ok(Run { outputs, bytes_sent: mesh.bytes_sent() })
     })

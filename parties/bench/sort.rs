@@ -5,8 +5,8 @@ use super::limits::{self, Limits};
 use crate::failure::{Failure, Outcome};
 use crate::request::peak_rss_bytes;
 use senate_circuit::{
-    Backend, Bits, BuildError, Builder, KeyBit, Network, PartySet, Program, Reveal, Source, Stage,
-    StageId, VerBit, Word,
+    Backend, Bits, BuildError, Builder, KeyBit, LEAKY_BYTES, Network, PartySet, Program, Reveal,
+    Source, Stage, StageId, VerBit, Word,
 };
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -47,14 +47,16 @@ pub struct Sorts {
     pub limits: Limits,
 }
 
-/// Sorts `rows` rows both ways.
+/// Sorts `rows` rows both ways, with leaky triples in no more than so many megabytes at each party if
+/// asked.
 ///
 /// # Errors
 /// Usage for fewer than two or too many rows, otherwise what the engine reports.
-pub fn measure(rows: u32) -> Outcome<Sorts> {
+pub fn measure(rows: u32, batch_memory_mb: Option<usize>) -> Outcome<Sorts> {
     if !(2..=1 << 20).contains(&rows) || rows % 2 == 1 {
         return Err(Failure::usage("bench sort takes an even --rows of 2 to 1048576"));
     }
+    let leaky_bytes = batch_memory_mb.map_or(LEAKY_BYTES, |megabytes| megabytes << 20);
     let limits = limits::measure();
     let half = rows / 2;
     let unsorted = engine::some_bits(half as usize * COLUMN_BITS * COLUMNS);
@@ -68,7 +70,7 @@ pub fn measure(rows: u32) -> Outcome<Sorts> {
         let stage = stage(program.map_err(failed)?)?;
         let and_gates = stage.program.ands();
         let inputs = BTreeMap::from([(0, input.clone()), (1, input)]);
-        let (ran, first_seconds) = engine::run_warm(&[stage], &inputs)?;
+        let (ran, first_seconds) = engine::run_warm_within(&[stage], &inputs, leaky_bytes)?;
         Ok(Sorted {
             sorted_before,
             and_gates,

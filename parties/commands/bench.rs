@@ -54,11 +54,15 @@ enum Figure {
         stages: u32,
     },
     /// Rows of four 64-bit columns sorted between two parties: merged halves, and from nothing
-    #[command(after_help = "Example:\n  senate bench sort --rows 1024")]
+    #[command(after_help = "Examples:\n  senate bench sort --rows 1024\n  \
+        senate bench sort --batch-memory-mb 128")]
     Sort {
         /// Rows of both parties together
         #[arg(long, default_value_t = 1024)]
         rows: u32,
+        /// `batch_memory_mb` of a federation: less memory, more leaky triples for each
+        #[arg(long, value_parser = clap::value_parser!(u32).range(128..=65536))]
+        batch_memory_mb: Option<u32>,
     },
     /// m-way intersection, sort and union, decomposed and in one circuit
     #[command(after_help = "Examples:\n  senate bench primitives --parties 16 --rows 100\n  \
@@ -140,9 +144,9 @@ pub async fn run(options: &Options) -> Outcome<()> {
             let (parties, stages) = (*parties, *stages);
             print(&aside(move || online::measure(parties, stages)).await?)
         }
-        Figure::Sort { rows } => {
-            let rows = *rows;
-            print(&aside(move || sort::measure(rows)).await?)
+        Figure::Sort { rows, batch_memory_mb } => {
+            let (rows, megabytes) = (*rows, batch_memory_mb.map(|megabytes| megabytes as usize));
+            print(&aside(move || sort::measure(rows, megabytes)).await?)
         }
         Figure::Primitives { size, only, batch_memory_mb } => {
             let (rows, baseline) = (size.rows.unwrap_or(PRIMITIVE_ROWS), size.baseline());

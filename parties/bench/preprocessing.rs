@@ -5,7 +5,7 @@ use super::limits::{self, Limits};
 use super::usage;
 use crate::failure::{Failure, Outcome};
 use senate_circuit::{PartySet, Sharing, StageId};
-use senate_mpc::ot::{Challenge, Choices, Rows, TAKEN_MAX, Taker};
+use senate_mpc::ot::{Challenge, Choices, Rows, Taker};
 use senate_mpc::pre::distributed::{Need, Supply};
 use senate_mpc::{ByParty, Error, Lane};
 use serde::Serialize;
@@ -41,6 +41,8 @@ const SET_UPS: usize = 8;
 const EXTENSIONS: u32 = 24;
 /// … of so many rows in each direction, as a batch of triples makes them.
 const ROWS: usize = 3 << 15;
+/// Tiles of these, as large as leaky AND's.
+const TAKERS: usize = 16;
 
 /// Measures `parties` parties that make `triples`.
 ///
@@ -91,7 +93,7 @@ struct Seen;
 
 impl Taker for Seen {
     fn rows(&self) -> usize {
-        TAKEN_MAX
+        ROWS / TAKERS
     }
 
     fn take(&mut self, rows: Rows<'_>) {
@@ -112,7 +114,7 @@ fn extension() -> Result<f64, Error> {
             let (channel, entropy) = (&bench.channel, &bench.entropy);
             let challenge = Challenge::Own(entropy);
             let mut run = bench.cots.begin(channel, number, &choices, challenge).await?;
-            run.expand(&mut [const { Seen }; ROWS / TAKEN_MAX]);
+            run.expand(&mut [const { Seen }; TAKERS]);
             run.prove(channel).await?;
             if number == 0 {
                 // From now on there is memory.

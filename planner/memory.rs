@@ -3,14 +3,16 @@
 //! its instructions and maps.
 
 use crate::traffic::{Batches, window_gates};
-use senate_circuit::{PartyId, Program, Stage, masks_per_batch};
+use senate_circuit::{BatchShape, PartyId, Program, Stage, masks_per_batch};
 
 /// Bytes of a block.
 const BLOCK: u64 = 16;
 /// Keys of the generators of one oblivious transfer instance and peer, both directions.
 const GENERATORS: u64 = 32 * (15 + 16) * 352;
-/// Leaky triples of the extensions that are begun and not finished: up to four of 2^15 each.
-const BEGUN: u64 = 4 << 15;
+/// Extensions that are begun and not finished, …
+const BEGUN: u64 = 4;
+/// … of so many leaky triples each, or a batch's 256th part.
+const CHUNK: u64 = 1 << 15;
 /// Bytes of each toward a peer: corrections of three rows (4 bytes each at k = 4) from it and on the way
 /// to it, the correction of the leaky AND.
 const BEGUN_BYTES: u64 = 2 * 3 * 4 + 2 * 8;
@@ -34,11 +36,17 @@ pub fn bound(party: PartyId, stages: &[Stage], sets: &[Batches]) -> u64 {
 /// Masks, and the leaky triples of the largest batch: three shares each and a residue; extensions in hand.
 fn batches(batches: &Batches) -> u64 {
     let n = batches.parties.len() as u64;
-    let leaky = batches.shapes.iter().map(|shape| shape.leaky() as u64).max().unwrap_or(0);
+    let most = |size: fn(&BatchShape) -> usize| {
+        batches.shapes.iter().map(|shape| size(shape) as u64).max().unwrap_or(0)
+    };
+    let leaky = most(BatchShape::leaky);
     // Two batches of masks may be there at a time.
     let masks = batches.masks.min(2 * masks_per_batch(batches.parties.len()) as u64) * n * BLOCK;
-    let begun = BEGUN.min(leaky) * (n - 1) * BEGUN_BYTES + TASKS;
-    masks + leaky * (3 * n * BLOCK + 8) + begun
+    let begun = (BEGUN * CHUNK.max(leaky.div_ceil(256))).min(leaky);
+    let begun = begun * (n - 1) * BEGUN_BYTES + TASKS;
+    // What a stage has not used up of the batch before.
+    let lent = if batches.shapes.len() > 1 { most(|shape| shape.triples) } else { 0 };
+    masks + (leaky + lent) * 3 * n * BLOCK + leaky * 8 + begun
 }
 
 /// Wires alive at a time: a share of a mask, Λ, labels; the window: tables, shares, labels, MACs.

@@ -156,14 +156,14 @@ impl<'a> Half<'a> {
     ) -> Result<Zeroizing<Vec<Block>>, Error> {
         self.challenge(channel, entropy).await?;
         let mut rows = Zeroizing::new(vec![Block::ZERO; self.blocks() * ROWS_PER_BLOCK]);
-        let mut hashes = [[Block::ZERO; 128]];
+        let mut hashes = Zeroizing::new([[Block::ZERO; 128]]);
         self.expand(0, delta, &mut Scratch::new(), &mut rows, &mut hashes[0]);
-        match self.response(&hashes) {
+        match self.response(&*hashes) {
             Some(response) => channel.send(self.peer, Kind::Resp, response).await?,
             None => {
                 let bytes = self.response_bytes();
                 let response = channel.recv(self.peer, Kind::Resp, bytes).await?;
-                self.verify(&hashes, delta, &response)?;
+                self.verify(&*hashes, delta, &response)?;
             }
         }
         Ok(rows)

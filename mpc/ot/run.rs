@@ -92,7 +92,7 @@ pub struct Run<'a> {
     /// The coin that judges all, with what its conversation's hashes are bound to.
     coin: Option<(Block, Domain)>,
     /// UHF_χ of the columns, by half, segment by segment.
-    hashes: Vec<Vec<Hashes>>,
+    hashes: Vec<Zeroizing<Vec<Hashes>>>,
     /// Blocks of the columns made so far.
     made: usize,
     /// Whether every segment was made whole.
@@ -139,14 +139,18 @@ impl<'a> Run<'a> {
                 Some((coin, *coins.domain()))
             }
         };
-        let hashes = vec![Vec::new(); 2 * halves.values().len()];
+        let hashes = halves.values().iter().flatten().map(|half| {
+            // Room for all: what grows leaves copies.
+            Zeroizing::new(Vec::with_capacity(half.segments().len()))
+        });
+        let hashes = hashes.collect();
         Ok(Self { halves, deltas, coin, hashes, made: 0, whole: true })
     }
 
     /// Makes the rows of the next segment, for one taker after the other, in parallel. Takers of other
     /// rows than it has get none, and nothing is proved.
     pub fn expand<T: Taker>(&mut self, takers: &mut [T]) {
-        let number = self.hashes.first().map_or(0, Vec::len);
+        let number = self.hashes.first().map_or(0, |segments| segments.len());
         let fits = |taker: &T| taker.rows().is_multiple_of(128) && taker.rows() <= TAKEN_MAX;
         let blocks = takers.iter().map(|taker| taker.rows() / ROWS_PER_BLOCK).sum::<usize>() + 1;
         let mut segments = self.halves.values().iter().flatten().map(Half::segments);
@@ -180,7 +184,7 @@ impl<'a> Run<'a> {
             sums
         });
         made.iter().for_each(|hashes| add(&mut sums, hashes));
-        self.hashes.iter_mut().zip(sums).for_each(|(segments, sum)| segments.push(sum));
+        self.hashes.iter_mut().zip(sums.iter()).for_each(|(segments, sum)| segments.push(*sum));
         self.made = at + 1;
         if self.is_made() {
             self.halves.iter_mut().flat_map(|(_, halves)| halves).for_each(Half::made);
@@ -241,12 +245,12 @@ struct Work<'a, 'b> {
     deltas: &'a [Block],
     scratch: Scratch,
     rows: Zeroizing<Vec<Block>>,
-    hashes: Vec<Hashes>,
+    hashes: Zeroizing<Vec<Hashes>>,
 }
 
 impl<'a, 'b> Work<'a, 'b> {
     fn new(halves: &'a [[Half<'b>; 2]], deltas: &'a [Block]) -> Self {
-        let hashes = vec![[Block::ZERO; 128]; 2 * halves.len()];
+        let hashes = Zeroizing::new(vec![[Block::ZERO; 128]; 2 * halves.len()]);
         Self { halves, deltas, scratch: Scratch::new(), rows: Zeroizing::default(), hashes }
     }
 

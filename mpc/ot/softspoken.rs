@@ -10,8 +10,11 @@
 //! twice the processor time. A tree needs keys of which its chooser knows the one of a bit that it
 //! keeps to itself. P_i chooses u = ¬Δ_i in 128 rows that serve nothing else; P_j takes H(K), H(K ⊕ Δ_j)
 //! as keys, and P_i H(M), after the check of the extension, H being a random oracle bound to the new
-//! instance and the row. The extension hides u, and what a cheating P_i may guess of Δ_j in it, and be
-//! caught, it may guess in any other one.
+//! instance and the row. The extension hides u, whatever challenge P_j chooses: ũ is masked by bits of
+//! its own, and column hashes follow from W, Δ_j and ũ. P_i has at most one of two keys, as the inputs of
+//! H differ by all of Δ_j: what it may guess of Δ_j in this extension, and be caught, it may guess in any
+//! other one, and a guess of the rest costs it a query to H for each value. Wrong corrections of trees tell
+//! P_j as much of Δ_i as they would after other base OTs.
 
 use super::choices::Choices;
 use super::half::{Extent, Half};
@@ -134,6 +137,8 @@ pub struct Holder<'a> {
 
 /// The address of the extension that base OTs are taken from, which no batch has.
 const BASE_EXTENSION: u32 = u32::MAX - 1;
+/// Its blocks: 128 rows and their mask.
+const BASE_SEGMENTS: [usize; 1] = [2];
 
 impl CotSender {
     /// Both keys of the base OTs of `pair`, the other direction.
@@ -146,9 +151,7 @@ impl CotSender {
         pair: Pair,
         entropy: &Entropy,
     ) -> Result<base::KeyPairs, Error> {
-        let segment = Choices::random(128, entropy);
-        let Holder { half, delta } =
-            self.begin(channel, BASE_EXTENSION, segment.segments()).await?;
+        let Holder { half, delta } = self.begin(channel, BASE_EXTENSION, &BASE_SEGMENTS).await?;
         let delta = Zeroizing::new(delta.block());
         let rows = half.rows_alone(channel, &delta, entropy).await?;
         let oracle = pair.oracle("base keys from rows");
@@ -167,7 +170,8 @@ impl CotSender {
         delta: Rc<Delta>,
         entropy: &Entropy,
     ) -> Result<Self, Error> {
-        let keys = other.base_choices(channel, pair, Block(!delta.block().0), entropy).await?;
+        let chosen = Zeroizing::new(Block(!delta.block().0));
+        let keys = other.base_choices(channel, pair, &chosen, entropy).await?;
         Self::puncture(channel, Instance::new(pair, other.instance.depth), delta, &keys).await
     }
 }
@@ -190,10 +194,10 @@ impl CotReceiver {
         &self,
         channel: &Channel,
         pair: Pair,
-        chosen: Block,
+        chosen: &Block,
         entropy: &Entropy,
     ) -> Result<Zeroizing<Vec<Block>>, Error> {
-        let choices = Choices::of_block(chosen, entropy);
+        let choices = Choices::of_block(*chosen, entropy);
         let half = self.begin(channel, BASE_EXTENSION, &choices).await?;
         let rows = half.rows_alone(channel, &Block::ZERO, entropy).await?;
         let oracle = pair.oracle("base keys from rows");

@@ -120,7 +120,8 @@ fn segments_are_made_whole_before_they_are_proved() {
             }
             run.prove(&channel).await
         });
-        assert!(outcomes.iter().any(|end| matches!(end, Err(Error::Misuse(_)))), "{outcomes:?}");
+        let misused = |end: &Result<(), Error>| matches!(end, Err(Error::Misuse(_)));
+        assert!(outcomes.iter().any(misused), "{outcomes:?}");
         let accused = |end: &Result<(), Error>| matches!(end, Err(Error::Cheating { .. }));
         assert!(!outcomes.iter().any(accused), "{outcomes:?}");
     }
@@ -161,7 +162,12 @@ fn victim_of(victim: PartyId, tamper: &mut dyn Tamper, depth: TreeDepth) -> Opti
 fn cheat(kind: Kind, action: Action) -> Option<Error> {
     // In the base OTs, party 0 chooses toward party 2 and answers party 1.
     let victim = party(if kind == Kind::BaseReceiver { 2 } else { 1 });
-    let target = Target { from: party(0), to: PartySet::only(victim), kind, skip: 0 };
+    cheat_in(victim, kind, 0, action)
+}
+
+/// Party 0 changes message number `skip` of a kind to `victim`.
+fn cheat_in(victim: PartyId, kind: Kind, skip: usize, action: Action) -> Option<Error> {
+    let target = Target { from: party(0), to: PartySet::only(victim), kind, skip };
     victim_of(victim, &mut Tampering::new(target, action), TreeDepth::Four)
 }
 
@@ -188,9 +194,12 @@ fn wrong_tree_corrections_and_checks_are_caught() {
 
 #[test]
 fn wrong_responses_are_caught() {
-    for action in [Action::FlipBit(0), Action::FlipBit(200), Action::Zero, Action::Random] {
-        let caught = Some(Error::by(party(0), Fault::CotConsistency));
-        assert_eq!(cheat(Kind::Resp, action), caught);
+    // That of the base OTs' extension, and that of an extension of both instances.
+    for skip in [0, 1] {
+        for action in [Action::FlipBit(0), Action::FlipBit(200), Action::Zero, Action::Random] {
+            let caught = Some(Error::by(party(0), Fault::CotConsistency));
+            assert_eq!(cheat_in(party(1), Kind::Resp, skip, action), caught);
+        }
     }
 }
 
@@ -217,24 +226,46 @@ fn messages_of_the_wrong_size_are_refused() {
         Kind::Resp,
     ] {
         for action in [Action::Truncate, Action::Extend] {
-            assert_eq!(cheat(kind, action), Some(Error::by(party(0), Fault::Malformed(kind))));
+            let caught = Some(Error::by(party(0), Fault::Malformed(kind)));
+            assert_eq!(cheat(kind, action), caught);
+            if matches!(kind, Kind::Corr | Kind::Resp) {
+                assert_eq!(cheat_in(party(1), kind, 1, action), caught);
+            }
         }
     }
 }
 
-/// In the base OTs of the second instance, which are rows of the first one: keys that nobody has.
+/// The second instance between two parties: its base OTs are rows of the first one. Party 0 chooses them
+/// toward party 1, and holds their keys and grows trees with them toward party 2.
 #[test]
-fn another_choice_in_the_base_extension_is_caught_by_the_trees() {
-    for (kind, fault) in [
-        (Kind::Corr, Fault::CotConsistency),
-        (Kind::Resp, Fault::CotConsistency),
-        (Kind::Ggm, Fault::Pprf),
-        (Kind::Pprf, Fault::Pprf),
+fn changes_where_base_ots_come_from_rows_are_caught() {
+    for (victim, kind, fault) in [
+        (1, Kind::Corr, Fault::CotConsistency),
+        (1, Kind::Resp, Fault::CotConsistency),
+        (2, Kind::Ggm, Fault::Pprf),
+        (2, Kind::Pprf, Fault::Pprf),
     ] {
         let caught = Some(Error::by(party(0), fault));
-        let target = Target { from: party(0), to: PartySet::only(party(1)), kind, skip: 0 };
-        let mut tamper = Tampering::new(target, Action::Random);
-        assert_eq!(victim_of(party(1), &mut tamper, TreeDepth::Four), caught, "{kind:?}");
+        assert_eq!(cheat_in(party(victim), kind, 0, Action::Random), caught, "{kind:?}");
+    }
+    // A challenge that the chooser was told wrongly: its answer is another one.
+    let target = Target { from: party(0), to: PartySet::only(party(2)), kind: Kind::Chal, skip: 0 };
+    let outcomes = Federation::new(3, 6)
+        .run_tampered(&mut Tampering::new(target, Action::Random), |mesh, entropy| {
+            set_up_and_extend(mesh, entropy, TreeDepth::Four, 500)
+        });
+    let caught = Error::by(party(2), Fault::CotConsistency);
+    assert_eq!(outcomes[0].as_ref().err(), Some(&caught));
+}
+
+#[test]
+fn inconsistent_choice_bits_in_the_base_extension_are_caught() {
+    let (depth, caught) = (TreeDepth::Four, Error::by(party(0), Fault::CotConsistency));
+    for block in 0..2 {
+        for trees in [0..1, 0..depth.trees() / 2, 1..depth.trees()] {
+            let mut tamper = OtherChoice { trees, block, blocks: 2 };
+            assert_eq!(victim_of(party(1), &mut tamper, depth), Some(caught));
+        }
     }
 }
 
@@ -252,7 +283,7 @@ impl Tamper for OtherChoice {
         to: PartyId,
         mut frame: crate::mesh::Frame,
     ) -> Vec<crate::mesh::Frame> {
-        // The base OTs' own extension is shorter.
+        // One of the extensions, by its length.
         let bytes = self.blocks * TreeDepth::Four.trees() * 16;
         let meant = frame.kind == Kind::Corr && frame.payload.len() == bytes;
         if from == party(0) && to == party(1) && meant {

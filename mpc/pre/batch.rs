@@ -26,7 +26,9 @@ const EXTENSIONS_MAX: u32 = 1 << 8;
 /// Most that a peer has on the way in a batch: the corrections of one extension, at most 8 bytes a row
 /// (the next one's come after its coin, to which this party has its part), those of one span's leaky ANDs,
 /// responses and bits; twice that.
-const AHEAD_BYTES: usize = 24 * (3 * LEAKY_CHUNK + 1024);
+fn ahead_bytes(chunk: usize) -> usize {
+    24 * (3 * chunk + 1024)
+}
 
 /// Makes the triples of `shape`. `batch` addresses the batch's extensions within S and must not
 /// repeat there. The corrections of one span, the rows and leaky ANDs of the one before, the checks of
@@ -41,7 +43,7 @@ pub async fn triple_batch<C: CotSource>(
     shape: BatchShape,
 ) -> Result<Triples, Error> {
     let spans = spans(shape.leaky(), chunk(shape.leaky()));
-    let _room = bench.channel.reserve(AHEAD_BYTES);
+    let _room = bench.channel.reserve(ahead_bytes(chunk(shape.leaky())));
     let mut coins =
         Coins::commit(&bench.channel, bench.domain, spans.len() + 2, &bench.entropy).await?;
     let tag = bench.domain.tag("zero shares of leaky AND");
@@ -129,7 +131,7 @@ pub async fn mask_batch<C: CotSource>(
     batch: u32,
     count: usize,
 ) -> Result<AuthBits, Error> {
-    let _room = bench.channel.reserve(AHEAD_BYTES);
+    let _room = bench.channel.reserve(ahead_bytes(LEAKY_CHUNK));
     let spans = spans(count, MASK_CHUNK);
     let mut extensions = extensions(batch, spans.len())?;
     let mut coins =
@@ -155,7 +157,9 @@ fn spans(len: usize, most: usize) -> Vec<(usize, usize)> {
 
 /// The extension addresses of `batch`.
 fn extensions(batch: u32, count: usize) -> Result<impl Iterator<Item = u32>, Error> {
-    let base = batch.checked_mul(EXTENSIONS_MAX).ok_or(Error::Misuse("too many batches"))?;
+    // The last addresses are those of a session's set-up.
+    let base = batch.checked_mul(EXTENSIONS_MAX).filter(|base| *base < u32::MAX - EXTENSIONS_MAX);
+    let base = base.ok_or(Error::Misuse("too many batches"))?;
     if count as u64 > u64::from(EXTENSIONS_MAX) {
         return Err(Error::Misuse("a batch of too many extensions"));
     }

@@ -47,7 +47,8 @@ impl std::fmt::Debug for Lent {
 
 impl From<Triples> for Lent {
     fn from(triples: Triples) -> Self {
-        let lanes = 0..triples.a.len();
+        let Triples { a, b, c } = &triples;
+        let lanes = 0..a.len().min(b.len()).min(c.len());
         Self { triples: Rc::new(triples), lanes, _back: None }
     }
 }
@@ -83,7 +84,8 @@ impl Lent {
     }
 
     /// The triples, in memory of their own.
-    pub fn to_owned(&self) -> Triples {
+    #[must_use]
+    pub fn into_owned(self) -> Triples {
         let Triples { a, b, c } = &*self.triples;
         let [a, b, c] = [a, b, c].map(|x| x.slice(self.lanes.start, self.lanes.len()));
         Triples { a, b, c }

@@ -72,10 +72,10 @@ fn two_stages_of_every_party_set_get_right_shares() {
                 let masks = one.masks(30).await?;
                 let first = async {
                     let (more, rest) = (one.triples(15).await?, one.triples(5).await?);
-                    Ok((more.to_owned(), rest.to_owned()))
+                    Ok((more.into_owned(), rest.into_owned()))
                 };
                 let (others, mine) = futures_util::try_join!(two.triples(60), first)?;
-                let others = others.to_owned();
+                let others = others.into_owned();
                 assert!(matches!(one.masks(1).await, Err(Error::Misuse(_))));
                 assert!(matches!(supply.stage(StageId(1)), Err(Error::Misuse(_))));
                 supply.make_ahead().await?;
@@ -119,7 +119,7 @@ fn batches_in_used_memory_are_right() {
         )?;
         let mut stage = supply.stage(StageId(0))?;
         let masks = stage.masks(900).await?;
-        let triples = stage.triples(3 << 9).await?.to_owned();
+        let triples = stage.triples(3 << 9).await?.into_owned();
         Ok((session.member(session.parties())?.delta(), masks, triples))
     });
     let made: Vec<_> = results.into_iter().map(Result::unwrap).collect();

@@ -2,7 +2,7 @@
 //!
 //! It sacrifices 128 rows per ordered pair whose bits are *pair-specific*: with common bits a
 //! cheater could compute its own error term and cancel it. A failing check reveals keys, which is
-//! why it is the first use of Δ and ends the session.
+//! why it is the first use of Δ, but for the set-up of correlated OT that it checks, and ends the session.
 
 use crate::coin::{CommitKinds, commit_and_open, echo};
 use crate::error::{Error, Fault};

@@ -124,4 +124,4 @@ fn a_seeded_session_sends_these_bytes() {
 
 /// Of set-up between two parties: base oblivious transfers, trees, one extension per ordered pair,
 /// Δ check. It changes only together with [`senate_mpc::session::PROTOCOL_VERSION`].
-const SESSION: &str = "3e794e3a7a9b3be5d7abe020b3169c1dd6c0451882489bb2bd171638f9dd3083";
+const SESSION: &str = "aa2a9d2a59e96dd9a4e96386422c755effbf2185ac1bc7b90733ae78a6ac0998";

@@ -77,7 +77,7 @@ impl<P: Preprocessing> Preprocessing for Lying<P> {
     }
 
     async fn triples(&mut self, count: usize) -> Result<Lent, Error> {
-        let mut triples = self.honest.triples(count).await?.to_owned();
+        let mut triples = self.honest.triples(count).await?.into_owned();
         match self.lie {
             Some(Lie::Left) => triples.a = flipped(&triples.a),
             Some(Lie::Right) => triples.b = flipped(&triples.b),

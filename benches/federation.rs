@@ -2,7 +2,9 @@
 //! measured on. Shared by the benches and by `senate bench`.
 
 use futures_channel::mpsc;
-use senate_circuit::{Bits, Builder, LEAKY_BYTES, PartyId, PartySet, Source, Stage, StageId};
+use senate_circuit::{
+    Bits, Builder, LEAKY_BYTES, PartyId, PartySet, Source, Stage, StageId, TreeDepth,
+};
 use senate_mpc::{
     ByParty, Entropy, Error, Link, Mesh, Outputs, Params, Session, SessionHost, execute,
 };
@@ -10,6 +12,21 @@ use std::collections::BTreeMap;
 
 /// Frames that one link holds before its sender waits.
 const LINK_FRAMES: usize = 64;
+
+/// What `[targets]` of a federation tell the engine.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Tuning {
+    /// What the leaky triples of a large batch take at each party, at most.
+    pub(crate) leaky_bytes: usize,
+    /// Of the trees of oblivious transfer.
+    pub(crate) tree_depth: TreeDepth,
+}
+
+impl Default for Tuning {
+    fn default() -> Self {
+        Self { leaky_bytes: LEAKY_BYTES, tree_depth: TreeDepth::default() }
+    }
+}
 
 /// What one party did.
 pub(crate) struct Run {
@@ -37,23 +54,23 @@ pub(crate) fn run(
     stages: &[Stage],
     own: &(dyn Fn(PartyId) -> BTreeMap<usize, Bits> + Sync),
 ) -> Result<ByParty<Run>, Error> {
-    run_over(in_memory(parties), stages, LEAKY_BYTES, own)
+    run_over(in_memory(parties), stages, Tuning::default(), own)
 }
 
-/// As [`run`], over these links.
+/// As [`run`], over these links and so tuned.
 ///
 /// # Errors
 /// As [`run`].
 pub(crate) fn run_over(
     links: ByParty<ByParty<Link>>,
     stages: &[Stage],
-    leaky_bytes: usize,
+    tuning: Tuning,
     own: &(dyn Fn(PartyId) -> BTreeMap<usize, Bits> + Sync),
 ) -> Result<ByParty<Run>, Error> {
     each_over(links, async |mesh| {
         let inputs = own(mesh.me());
-        let session = open(&mesh, digest(stages)).await?;
-        let host = SessionHost::within(session, stages, leaky_bytes)?;
+        let session = open(&mesh, digest(stages), tuning).await?;
+        let host = SessionHost::within(session, stages, tuning.leaky_bytes)?;
         let outputs = execute(&host, stages, &inputs).await?;
         Ok(Run { outputs, bytes_sent: mesh.bytes_sent() })
     })
@@ -93,12 +110,13 @@ fn each_over<T: Send>(
 ///
 /// # Errors
 /// Those of [`Session::open`] and [`Session::bind`].
-pub(crate) async fn open(mesh: &Mesh, digest: [u8; 32]) -> Result<Session, Error> {
+pub(crate) async fn open(mesh: &Mesh, digest: [u8; 32], tuning: Tuning) -> Result<Session, Error> {
     let mut seed = [0; 32];
     rand::TryRngCore::try_fill_bytes(&mut rand::rngs::OsRng, &mut seed)
         .map_err(|_| Error::Misuse("the operating system gives no randomness"))?;
     let entropy = Entropy::from_os_seed(seed);
-    let session = Session::open(mesh.clone(), Params::new([0; 32]), entropy).await?;
+    let params = Params::new([0; 32]).with_tree_depth(tuning.tree_depth);
+    let session = Session::open(mesh.clone(), params, entropy).await?;
     session.bind(&digest).await?;
     Ok(session)
 }

@@ -6,6 +6,7 @@
 #[expect(dead_code, reason = "shared with the other benches")]
 mod federation;
 
+use federation::Tuning;
 use senate_circuit::{Bits, Builder, KeyColumn, PartySet, Relation, Sharing, StageId};
 use senate_mpc::pre::distributed::{Need, Supply};
 use std::collections::BTreeMap;
@@ -51,7 +52,7 @@ fn circuits() {
 fn session(triples: usize) {
     let set = PartySet::first(2);
     federation::each(set, async |mesh| {
-        let session = federation::open(&mesh, [1; 32]).await?;
+        let session = federation::open(&mesh, [1; 32], Tuning::default()).await?;
         let need = Need { stage: StageId(0), masks: triples, triples };
         let sharing = Sharing::new(session.params().rho_bits(), [(set.len(), triples)]);
         Supply::new(&session, set, 0, &[need], sharing)?.make_ahead().await

@@ -9,6 +9,7 @@ mod federation;
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
+use federation::Tuning;
 use senate_circuit::{PartySet, Sharing, StageId};
 use senate_mpc::ot::{Challenge, Choices, Keeper, TAKEN_MAX};
 use senate_mpc::pre::distributed::{Need, Supply};
@@ -24,12 +25,14 @@ fn main() {
     for parties in [2, 3, 4] {
         let set = PartySet::first(parties);
         let start = Instant::now();
-        federation::each(set, async |mesh| federation::open(&mesh, [1; 32]).await.map(drop))
-            .unwrap();
+        federation::each(set, async |mesh| {
+            federation::open(&mesh, [1; 32], Tuning::default()).await.map(drop)
+        })
+        .unwrap();
         let set_up = start.elapsed().as_secs_f64();
         let start = Instant::now();
         federation::each(set, async |mesh| {
-            let session = federation::open(&mesh, [1; 32]).await?;
+            let session = federation::open(&mesh, [1; 32], Tuning::default()).await?;
             let need = Need { stage: StageId(0), masks: 0, triples: TRIPLES };
             let sharing = Sharing::new(session.params().rho_bits(), [(set.len(), TRIPLES)]);
             Supply::new(&session, set, 0, &[need], sharing)?.make_ahead().await
@@ -44,7 +47,7 @@ fn main() {
     }
     let set = PartySet::first(2);
     let seconds = federation::each(set, async |mesh| {
-        let session = federation::open(&mesh, [1; 32]).await?;
+        let session = federation::open(&mesh, [1; 32], Tuning::default()).await?;
         let bench = session.workbench(set, Lane::supply(0, 0))?;
         let random = |_| Choices::random(ROWS, &bench.entropy);
         let choices = ByParty::from_fn(bench.channel.peers(), random);

@@ -28,8 +28,7 @@ const RHO_BITS_MAX: u32 = 62;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Params {
     rho_bits: u32,
-    /// Depth of the trees of oblivious transfer extension.
-    pub tree_depth: TreeDepth,
+    tree_depth: TreeDepth,
     /// Digest of the federation: its list of parties and their identities.
     pub federation: [u8; 32],
     /// Digest of the federation and of what is made ahead, when the session is opened ahead.
@@ -39,13 +38,20 @@ pub struct Params {
 impl Params {
     /// 40 bits of statistical security per attempt, k = 4.
     pub fn new(federation: [u8; 32]) -> Self {
-        Self { rho_bits: RHO_BITS_MIN, tree_depth: TreeDepth::Four, federation, ahead: None }
+        let tree_depth = TreeDepth::default();
+        Self { rho_bits: RHO_BITS_MIN, tree_depth, federation, ahead: None }
     }
 
     /// Of a session that is opened ahead of its query, to make `provisions` first.
     #[must_use]
     pub fn opened_ahead(self, provisions: &Provisions) -> Self {
         Self { ahead: Some(provisions.digest(&self.federation)), ..self }
+    }
+
+    /// Other trees of oblivious transfer extension than k = 4.
+    #[must_use]
+    pub fn with_tree_depth(self, tree_depth: TreeDepth) -> Self {
+        Self { tree_depth, ..self }
     }
 
     /// More statistical security than the default.

@@ -3,18 +3,19 @@
 
 use crate::targets::{Rank, Targets};
 use crate::traffic;
-use senate_circuit::{Backend, PartyId, PartySet};
+use senate_circuit::{Backend, PartyId, PartySet, TreeDepth};
 use std::collections::BTreeMap;
 
 /// Statistical security in bits per attempt (PROTOCOL.md §0).
 pub(crate) const STATISTICAL: u32 = 40;
-/// SoftSpoken parameter: a COT costs `128 / SOFTSPOKEN` bits (PROTOCOL.md §3).
-const SOFTSPOKEN: u64 = 4;
 /// Computation of a party with two cores per AND gate and member of the stage, apart from leaky
 /// triples.
 const NANOS_PER_AND_AND_MEMBER: u64 = 156;
-/// The same per leaky triple, of which a gate takes B.
+/// The same per leaky triple at k = 4, of which a gate takes B.
 const NANOS_PER_LEAKY_AND_MEMBER: u64 = 82;
+/// What that is with other trees of oblivious transfer.
+const NANOS_AT_DEPTH_2: u64 = 76;
+const NANOS_AT_DEPTH_8: u64 = 174;
 /// The part of that which a block of the tables takes: an interactive stage has none.
 const NANOS_PER_TABLE_BLOCK: u64 = 6;
 /// Base OTs, tree expansion and the Δ check: computation of a party per other party of the session.
@@ -214,7 +215,7 @@ pub fn stage_cost(
     links: &LinkSnapshot,
 ) -> StageCost {
     let n = parties.len() as u64;
-    let bits = PairBits::new(n, backend, sizes);
+    let bits = PairBits::new(n, backend, sizes, links.targets.tree_depth);
     let mut cost = StageCost::default();
     for from in parties.iter() {
         for to in parties.iter().filter(|to| *to != from) {
@@ -236,7 +237,7 @@ pub fn stage_cost(
 
 /// Cost of opening a session among `parties` (PROTOCOL.md §3, §4), before any stage.
 pub fn setup_cost(parties: PartySet, links: &LinkSnapshot) -> StageCost {
-    let bytes = traffic::session(parties).links().clone();
+    let bytes = traffic::session(parties, links.targets.tree_depth).links().clone();
     let mut cost = StageCost { bytes, ..StageCost::default() };
     let peers = parties.len().saturating_sub(1) as u64;
     cost.nanos = links.on_slowest(parties, SETUP_NANOS_PER_PEER * peers * sharing(parties, links));
@@ -256,8 +257,8 @@ impl PairBits {
         (self.every_pair + extra).div_ceil(8)
     }
 
-    fn new(n: u64, backend: Backend, sizes: &StageSizes) -> Self {
-        let cot = 128 / SOFTSPOKEN;
+    fn new(n: u64, backend: Backend, sizes: &StageSizes, depth: TreeDepth) -> Self {
+        let cot = depth.trees() as u64;
         let bucket = bucket_size(sizes.and_gates);
         let triple = bucket * (3 * cot + 65) + bucket.saturating_sub(1);
         let entering = sizes.input_wires + sizes.soldered_wires;
@@ -287,7 +288,12 @@ fn nanos(
     cost: &StageCost,
 ) -> u64 {
     let n = parties.len() as u64;
-    let all = NANOS_PER_AND_AND_MEMBER + bucket_size(sizes.and_gates) * NANOS_PER_LEAKY_AND_MEMBER;
+    let leaky = match links.targets.tree_depth {
+        TreeDepth::Two => NANOS_AT_DEPTH_2,
+        TreeDepth::Four => NANOS_PER_LEAKY_AND_MEMBER,
+        TreeDepth::Eight => NANOS_AT_DEPTH_8,
+    };
+    let all = NANOS_PER_AND_AND_MEMBER + bucket_size(sizes.and_gates) * leaky;
     let (per_gate, layers) = match backend {
         Backend::Garbled => (all, 0),
         Backend::Interactive => {
@@ -332,7 +338,8 @@ pub fn best_evaluator(
     if alike || backend == Backend::Interactive {
         return parties.leader();
     }
-    let bits = PairBits::new(parties.len() as u64, backend, sizes);
+    let depth = links.targets.tree_depth;
+    let bits = PairBits::new(parties.len() as u64, backend, sizes, depth);
     let rank = |evaluator: PartyId| {
         let (mut nanos, mut money) = (0, 0);
         for from in parties.iter() {

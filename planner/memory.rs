@@ -3,19 +3,18 @@
 //! its instructions and maps.
 
 use crate::traffic::{Batches, window_gates};
-use senate_circuit::{BatchShape, PartyId, Program, Stage, masks_per_batch};
+use senate_circuit::{BatchShape, PartyId, Program, Stage, TreeDepth, masks_per_batch};
 
 /// Bytes of a block.
 const BLOCK: u64 = 16;
-/// Keys of the generators of one oblivious transfer instance and peer, both directions.
-const GENERATORS: u64 = 32 * (15 + 16) * 352;
+/// A leaf of a tree of oblivious transfer: keys of its generator.
+const GENERATOR: u64 = 352;
 /// Extensions that are begun and not finished, …
 const BEGUN: u64 = 4;
 /// … of so many leaky triples each, or a batch's 256th part.
 const CHUNK: u64 = 1 << 15;
-/// Bytes of each toward a peer: corrections of three rows (4 bytes each at k = 4) from it and on the way
-/// to it, the correction of the leaky AND.
-const BEGUN_BYTES: u64 = 2 * 3 * 4 + 2 * 8;
+/// Bytes of each beside the corrections of its rows, toward a peer and from it.
+const BEGUN_BYTES: u64 = 2 * 8;
 /// What tasks of preprocessing work in, on as many cores as there may be.
 const TASKS: u64 = 16 << 20;
 /// Bytes of an instruction with what walking the program keeps for it.
@@ -23,18 +22,20 @@ const INSTRUCTION: u64 = 128;
 
 /// Most bytes that `party` holds at a time: ordered stages follow each other, and so do the batches
 /// of a set.
-pub fn bound(party: PartyId, stages: &[Stage], sets: &[Batches]) -> u64 {
+pub fn bound(party: PartyId, stages: &[Stage], sets: &[Batches], depth: TreeDepth) -> u64 {
     let mine = stages.iter().filter(|stage| stage.parties.contains(party));
     let peers = mine.clone().map(|stage| stage.parties.len() as u64 - 1).max().unwrap_or(0);
     let sets = sets.iter().filter(|batches| batches.parties.contains(party));
     let circuits: u64 = mine.clone().map(|stage| circuit(&stage.program)).sum();
     let largest = mine.map(running).max().unwrap_or(0);
-    let preprocessing = sets.map(batches).max().unwrap_or(0);
-    peers * GENERATORS + preprocessing + largest + circuits
+    let preprocessing = sets.map(|batches| most(batches, depth)).max().unwrap_or(0);
+    // Both directions: all leaves of each tree, and all but one.
+    let generators = (depth.trees() * (2 * depth.leaves() - 1)) as u64 * GENERATOR;
+    peers * generators + preprocessing + largest + circuits
 }
 
 /// Masks, and the leaky triples of the largest batch: three shares each and a residue; extensions in hand.
-fn batches(batches: &Batches) -> u64 {
+fn most(batches: &Batches, depth: TreeDepth) -> u64 {
     let n = batches.parties.len() as u64;
     let most = |size: fn(&BatchShape) -> usize| {
         batches.shapes.iter().map(|shape| size(shape) as u64).max().unwrap_or(0)
@@ -43,7 +44,9 @@ fn batches(batches: &Batches) -> u64 {
     // Two batches of masks may be there at a time.
     let masks = batches.masks.min(2 * masks_per_batch(batches.parties.len()) as u64) * n * BLOCK;
     let begun = (BEGUN * CHUNK.max(leaky.div_ceil(256))).min(leaky);
-    let begun = begun * (n - 1) * BEGUN_BYTES + TASKS;
+    // Corrections of three rows from a peer and on the way to it.
+    let corrections = 2 * 3 * depth.trees() as u64 / 8;
+    let begun = begun * (n - 1) * (corrections + BEGUN_BYTES) + TASKS;
     // What a stage has not used up of the batch before.
     let lent = if batches.shapes.len() > 1 { most(|shape| shape.triples) } else { 0 };
     masks + (leaky + lent) * 3 * n * BLOCK + leaky * 8 + begun

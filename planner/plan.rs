@@ -127,13 +127,15 @@ impl Plan {
 
     /// Bound on the memory of any one party.
     pub fn memory_bytes(&self) -> u64 {
-        let bound = |party| memory::bound(party, &self.stages, &self.preprocessing);
+        let depth = self.links.targets.tree_depth;
+        let bound = |party| memory::bound(party, &self.stages, &self.preprocessing, depth);
         self.participants.iter().map(bound).max().unwrap_or(0)
     }
 
     /// Payload bytes on each link: session, preprocessing, stages.
     pub fn traffic(&self) -> Traffic {
-        traffic::plan(self.participants, &self.stages, &self.preprocessing)
+        let depth = self.links.targets.tree_depth;
+        traffic::plan(self.participants, &self.stages, &self.preprocessing, depth)
     }
 
     /// Payload bytes on all links.
@@ -183,7 +185,7 @@ fn assemble(sql: &str, query: JointQuery, options: &Options) -> Result<Plan, Pla
         links: links.clone(),
         locals,
         layouts: lowered.layouts,
-        preprocessing: traffic::preprocessing(&lowered.stages, links.targets.batch_bytes),
+        preprocessing: traffic::preprocessing(&lowered.stages, &links.targets),
         summaries: summaries(&lowered.stages, lowered.operators, links),
         stages: lowered.stages,
         joint: root.to_string(),

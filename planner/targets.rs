@@ -2,7 +2,7 @@
 //! federation.toml beside the program (tables and SQL).
 
 use crate::cost::StageCost;
-use senate_circuit::{LEAKY_BYTES, PartyId};
+use senate_circuit::{LEAKY_BYTES, PartyId, TreeDepth};
 use std::collections::BTreeMap;
 
 /// `[targets]`: what plans are chosen by.
@@ -14,12 +14,14 @@ pub struct Targets {
     pub egress: BTreeMap<PartyId, u64>,
     /// What the leaky triples of a batch of preprocessing may take at each party.
     pub batch_bytes: usize,
+    /// Between computation and bytes of correlated oblivious transfer.
+    pub tree_depth: TreeDepth,
 }
 
 impl Default for Targets {
     fn default() -> Self {
         let (minimise, egress) = (Minimise::default(), BTreeMap::new());
-        Self { minimise, egress, batch_bytes: LEAKY_BYTES }
+        Self { minimise, egress, batch_bytes: LEAKY_BYTES, tree_depth: TreeDepth::default() }
     }
 }
 

@@ -4,7 +4,7 @@
 mod batches;
 mod stages;
 
-use senate_circuit::{PartyId, PartySet, Stage};
+use senate_circuit::{PartyId, PartySet, Stage, TreeDepth};
 use std::collections::BTreeMap;
 
 pub use batches::{Batches, preprocessing};
@@ -14,8 +14,6 @@ pub use stages::{stage, window_gates};
 const BLOCK: u64 = 16;
 /// Bytes of a digest, a seed, a salt or a group element.
 const DIGEST: u64 = 32;
-/// GGM trees of an oblivious transfer instance: 128 / k for k = 4 (PROTOCOL.md §3).
-const TREES: u64 = 32;
 
 /// Payload bytes per ordered pair of parties.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -50,28 +48,33 @@ impl Traffic {
 }
 
 /// Everything from opening the session to the release, with this preprocessing.
-pub fn plan(participants: PartySet, stages: &[Stage], made: &[Batches]) -> Traffic {
+pub fn plan(
+    participants: PartySet,
+    stages: &[Stage],
+    made: &[Batches],
+    depth: TreeDepth,
+) -> Traffic {
     let mut all = Traffic::default();
     if stages.is_empty() {
         return all;
     }
-    all.add(&session(participants));
+    all.add(&session(participants, depth));
     made.iter().for_each(|batches| all.add(&batches.traffic));
     stages.iter().for_each(|one| all.add(&stage(one, stages)));
     all
 }
 
 /// Opening and binding a session (PROTOCOL.md §1, §3, §4).
-pub fn session(parties: PartySet) -> Traffic {
+pub fn session(parties: PartySet, depth: TreeDepth) -> Traffic {
     let n = parties.len() as u64;
     // Version, ρ, depth, parties, federation and a nonce; the echo of the id; a zero share seed.
     let agreed = 4 + 4 + 1 + 8 + DIGEST + DIGEST;
     let hello = agreed + DIGEST + DIGEST;
     // Tree corrections, an image per tree and a hash over all.
-    let trees = 128 * 2 * BLOCK + TREES * 2 * BLOCK + DIGEST;
+    let trees = 128 * 2 * BLOCK + depth.trees() as u64 * 2 * BLOCK + DIGEST;
     // One row of field elements per column, echo, commitment, opening; the binding.
     let columns = n * BLOCK;
-    let delta = extension(&[128]) + BLOCK + columns + DIGEST + DIGEST + (DIGEST + columns);
+    let delta = extension(&[128], depth) + BLOCK + columns + DIGEST + DIGEST + (DIGEST + columns);
     let mut traffic = Traffic::default();
     traffic.exchange(parties, hello + trees + delta + DIGEST);
     for one in parties.iter() {
@@ -81,16 +84,16 @@ pub fn session(parties: PartySet) -> Traffic {
             let lower = (one.index() + other.index()).is_multiple_of(2);
             let (chooser, peer) = if lower { (one, other) } else { (other, one) };
             traffic.send(chooser, peer, 128 * 2 * DIGEST + BLOCK);
-            traffic.send(peer, chooser, DIGEST + extension(&[128]));
+            traffic.send(peer, chooser, DIGEST + extension(&[128], depth));
         }
     }
     traffic
 }
 
 /// One extension of an instance by so many rows per segment, by who chooses: corrections, response.
-fn extension(segments: &[u64]) -> u64 {
+fn extension(segments: &[u64], depth: TreeDepth) -> u64 {
     let blocks = segments.iter().map(|rows| rows.div_ceil(128) + 1).sum::<u64>();
-    blocks * TREES * BLOCK + segments.len() as u64 * BLOCK + DIGEST
+    blocks * depth.trees() as u64 * BLOCK + segments.len() as u64 * BLOCK + DIGEST
 }
 
 /// Bytes of packed bits.

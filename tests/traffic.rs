@@ -4,7 +4,8 @@
 #[path = "../benches/federation.rs"]
 mod federation;
 
-use senate_circuit::{Backend, Bits, PartyId, PartySet, Source};
+use federation::{Tuning, in_memory};
+use senate_circuit::{Backend, Bits, PartyId, PartySet, Source, TreeDepth};
 use senate_planner::catalog::Federation;
 use senate_planner::cost::LinkSnapshot;
 use senate_planner::lower::{Backends, Decompose};
@@ -17,6 +18,7 @@ fn planned(
     (parties, capacity): (usize, u32),
     sql: &str,
     (decompose, backends): (Decompose, Backends),
+    depth: TreeDepth,
 ) -> Plan {
     let mut text = "name = \"unseen\"\n".to_owned();
     let mut holders = String::new();
@@ -32,6 +34,7 @@ fn planned(
          held_by = [{holders}]\n"
     )
     .unwrap();
+    writeln!(text, "[targets]\nsoftspoken_k = {}", depth.bits()).unwrap();
     let federation = Federation::parse(text.as_bytes()).unwrap();
     let options = Options {
         recipients: PartySet::first(2),
@@ -39,7 +42,7 @@ fn planned(
         decompose,
         backends,
         bounds: PlanOptions::default(),
-        links: LinkSnapshot::default(),
+        links: LinkSnapshot { targets: federation.targets.clone(), ..LinkSnapshot::default() },
         policies: senate_planner::policy::Policies::in_one_process(),
     };
     plan(&federation, sql, &options).unwrap()
@@ -60,7 +63,10 @@ fn sent(plan: &Plan) -> BTreeMap<(PartyId, PartyId), u64> {
         }
         inputs
     };
-    let runs = federation::run(plan.participants, &plan.stages, &own).unwrap();
+    let tree_depth = plan.links.targets.tree_depth;
+    let tuning = Tuning { tree_depth, ..Tuning::default() };
+    let links = in_memory(plan.participants);
+    let runs = federation::run_over(links, &plan.stages, tuning, &own).unwrap();
     let links = runs
         .iter()
         .flat_map(|(from, run)| run.bytes_sent.iter().map(move |(to, bytes)| ((from, to), *bytes)));
@@ -71,19 +77,20 @@ fn sent(plan: &Plan) -> BTreeMap<(PartyId, PartyId), u64> {
 fn predicted_bytes_are_the_bytes_on_every_link() {
     let join = "SELECT a.k, b.v FROM p0.t a JOIN p1.t b ON a.k = b.k JOIN p2.t c ON a.k = c.k \
                 JOIN p3.t d ON a.k = d.k";
+    use TreeDepth::{Eight, Four, Two};
     let [garbled, interactive] = [Backend::Garbled, Backend::Interactive].map(Backends::Only);
     let cases = [
-        (2, 8, "SELECT k, v FROM t ORDER BY v DESC LIMIT 3", Decompose::Yes, garbled),
-        (2, 60, "SELECT v, COUNT(*), SUM(k) FROM t GROUP BY v", Decompose::Yes, garbled),
-        (3, 20, "SELECT v, COUNT(*), MAX(k) FROM t GROUP BY v", Decompose::Yes, interactive),
-        (4, 6, join, Decompose::Yes, garbled),
-        (4, 6, join, Decompose::Yes, Backends::Cheapest),
-        (4, 6, "SELECT DISTINCT v FROM t", Decompose::No, garbled),
+        (2, 8, "SELECT k, v FROM t ORDER BY v DESC LIMIT 3", Decompose::Yes, garbled, Four),
+        (2, 60, "SELECT v, COUNT(*), SUM(k) FROM t GROUP BY v", Decompose::Yes, garbled, Two),
+        (3, 20, "SELECT v, COUNT(*), MAX(k) FROM t GROUP BY v", Decompose::Yes, interactive, Eight),
+        (4, 6, join, Decompose::Yes, garbled, Four),
+        (4, 6, join, Decompose::Yes, Backends::Cheapest, Two),
+        (4, 6, "SELECT DISTINCT v FROM t", Decompose::No, garbled, Eight),
     ];
-    for (parties, capacity, sql, decompose, backends) in cases {
-        let plan = planned((parties, capacity), sql, (decompose, backends));
+    for (parties, capacity, sql, decompose, backends, depth) in cases {
+        let plan = planned((parties, capacity), sql, (decompose, backends), depth);
         let predicted = plan.traffic();
-        assert_eq!(predicted.links(), &sent(&plan), "{sql}, {backends:?}");
+        assert_eq!(predicted.links(), &sent(&plan), "{sql}, {backends:?}, {depth:?}");
         let stages: u64 = plan.summaries.iter().map(|summary| summary.cost.total_bytes()).sum();
         let pre = plan.preprocessing.iter().flat_map(|batches| batches.traffic.links().values());
         assert_eq!(plan.total_bytes(), plan.setup.total_bytes() + stages + pre.sum::<u64>());

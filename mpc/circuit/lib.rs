@@ -18,6 +18,7 @@ mod relation;
 pub mod samples;
 mod stage;
 mod stats;
+mod tree_depth;
 
 pub use batches::{Allowance, BatchShape, LEAKY_BYTES, Sharing, masks_per_batch};
 pub use bits::Bits;
@@ -29,3 +30,4 @@ pub use program::{Bundle, Drops, Instruction, Lanes, Layers, MapId, PlaneId, Pro
 pub use relation::{Direction, KeyColumn, Relation, Repeats};
 pub use stage::{Backend, Reveal, Source, Stage, StageId, VerBit};
 pub use stats::Stats;
+pub use tree_depth::TreeDepth;

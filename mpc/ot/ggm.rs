@@ -5,10 +5,11 @@
 //! learns every leaf value but the one at its Δ bits. It never uses an index that depends on Δ:
 //! its nodes are kept in *relative* order y = x ⊕ Δ_b, so that the hole is always y = 0.
 
-use super::pair::{Pair, TreeDepth};
+use super::pair::Pair;
 use crate::error::{Error, Fault};
 use crate::wire::{BLOCK_BYTES, from_blocks, to_blocks};
 use senate_block::Block;
+use senate_circuit::TreeDepth;
 use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 

@@ -19,8 +19,9 @@ mod tests;
 
 pub use choices::Choices;
 pub use half::Half;
-pub use pair::{Pair, TreeDepth};
+pub use pair::Pair;
 pub use run::{Challenge, Keeper, Part, Rows, Run, TAKEN_MAX, Taker};
+pub use senate_circuit::TreeDepth;
 pub use softspoken::{CotReceiver, CotSender, Holder};
 pub use source::{CotRun, CotSource};
 

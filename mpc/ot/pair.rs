@@ -23,35 +23,3 @@ impl Pair {
         tag.party(self.sender).party(self.receiver).bytes(purpose.as_bytes()).digest()
     }
 }
-
-/// Depth k of the GGM trees: an extension sends 128/k bits and expands 2^k/k · 128 bits per row.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum TreeDepth {
-    /// k = 2: for fast links.
-    Two,
-    /// k = 4.
-    Four,
-    /// k = 8: for slow links.
-    Eight,
-}
-
-impl TreeDepth {
-    /// k.
-    pub fn bits(self) -> usize {
-        match self {
-            Self::Two => 2,
-            Self::Four => 4,
-            Self::Eight => 8,
-        }
-    }
-
-    /// n_c = 128/k: trees of an instance.
-    pub fn trees(self) -> usize {
-        128 / self.bits()
-    }
-
-    /// 2^k: leaves of a tree.
-    pub fn leaves(self) -> usize {
-        1 << self.bits()
-    }
-}

@@ -18,7 +18,7 @@
 
 use super::choices::Choices;
 use super::half::{Extent, Half};
-use super::pair::{Pair, TreeDepth};
+use super::pair::Pair;
 use super::{base, ggm};
 use crate::auth::Delta;
 use crate::entropy::Entropy;
@@ -27,7 +27,7 @@ use crate::mesh::{Channel, Kind};
 use crate::open::to_block;
 use crate::wire::BLOCK_BYTES;
 use senate_block::{Block, Forest};
-use senate_circuit::PartySet;
+use senate_circuit::{PartySet, TreeDepth};
 use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::rc::Rc;

@@ -1,7 +1,7 @@
 //! The prices of planner/cost.rs, measured on this machine and engine.
 
 use super::engine;
-use super::federation::{and_gates, each, layered, open};
+use super::federation::{Tuning, and_gates, each, layered, open};
 use super::limits::{self, Limits};
 use super::preprocessing;
 use crate::failure::{Failure, Outcome};
@@ -89,7 +89,7 @@ pub fn measure(gates: u64) -> Outcome<Calibration> {
 fn one(parties: usize, gates: u64) -> Outcome<Run> {
     let set = PartySet::first(parties);
     let start = Instant::now();
-    let opened = each(set, async |mesh| open(&mesh, [1; 32]).await.map(drop));
+    let opened = each(set, async |mesh| open(&mesh, [1; 32], Tuning::default()).await.map(drop));
     let set_up_seconds = start.elapsed().as_secs_f64();
     opened.map_err(|error: Error| Failure::unexpected(error.to_string()))?;
     let gates_seconds = seconds(&[circuit(set, gates, 0)?])? - set_up_seconds;
@@ -97,7 +97,8 @@ fn one(parties: usize, gates: u64) -> Outcome<Run> {
     let (first, _) = chain.split_at(1);
     let stage_seconds = (seconds(&chained(&chain))? - seconds(first)?) / f64::from(STAGES - 1);
     let triples = usize::try_from(gates).unwrap_or(usize::MAX);
-    let triples_per_second = preprocessing::measure(parties, triples)?.triples_per_second;
+    let triples_per_second =
+        preprocessing::measure(parties, triples, Tuning::default())?.triples_per_second;
     let [nanos_per_layer_and_peer, nanos_per_table_block] = layers_and_tables(set)?;
     let members = parties as f64;
     let per_gate = gates_seconds.max(0.0) * 1e9 / (gates as f64 * members * members);

@@ -1,9 +1,9 @@
 //! The engine alone on given stages: timed, and its answer compared with the clear evaluation.
 
-use super::federation::{Run, in_memory, run_over};
+use super::federation::{Run, Tuning, in_memory, run_over};
 use super::usage;
 use crate::failure::{Failure, Outcome};
-use senate_circuit::{Bits, LEAKY_BYTES, PartyId, PartySet, Source, Stage};
+use senate_circuit::{Bits, PartyId, PartySet, Source, Stage};
 use senate_mpc::{ByParty, Link};
 use senate_planner::clear;
 use std::collections::BTreeMap;
@@ -35,20 +35,12 @@ pub(super) fn run(stages: &[Stage], inputs: &BTreeMap<usize, Bits>) -> Outcome<R
 ///
 /// # Errors
 /// As [`run`].
-pub(super) fn run_warm(stages: &[Stage], inputs: &BTreeMap<usize, Bits>) -> Outcome<(Ran, f64)> {
-    run_warm_within(stages, inputs, LEAKY_BYTES)
-}
-
-/// As [`run_warm`], with what [`SessionHost::within`](senate_mpc::SessionHost::within) takes.
-///
-/// # Errors
-/// As [`run`].
-pub(super) fn run_warm_within(
+pub(super) fn run_warm(
     stages: &[Stage],
     inputs: &BTreeMap<usize, Bits>,
-    leaky_bytes: usize,
+    tuning: Tuning,
 ) -> Outcome<(Ran, f64)> {
-    let run = || run_over_within(in_memory(parties_of(stages)), stages, inputs, leaky_bytes);
+    let run = || run_tuned(in_memory(parties_of(stages)), stages, inputs, tuning);
     let first = run()?;
     Ok((run()?, first.seconds))
 }
@@ -66,20 +58,20 @@ pub(super) fn run_with(
     stages: &[Stage],
     inputs: &BTreeMap<usize, Bits>,
 ) -> Outcome<Ran> {
-    run_over_within(links, stages, inputs, LEAKY_BYTES)
+    run_tuned(links, stages, inputs, Tuning::default())
 }
 
-fn run_over_within(
+fn run_tuned(
     links: ByParty<ByParty<Link>>,
     stages: &[Stage],
     inputs: &BTreeMap<usize, Bits>,
-    leaky_bytes: usize,
+    tuning: Tuning,
 ) -> Outcome<Ran> {
     let expected = clear::run(stages, inputs);
     let expected = expected.map_err(|error| Failure::unexpected(error.to_string()))?;
     let own = |party| own(stages, inputs, party);
     let (cpu, start) = (usage::cpu_seconds(), Instant::now());
-    let runs = run_over(links, stages, leaky_bytes, &own);
+    let runs = run_over(links, stages, tuning, &own);
     let end = Instant::now();
     let runs = runs.map_err(|error| Failure::unexpected(error.to_string()))?;
     let opened =

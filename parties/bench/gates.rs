@@ -1,6 +1,6 @@
 //! The engine's figure: AND gates per second with everything a query pays for.
 
-use super::federation::and_gates;
+use super::federation::{Tuning, and_gates};
 use super::limits::Limits;
 use super::{engine, limits};
 use crate::failure::{Failure, Outcome};
@@ -38,7 +38,7 @@ pub struct Gates {
 ///
 /// # Errors
 /// Usage for a party count or size that makes no sense, otherwise what the engine reports.
-pub fn measure(parties: usize, gates: u64) -> Outcome<Gates> {
+pub(crate) fn measure(parties: usize, gates: u64, tuning: Tuning) -> Outcome<Gates> {
     if !(2..=PartySet::MAX).contains(&parties) || gates == 0 {
         return Err(Failure::usage("bench gates takes --parties 2..64 and --ands of at least 1"));
     }
@@ -47,7 +47,7 @@ pub fn measure(parties: usize, gates: u64) -> Outcome<Gates> {
     let stage = and_gates(set, gates).ok_or_else(|| Failure::unexpected("no such circuit"))?;
     let wires = stage.program.inputs.iter().map(|bundle| stage.program.wires_of(bundle)).sum();
     let inputs = BTreeMap::from([(0, engine::some_bits(wires))]);
-    let (ran, first_seconds) = engine::run_warm(&[stage], &inputs)?;
+    let (ran, first_seconds) = engine::run_warm(&[stage], &inputs, tuning)?;
     Ok(Gates {
         parties,
         and_gates: gates,

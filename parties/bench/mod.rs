@@ -15,3 +15,5 @@ pub mod usage;
 #[expect(dead_code, reason = "shared with the benches")]
 #[path = "../../benches/federation.rs"]
 mod federation;
+
+pub(crate) use federation::Tuning;

@@ -1,6 +1,6 @@
 //! Session set-up, correlated OTs and triples per second, all checks included.
 
-use super::federation::{each, open};
+use super::federation::{Tuning, each, open};
 use super::limits::{self, Limits};
 use super::usage;
 use crate::failure::{Failure, Outcome};
@@ -48,7 +48,7 @@ const TAKERS: usize = 16;
 ///
 /// # Errors
 /// Usage for sizes that make no sense, otherwise what the engine reports.
-pub fn measure(parties: usize, triples: usize) -> Outcome<Preprocessing> {
+pub(crate) fn measure(parties: usize, triples: usize, tuning: Tuning) -> Outcome<Preprocessing> {
     if !(2..=PartySet::MAX).contains(&parties) || triples == 0 {
         let usage = "bench preprocessing takes --parties 2..64 and --triples of at least 1";
         return Err(Failure::usage(usage));
@@ -56,7 +56,8 @@ pub fn measure(parties: usize, triples: usize) -> Outcome<Preprocessing> {
     let limits = limits::measure();
     let set = PartySet::first(parties);
     let failed = |error: Error| Failure::unexpected(error.to_string());
-    let set_up = || each(set, async |mesh| open(&mesh, [1; 32]).await.map(drop)).map_err(failed);
+    let set_up =
+        || each(set, async |mesh| open(&mesh, [1; 32], tuning).await.map(drop)).map_err(failed);
     // Threads and tables come with the first.
     set_up()?;
     let (start, cpu) = (Instant::now(), usage::cpu_seconds());
@@ -65,15 +66,16 @@ pub fn measure(parties: usize, triples: usize) -> Outcome<Preprocessing> {
     let set_up_seconds = per_session(start.elapsed().as_secs_f64());
     let set_up_cpu_seconds = per_session(usage::cpu_seconds() - cpu);
     let seconds = each(set, async |mesh| {
-        let session = open(&mesh, [1; 32]).await?;
+        let session = open(&mesh, [1; 32], tuning).await?;
         let start = Instant::now();
         let need = Need { stage: StageId(0), masks: 0, triples };
-        let sharing = Sharing::new(session.params().rho_bits(), [(parties, triples)]);
+        let sharing =
+            Sharing::within(session.params().rho_bits(), tuning.leaky_bytes, [(parties, triples)]);
         Supply::new(&session, set, 0, &[need], sharing)?.make_ahead().await?;
         Ok(start.elapsed().as_secs_f64())
     });
     let seconds = slowest(&seconds.map_err(failed)?);
-    let cots = extension().map_err(failed)? * limits.cores.min(2) as f64;
+    let cots = extension(tuning).map_err(failed)? * limits.cores.min(2) as f64;
     let pairs = (parties * (parties - 1)) as f64;
     Ok(Preprocessing {
         parties,
@@ -102,10 +104,10 @@ impl Taker for Seen {
 }
 
 /// Wall time per correlated OT of two parties that extend both ways, checks included.
-fn extension() -> Result<f64, Error> {
+fn extension(tuning: Tuning) -> Result<f64, Error> {
     let set = PartySet::first(2);
     let seconds = each(set, async |mesh| {
-        let session = open(&mesh, [1; 32]).await?;
+        let session = open(&mesh, [1; 32], tuning).await?;
         let bench = session.workbench(set, Lane::supply(0, 0))?;
         let random = |_| Choices::random(ROWS, &bench.entropy);
         let choices = ByParty::from_fn(bench.channel.peers(), random);

@@ -1,6 +1,7 @@
 //! Whole questions: the paper's primitives and the packaged queries, the decomposed plan beside the
 //! same operators in one circuit.
 
+use super::federation::Tuning;
 use super::limits::{self, Limits};
 use super::usage;
 use crate::agreement::Agreement;
@@ -243,17 +244,18 @@ pub struct Keys {
     pub parties: usize,
     /// Rows of each.
     pub rows: usize,
-    /// `[targets]` of the federation, if not as usual.
-    pub batch_memory_mb: Option<usize>,
+    /// `[targets]` of the federation.
+    pub(crate) tuning: Tuning,
 }
 
 impl Keys {
     /// Writes a workspace.
     pub(super) fn write(self, folder: &Path) -> Outcome<()> {
         let mut federation = "name = \"primitives\"\n".to_owned();
-        if let Some(megabytes) = self.batch_memory_mb {
-            let _ = writeln!(federation, "[targets]\nbatch_memory_mb = {megabytes}");
-        }
+        let Tuning { leaky_bytes, tree_depth } = self.tuning;
+        let (megabytes, k) = (leaky_bytes >> 20, tree_depth.bits());
+        let _ =
+            writeln!(federation, "[targets]\nbatch_memory_mb = {megabytes}\nsoftspoken_k = {k}");
         let mut holders = Vec::new();
         for party in 1..=self.parties {
             let address = format!("127.0.0.1:{}", 7400 + party);

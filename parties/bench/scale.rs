@@ -1,6 +1,7 @@
 //! How time and memory grow with the rows: the sorted union of two parties' keys, twice as many
 //! rows each time.
 
+use super::federation::Tuning;
 use super::limits::{self, Limits};
 use super::questions::{Keys, Measured, measure, temporary};
 use crate::agreement::Agreement;
@@ -81,7 +82,7 @@ pub async fn run(rows_min: usize, rows_max: usize) -> Outcome<Scale> {
 /// Two parties' keys, in a folder that lasts as long as its handle.
 fn workspace(rows: usize) -> Outcome<(tempfile::TempDir, Arc<Workspace>)> {
     let folder = temporary()?;
-    Keys { parties: PARTIES, rows, batch_memory_mb: None }.write(folder.path())?;
+    Keys { parties: PARTIES, rows, tuning: Tuning::default() }.write(folder.path())?;
     let workspace = Workspace::open(folder.path())?;
     Ok((folder, Arc::new(workspace)))
 }

@@ -1,12 +1,13 @@
 //! A malicious sort of rows of four 64-bit columns between two parties.
 
 use super::engine;
+use super::federation::Tuning;
 use super::limits::{self, Limits};
 use crate::failure::{Failure, Outcome};
 use crate::request::peak_rss_bytes;
 use senate_circuit::{
-    Backend, Bits, BuildError, Builder, KeyBit, LEAKY_BYTES, Network, PartySet, Program, Reveal,
-    Source, Stage, StageId, VerBit, Word,
+    Backend, Bits, BuildError, Builder, KeyBit, Network, PartySet, Program, Reveal, Source, Stage,
+    StageId, VerBit, Word,
 };
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -47,16 +48,14 @@ pub struct Sorts {
     pub limits: Limits,
 }
 
-/// Sorts `rows` rows both ways, with leaky triples in no more than so many megabytes at each party if
-/// asked.
+/// Sorts `rows` rows both ways.
 ///
 /// # Errors
 /// Usage for fewer than two or too many rows, otherwise what the engine reports.
-pub fn measure(rows: u32, batch_memory_mb: Option<usize>) -> Outcome<Sorts> {
+pub(crate) fn measure(rows: u32, tuning: Tuning) -> Outcome<Sorts> {
     if !(2..=1 << 20).contains(&rows) || rows % 2 == 1 {
         return Err(Failure::usage("bench sort takes an even --rows of 2 to 1048576"));
     }
-    let leaky_bytes = batch_memory_mb.map_or(LEAKY_BYTES, |megabytes| megabytes << 20);
     let limits = limits::measure();
     let half = rows / 2;
     let unsorted = engine::some_bits(half as usize * COLUMN_BITS * COLUMNS);
@@ -70,7 +69,7 @@ pub fn measure(rows: u32, batch_memory_mb: Option<usize>) -> Outcome<Sorts> {
         let stage = stage(program.map_err(failed)?)?;
         let and_gates = stage.program.ands();
         let inputs = BTreeMap::from([(0, input.clone()), (1, input)]);
-        let (ran, first_seconds) = engine::run_warm_within(&[stage], &inputs, leaky_bytes)?;
+        let (ran, first_seconds) = engine::run_warm(&[stage], &inputs, tuning)?;
         Ok(Sorted {
             sorted_before,
             and_gates,

@@ -1,9 +1,12 @@
 //! `senate bench`: the published figures as JSON.
 
 use crate::bench::questions::{self, Baseline, Keys, Primitive};
-use crate::bench::{calibrate, circuits, gates, limits, online, preprocessing, scale, sort};
+use crate::bench::{
+    Tuning, calibrate, circuits, gates, limits, online, preprocessing, scale, sort,
+};
 use crate::failure::{Failure, Outcome};
 use clap::{Args, Subcommand};
+use senate_circuit::TreeDepth;
 use serde::Serialize;
 
 /// Arguments of `senate bench`.
@@ -32,6 +35,9 @@ enum Figure {
         /// AND gates of the circuit
         #[arg(long, default_value_t = 400_000)]
         ands: u64,
+        /// As in a federation
+        #[command(flatten)]
+        targets: Targets,
     },
     /// Session set-up, correlated OTs and triples per second
     #[command(after_help = "Example:\n  senate bench preprocessing --triples 400000")]
@@ -42,6 +48,9 @@ enum Figure {
         /// Triples of the batch
         #[arg(long, default_value_t = 400_000)]
         triples: usize,
+        /// As in a federation
+        #[command(flatten)]
+        targets: Targets,
     },
     /// AND gates per second once all garbled tables are there: evaluation and all checks
     #[command(after_help = "Example:\n  senate bench online --parties 3 --stages 8")]
@@ -60,9 +69,9 @@ enum Figure {
         /// Rows of both parties together
         #[arg(long, default_value_t = 1024)]
         rows: u32,
-        /// `batch_memory_mb` of a federation: less memory, more leaky triples for each
-        #[arg(long, value_parser = clap::value_parser!(u32).range(128..=65536))]
-        batch_memory_mb: Option<u32>,
+        /// As in a federation
+        #[command(flatten)]
+        targets: Targets,
     },
     /// m-way intersection, sort and union, decomposed and in one circuit
     #[command(after_help = "Examples:\n  senate bench primitives --parties 16 --rows 100\n  \
@@ -74,9 +83,9 @@ enum Figure {
         /// One of them
         #[arg(long, value_enum)]
         only: Option<Primitive>,
-        /// `batch_memory_mb` of the federation: all parties share this machine's memory
-        #[arg(long)]
-        batch_memory_mb: Option<usize>,
+        /// As in a federation
+        #[command(flatten)]
+        targets: Targets,
     },
     /// The packaged questions, decomposed and in one circuit
     #[command(after_help = "Example:\n  senate bench queries --parties 3")]
@@ -116,6 +125,33 @@ struct Size {
     decomposed_only: bool,
 }
 
+/// Of `[targets]` in federation.toml.
+#[derive(Args, Clone, Copy, Debug)]
+struct Targets {
+    /// What triples in the making may take at each party: all parties share this machine's memory
+    #[arg(long, value_name = "MB", value_parser = clap::value_parser!(u32).range(128..=65536))]
+    batch_memory_mb: Option<u32>,
+    /// k of oblivious transfer: 2 sends more and computes less, 8 sends less and computes more
+    #[arg(long, value_name = "K", value_parser = tree_depth)]
+    softspoken_k: Option<TreeDepth>,
+}
+
+fn tree_depth(k: &str) -> Result<TreeDepth, String> {
+    let depth = TreeDepth::ALL.into_iter().find(|depth| depth.bits().to_string() == k);
+    depth.ok_or_else(|| "it is none of 2, 4 and 8".to_owned())
+}
+
+impl Targets {
+    fn tuning(self) -> Tuning {
+        let usual = Tuning::default();
+        let megabytes = self.batch_memory_mb.map(|megabytes| (megabytes as usize) << 20);
+        Tuning {
+            leaky_bytes: megabytes.unwrap_or(usual.leaky_bytes),
+            tree_depth: self.softspoken_k.unwrap_or(usual.tree_depth),
+        }
+    }
+}
+
 impl Size {
     fn baseline(self) -> Baseline {
         if self.decomposed_only { Baseline::Skipped } else { Baseline::Measured }
@@ -132,25 +168,25 @@ const PRIMITIVE_ROWS: usize = 100;
 pub async fn run(options: &Options) -> Outcome<()> {
     match &options.figure {
         Figure::Limits => print(&aside(|| Ok(limits::measure())).await?),
-        Figure::Gates { parties, ands } => {
-            let (parties, ands) = (*parties, *ands);
-            print(&aside(move || gates::measure(parties, ands)).await?)
+        Figure::Gates { parties, ands, targets } => {
+            let (parties, ands, tuning) = (*parties, *ands, targets.tuning());
+            print(&aside(move || gates::measure(parties, ands, tuning)).await?)
         }
-        Figure::Preprocessing { parties, triples } => {
-            let (parties, triples) = (*parties, *triples);
-            print(&aside(move || preprocessing::measure(parties, triples)).await?)
+        Figure::Preprocessing { parties, triples, targets } => {
+            let (parties, triples, tuning) = (*parties, *triples, targets.tuning());
+            print(&aside(move || preprocessing::measure(parties, triples, tuning)).await?)
         }
         Figure::Online { parties, stages } => {
             let (parties, stages) = (*parties, *stages);
             print(&aside(move || online::measure(parties, stages)).await?)
         }
-        Figure::Sort { rows, batch_memory_mb } => {
-            let (rows, megabytes) = (*rows, batch_memory_mb.map(|megabytes| megabytes as usize));
-            print(&aside(move || sort::measure(rows, megabytes)).await?)
+        Figure::Sort { rows, targets } => {
+            let (rows, tuning) = (*rows, targets.tuning());
+            print(&aside(move || sort::measure(rows, tuning)).await?)
         }
-        Figure::Primitives { size, only, batch_memory_mb } => {
+        Figure::Primitives { size, only, targets } => {
             let (rows, baseline) = (size.rows.unwrap_or(PRIMITIVE_ROWS), size.baseline());
-            let keys = Keys { parties: size.parties, rows, batch_memory_mb: *batch_memory_mb };
+            let keys = Keys { parties: size.parties, rows, tuning: targets.tuning() };
             print(&questions::primitives(keys, *only, baseline).await?)
         }
         Figure::Queries(size) => {

@@ -181,7 +181,8 @@ async fn open(
     calm: &Calm,
 ) -> Result<Opened, senate_mpc::Error> {
     calm.comes().await;
-    let params = Params::new(federation.digest).opened_ahead(&provisions);
+    let params = Params::new(federation.digest).with_tree_depth(federation.targets.tree_depth);
+    let params = params.opened_ahead(&provisions);
     let session = Session::open(mesh.clone(), params, fresh_entropy()?).await?;
     let stock = Stock::make(&session, provisions, async || calm.comes().await).await?;
     Ok(Opened { session, stock: Some(stock), bytes_sent: 0 })

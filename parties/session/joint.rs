@@ -139,7 +139,8 @@ impl Joint {
     async fn open(&self, mesh: &Mesh, actions: &mut Actions) -> Result<Opened, Ended> {
         self.enter("session set-up", "session set-up");
         let set_up = async {
-            let params = Params::new(self.federation.digest);
+            let depth = self.agreement.plan.links.targets.tree_depth;
+            let params = Params::new(self.federation.digest).with_tree_depth(depth);
             let session = Session::open(mesh.clone(), params, fresh_entropy()?).await?;
             session.bind(&self.agreement.plan.digest).await?;
             Ok(session)

@@ -3,7 +3,7 @@
 
 use super::{CatalogError, Party, parse::invalid};
 use crate::targets::{Availability, Minimise, Targets};
-use senate_circuit::PartyId;
+use senate_circuit::{PartyId, TreeDepth};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
@@ -30,6 +30,7 @@ pub(super) struct TargetsEntry {
     #[serde(default)]
     egress_per_gb: BTreeMap<String, toml::Value>,
     batch_memory_mb: Option<usize>,
+    softspoken_k: Option<usize>,
 }
 
 /// What the leaky triples of a batch may be allowed at each party.
@@ -91,7 +92,13 @@ impl TargetsEntry {
             let problem = format!("is not in {least}..{most}");
             return Err(invalid("targets, batch_memory_mb", &problem));
         }
-        Ok(Targets { minimise, egress, batch_bytes: megabytes << 20 })
+        let tree_depth = match self.softspoken_k {
+            Some(k) => TreeDepth::ALL.into_iter().find(|depth| depth.bits() == k),
+            None => Some(TreeDepth::default()),
+        };
+        let tree_depth =
+            tree_depth.ok_or_else(|| invalid("targets, softspoken_k", "is none of 2, 4 and 8"))?;
+        Ok(Targets { minimise, egress, batch_bytes: megabytes << 20, tree_depth })
     }
 }
 

@@ -5,7 +5,7 @@ use crate::catalog::Federation;
 use crate::cost::{LinkSnapshot, StageSizes, stage_cost};
 use crate::plan::Plan;
 use crate::targets::{Minimise, Targets};
-use senate_circuit::{Backend, Stage};
+use senate_circuit::{Backend, Stage, TreeDepth};
 use serde_json::{Value, json as value};
 use std::fmt::Write;
 
@@ -33,6 +33,15 @@ pub(super) fn section(out: &mut String, plan: &Plan, federation: &Federation) ->
     if links.targets.batch_bytes != Targets::default().batch_bytes {
         let megabytes = links.targets.batch_bytes >> 20;
         writeln!(out, "  leaky triples of a batch: at most {megabytes} MiB at a party")?;
+    }
+    if links.targets.tree_depth != TreeDepth::default() {
+        let k = links.targets.tree_depth.bits();
+        writeln!(
+            out,
+            "  oblivious transfer: {} bits per row, trees of {} leaves",
+            128 / k,
+            1 << k
+        )?;
     }
     Ok(())
 }
@@ -88,6 +97,7 @@ pub(super) fn json(plan: &Plan, federation: &Federation) -> Value {
     value!({
         "minimise": plan.links.targets.minimise.name(),
         "batch_memory_mb": plan.links.targets.batch_bytes >> 20,
+        "softspoken_k": plan.links.targets.tree_depth.bits(),
         "links": links.collect::<Vec<_>>(),
         "speeds": speeds.collect::<Vec<_>>(),
         "egress": egress.collect::<Vec<_>>(),

@@ -3,7 +3,10 @@
 
 use super::{BLOCK, DIGEST, Traffic, extension, packed};
 use crate::cost::STATISTICAL;
-use senate_circuit::{BatchShape, PartySet, Sharing, Source, Stage, StageId, masks_per_batch};
+use crate::targets::Targets;
+use senate_circuit::{
+    BatchShape, PartySet, Sharing, Source, Stage, StageId, TreeDepth, masks_per_batch,
+};
 
 /// Leaky triples per extension, more where a batch would need too many extensions, …
 const LEAKY_CHUNK: u64 = 1 << 15;
@@ -35,9 +38,8 @@ pub struct Batches {
     pub traffic: Traffic,
 }
 
-/// The preprocessing of a plan, by party set in the order of their first stages; the leaky triples of a
-/// batch take no more than `leaky_bytes` at a party.
-pub fn preprocessing(stages: &[Stage], leaky_bytes: usize) -> Vec<Batches> {
+/// The preprocessing of a plan, by party set in the order of their first stages.
+pub fn preprocessing(stages: &[Stage], targets: &Targets) -> Vec<Batches> {
     let mut all: Vec<Batches> = Vec::new();
     for stage in stages {
         let (masks, triples) = need(stage, stages);
@@ -53,13 +55,15 @@ pub fn preprocessing(stages: &[Stage], leaky_bytes: usize) -> Vec<Batches> {
         }
     }
     let needs = |batches: &Batches| (batches.parties.len(), size(batches.triples));
-    let sharing = Sharing::within(STATISTICAL, leaky_bytes, all.iter().map(needs));
+    let sharing = Sharing::within(STATISTICAL, targets.batch_bytes, all.iter().map(needs));
     for batches in &mut all {
         let (parties, triples) = needs(batches);
         batches.shapes = sharing.batches(parties, triples).map(|(_, shape)| shape).collect();
         let per_batch = masks_per_batch(parties) as u64;
-        let masks = spans(batches.masks, per_batch).map(mask_bytes).sum::<u64>();
-        let triples: u64 = batches.shapes.iter().map(|shape| triple_bytes(*shape)).sum();
+        let depth = targets.tree_depth;
+        let masks =
+            spans(batches.masks, per_batch).map(|count| mask_bytes(count, depth)).sum::<u64>();
+        let triples: u64 = batches.shapes.iter().map(|shape| triple_bytes(*shape, depth)).sum();
         batches.traffic.exchange(batches.parties, masks + triples);
     }
     all
@@ -100,22 +104,22 @@ pub(super) fn parties_of(id: StageId, stages: &[Stage]) -> Option<PartySet> {
 }
 
 /// Shared bits: extension, coin and its commitment, echo.
-fn share_bytes(segments: &[u64]) -> u64 {
-    extension(segments) + COIN + DIGEST + DIGEST
+fn share_bytes(segments: &[u64], depth: TreeDepth) -> u64 {
+    extension(segments, depth) + COIN + DIGEST + DIGEST
 }
 
-fn mask_bytes(count: u64) -> u64 {
-    spans(count, MASK_CHUNK).map(|len| share_bytes(&[len])).sum()
+fn mask_bytes(count: u64, depth: TreeDepth) -> u64 {
+    spans(count, MASK_CHUNK).map(|len| share_bytes(&[len], depth)).sum()
 }
 
-fn triple_bytes(shape: BatchShape) -> u64 {
+fn triple_bytes(shape: BatchShape, depth: TreeDepth) -> u64 {
     let (triples, bucket, all) = (shape.triples as u64, shape.bucket as u64, shape.leaky() as u64);
     let chunk = all.div_ceil(EXTENSIONS_MAX).max(LEAKY_CHUNK);
     let spans = spans(all, chunk.next_multiple_of(TILE));
     let leaky = spans.enumerate().map(|(span, len)| {
         // Rows of b, of r and of a begin at multiples of 128; the first extension has those of the test.
         let segments = [3 * len.next_multiple_of(128), PRODUCT_ROWS];
-        let rows = share_bytes(if span == 0 { &segments } else { &segments[..1] });
+        let rows = share_bytes(if span == 0 { &segments } else { &segments[..1] }, depth);
         rows + CORRECTION * len + packed(len)
     });
     // Two more committed coins.

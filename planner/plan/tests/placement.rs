@@ -116,8 +116,20 @@ fn a_federation_bounds_the_memory_of_batches() {
     assert_ne!(bounded.digest, free.digest);
     for (plan, bytes) in [(&bounded, 128 << 20), (&free, senate_circuit::LEAKY_BYTES)] {
         assert_eq!(plan.links.targets.batch_bytes, bytes);
-        assert_eq!(plan.preprocessing, traffic::preprocessing(&plan.stages, bytes));
+        assert_eq!(plan.preprocessing, traffic::preprocessing(&plan.stages, &plan.links.targets));
     }
+}
+
+#[test]
+fn a_federation_chooses_between_computation_and_bytes() {
+    let [two, four, eight] =
+        [2, 4, 8].map(|k| priced(3, &format!("[targets]\nsoftspoken_k = {k}\n")));
+    assert_eq!(four.total_bytes(), priced(3, "").total_bytes());
+    assert!(two.digest != four.digest && four.digest != eight.digest);
+    assert!(two.total_bytes() > four.total_bytes() && four.total_bytes() > eight.total_bytes());
+    assert!(two.nanos() < four.nanos() && four.nanos() < eight.nanos());
+    let text = explain::text(&eight, &federation(3, DIAGNOSES, 40));
+    assert!(text.contains("oblivious transfer: 16 bits per row, trees of 256 leaves"), "{text}");
 }
 
 #[test]
@@ -141,6 +153,7 @@ fn sections_that_do_not_make_sense_are_refused() {
         ("[targets]\negress_per_gb = { p9 = 1 }", "no party"),
         ("[targets]\negress_per_gb = { p1 = -1 }", "is not in 0.."),
         ("[targets]\nbatch_memory_mb = 127", "is not in 128..65536"),
+        ("[targets]\nsoftspoken_k = 3", "none of 2, 4 and 8"),
         ("[targets]\nlatency = 1", "unknown field"),
         ("[availability]\ndeadline_s = 0", "is not in 1.."),
         ("[availability]\nreplicas = 2", "unknown field"),

@@ -210,7 +210,13 @@ impl AuthBits {
 
     /// x^i: this party's share bits.
     pub fn share_bits(&self) -> Bits {
-        Bits::from_words(low_bits(&self.d), self.d.len())
+        self.share_bits_of(&(0..self.len()))
+    }
+
+    /// As [`AuthBits::share_bits`], of some lanes.
+    pub(crate) fn share_bits_of(&self, lanes: &Range<usize>) -> Bits {
+        let d = self.d.get(lanes.clone()).unwrap_or_default();
+        Bits::from_words(low_bits(d), d.len())
     }
 
     /// ⟨x⟩ ⊕= ⟨y⟩.
@@ -224,14 +230,6 @@ impl AuthBits {
     /// ⟨x⟩ ⊕= c for public bits c: the leader D ⊕= cΔ, M ⊕= c·e_0; others D ⊕= c(Δ ⊕ e_0).
     pub fn xor_public(&mut self, member: &Member, c: &Bits) {
         self.lanes_mut(0, self.len()).xor_public(member, c);
-    }
-
-    /// Forgets all bits; the memory serves the next.
-    pub(crate) fn clear(&mut self) {
-        self.planes_mut().for_each(|plane| {
-            plane.as_mut_slice().zeroize();
-            plane.clear();
-        });
     }
 
     /// c·⟨x⟩ for public bits c, lane by lane.

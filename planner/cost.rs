@@ -201,7 +201,7 @@ impl StageSizes {
     /// With the layers of these sizes.
     #[must_use]
     pub fn in_layers(self, gates: &[u64]) -> Self {
-        let layer_bytes = gates.iter().map(|gates| gates.div_ceil(8)).sum();
+        let layer_bytes = gates.iter().map(|gates| (2 * gates).div_ceil(8)).sum();
         Self { depth: gates.len() as u64, layer_bytes, ..self }
     }
 }
@@ -262,7 +262,7 @@ impl PairBits {
         let bucket = bucket_size(sizes.and_gates);
         let triple = bucket * (3 * cot + 65) + bucket.saturating_sub(1);
         let entering = sizes.input_wires + sizes.soldered_wires;
-        let every_pair = sizes.and_gates * (triple + cot + 2)
+        let every_pair = sizes.and_gates * triple
             + entering * (cot + 1)
             + sizes.input_wires
             + sizes.output_wires;
@@ -273,7 +273,8 @@ impl PairBits {
         }
         let tables = sizes.and_gates * (3 * n).saturating_sub(4) * 128;
         Self {
-            every_pair,
+            // A mask, and the openings of a product.
+            every_pair: every_pair + sizes.and_gates * (cot + 2),
             to_evaluator: tables + entering * 128,
             to_garbler: sizes.and_gates.div_ceil(n.max(1)),
         }

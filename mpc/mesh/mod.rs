@@ -279,6 +279,14 @@ impl Channel {
         self.lane
     }
 
+    /// Nothing while the session goes on.
+    ///
+    /// # Errors
+    /// What ended it.
+    pub(crate) fn alive(&self) -> Result<(), Error> {
+        self.mesh.failure().map_or(Ok(()), Err)
+    }
+
     /// Payload bytes sent through this channel and its clones.
     pub fn bytes_sent(&self) -> u64 {
         self.sent.get()

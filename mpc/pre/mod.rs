@@ -14,7 +14,7 @@ pub mod ideal;
 
 use crate::auth::AuthBits;
 use crate::error::Error;
-use senate_block::{Block, low_bits};
+use senate_block::Block;
 use senate_circuit::Bits;
 use std::any::Any;
 use std::ops::Range;
@@ -64,23 +64,27 @@ impl Lent {
         self.lanes.is_empty()
     }
 
-    /// ⟨a⟩ and ⟨b⟩: D_i, then every M_j.
-    pub(crate) fn factors(&self) -> [Vec<&[Block]>; 2] {
-        [&self.triples.a, &self.triples.b].map(|shares| shares.lanes(&self.lanes).collect())
+    /// ⟨a⟩ and ⟨b⟩ of some of them: D_i, then every M_j.
+    pub(crate) fn factors(&self, which: Range<usize>) -> [Vec<&[Block]>; 2] {
+        let lanes = self.lanes_of(which);
+        [&self.triples.a, &self.triples.b].map(|shares| shares.lanes(&lanes).collect())
     }
 
-    /// This party's share bits of a and of b.
-    pub(crate) fn share_bits(&self) -> [Bits; 2] {
-        let bits = |shares: &AuthBits| {
-            let d = shares.d().get(self.lanes.clone()).unwrap_or_default();
-            Bits::from_words(low_bits(d), d.len())
-        };
-        [bits(&self.triples.a), bits(&self.triples.b)]
+    /// This party's share bits of a and of b of some of them.
+    pub(crate) fn share_bits(&self, which: Range<usize>) -> [Bits; 2] {
+        let lanes = self.lanes_of(which);
+        [&self.triples.a, &self.triples.b].map(|shares| shares.share_bits_of(&lanes))
     }
 
-    /// ⟨c⟩, to be added to.
-    pub(crate) fn product(&self) -> AuthBits {
-        self.triples.c.slice(self.lanes.start, self.lanes.len())
+    /// ⟨c⟩ of some of them, to be added to.
+    pub(crate) fn product(&self, which: Range<usize>) -> AuthBits {
+        let lanes = self.lanes_of(which);
+        self.triples.c.slice(lanes.start, lanes.len())
+    }
+
+    fn lanes_of(&self, which: Range<usize>) -> Range<usize> {
+        let lane = |at: usize| (self.lanes.start + at).min(self.lanes.end);
+        lane(which.start)..lane(which.end)
     }
 
     /// The triples, in memory of their own.

@@ -2,25 +2,17 @@
 //! linear gates, so all of a chunk's openings fit into one message.
 
 use super::chunks::{Chunk, Layout, Work};
+use super::multiply::Factors;
 use super::{Run, Wires};
-use crate::auth::{AuthBits, Planes};
+use crate::auth::AuthBits;
 use crate::error::Error;
 use crate::garble::{AndShares, Masks, Walk};
 use crate::mesh::Kind;
-use crate::open::{Openings, WeightedSums};
+use crate::open::Openings;
 use crate::pre::{Lent, Preprocessing};
 use futures_channel::mpsc;
 use futures_util::{SinkExt, StreamExt, future::try_join};
-use rayon::prelude::*;
-use senate_block::{Block, Weights, add_selected, xor_of};
 use senate_circuit::{Bits, PlaneId};
-use zeroize::Zeroizing;
-
-/// Gates per parallel task.
-const TILE: usize = 1 << 11;
-/// Gates multiplied at a time, so that scratch space stays in the first-level cache; a multiple of 64
-/// that divides [`TILE`].
-const SPAN: usize = 256;
 
 /// Chunks whose openings are on the way at a time: masks do not depend on what is opened, so a slow
 /// link costs its delay once, not once per chunk.
@@ -127,7 +119,7 @@ impl<P: Preprocessing> Walker<'_, P> {
             return Err(Error::Misuse("preprocessing gave another number of triples"));
         }
         let mut hidden = Bits::default();
-        for (factor, triple) in factors.iter().zip(triples.share_bits()) {
+        for (factor, triple) in factors.iter().zip(triples.share_bits(0..chunk.gates)) {
             let mut bits = factor.share_bits();
             bits.xor_assign(&triple);
             hidden.extend_from(&bits);
@@ -145,83 +137,30 @@ impl<P: Preprocessing> Walker<'_, P> {
     }
 }
 
-/// ⟨xy⟩ = ⟨c⟩ ⊕ d⟨b⟩ ⊕ f⟨a⟩ ⊕ df with d = x⊕a and f = y⊕b opened.
+/// ⟨λ_αλ_β ⊕ λ_γ⟩ of a chunk.
 async fn multiply(
     run: &Run<'_>,
     openings: &mut Openings,
     asked: Asked,
 ) -> Result<(Chunk, AndShares), Error> {
     let Asked { chunk, factors, fresh, triples, hidden } = asked;
-    let (count, mut product) = (chunk.gates, triples.product());
+    let (count, mut product) = (chunk.gates, triples.product(0..chunk.gates));
     if count > 0 {
         let (opened, weights) = openings.hear(&run.channel, Kind::BeaverBits, hidden).await?;
         let (d, f) = (opened.slice(0, count), opened.slice(count, count));
-        let shares = factors.each_ref();
-        let sums = Factors { shares, triples: triples.factors(), opened: [&d, &f] }
-            .multiply(&weights, &mut product);
+        let multiplied = Factors {
+            shares: factors.each_ref().map(|shares| shares.lanes(&(0..count)).collect()),
+            triples: triples.factors(0..count),
+            opened: [&d, &f],
+            numbers: [0, count],
+            hidden: [&d, &f],
+        };
+        let sums = multiplied.multiply(&weights, &mut product);
+        product.xor_public(&run.member, &multiplied.both());
         drop(triples);
         openings.absorb(opened.len(), &sums);
-        let both = d.words().iter().zip(f.words()).map(|(d, f)| d & f).collect();
-        product.xor_public(&run.member, &Bits::from_words(both, count));
         product.xor_assign(&fresh);
     }
     let [left, right] = factors;
     Ok((chunk, AndShares { left, right, product }))
-}
-
-/// Two vectors of shares being multiplied.
-struct Factors<'a> {
-    /// ⟨x⟩ and ⟨y⟩.
-    shares: [&'a AuthBits; 2],
-    /// ⟨a⟩ and ⟨b⟩.
-    triples: [Vec<&'a [Block]>; 2],
-    /// d = x⊕a and f = y⊕b.
-    opened: [&'a Bits; 2],
-}
-
-impl Factors<'_> {
-    /// ⟨c⟩ ⊕= d⟨b⟩ ⊕ f⟨a⟩; returns the sums of ⟨x⟩⊕⟨a⟩ and d, then ⟨y⟩⊕⟨b⟩ and f, all in one pass.
-    fn multiply(&self, weights: &Weights, c: &mut AuthBits) -> WeightedSums {
-        let count = c.len();
-        let mut planes = c.lanes_mut(0, count);
-        let tiles = (0..count).step_by(TILE).map(|start| (start, planes.take(TILE)));
-        let tiles: Vec<_> = tiles.collect();
-        let each = |(start, tile)| self.tile(weights, count, start, tile);
-        tiles.into_par_iter().map(each).reduce_with(WeightedSums::with).unwrap_or_default()
-    }
-
-    fn tile(
-        &self,
-        weights: &Weights,
-        count: usize,
-        start: usize,
-        mut c: Planes<'_>,
-    ) -> WeightedSums {
-        let planes = c.macs.len() + 1;
-        let mut sums = WeightedSums::zero(planes);
-        let mut hidden = Zeroizing::new(vec![Block::ZERO; planes * SPAN]);
-        let mut at = start;
-        while c.len() > 0 {
-            let mut c = c.take(SPAN);
-            let (len, lanes) = (c.len(), at..at + c.len());
-            for half in 0..2 {
-                let planes = self.shares[half].planes().zip(&self.triples[half]);
-                for (hidden, (share, triple)) in hidden.chunks_mut(SPAN).zip(planes) {
-                    xor_of(hidden, &share[lanes.clone()], &triple[lanes.clone()]);
-                }
-                let hidden: Vec<_> = hidden.chunks(SPAN).collect();
-                let bits = &self.opened[half].words()[at / 64..];
-                sums.add(weights, half * count + at, len, &hidden, bits);
-            }
-            // Each factor's d or f goes with the other's triple.
-            let [a, b] = &self.triples;
-            for (c, (a, b)) in c.each_mut().zip(a.iter().zip(b)) {
-                for (triple, opened) in [(b, self.opened[0]), (a, self.opened[1])] {
-                    add_selected(c, &opened.words()[at / 64..], &triple[lanes.clone()]);
-                }
-            }
-            at += len;
-        }
-        sums
-    }
 }

@@ -6,7 +6,9 @@ use crate::mesh::Mesh;
 use crate::pre::distributed::{Distributed, Need, Supply};
 use crate::pre::stock::{Provision, Stock, Stocked};
 use crate::session::Session;
-use senate_circuit::{Instruction, LEAKY_BYTES, PartySet, PlaneId, Sharing, Source, Stage};
+use senate_circuit::{
+    Backend, Instruction, LEAKY_BYTES, PartySet, PlaneId, Sharing, Source, Stage,
+};
 use std::collections::BTreeMap;
 
 /// A bound session and the supplies of all party sets of a plan that this party is in.
@@ -138,7 +140,7 @@ fn needs_by_set(plan: &[Stage]) -> Result<Vec<(PartySet, Vec<Need>)>, Error> {
 }
 
 /// What `stage` of `plan` asks its preprocessing for: a mask per input wire that its owner enters
-/// or that crosses from a smaller party set, a mask and a triple per AND gate.
+/// or that crosses from a smaller party set, a triple per AND gate, and a mask where it is garbled.
 ///
 /// # Errors
 /// [`Error::Misuse`] when a child is not in the plan.
@@ -151,7 +153,10 @@ pub fn need_of(stage: &Stage, plan: &[Stage]) -> Result<Need, Error> {
             _ => 0,
         });
     let triples = gates.sum();
-    let mut masks = triples;
+    let mut masks = match stage.backend {
+        Backend::Garbled => triples,
+        Backend::Interactive => 0,
+    };
     for (at, source) in stage.inputs.iter().enumerate() {
         if matches!(source, Source::Owner { .. }) {
             masks += wires(at);

@@ -1,170 +1,171 @@
-//! The script of an interactive stage, the same for all members (PROTOCOL.md §9): authentication
-//! runs ahead as for garbling; then one round per layer of AND gates opens Λ of its outputs, and
-//! every block of layers has its MACs compared.
+//! The script of an interactive stage, the same for all members (PROTOCOL.md §9): one round per layer
+//! of AND gates opens its factors under triples, and every block of layers has its MACs compared.
+//!
+//! # A departure from the design's §9, and why it is safe
+//! There a gate's output gets a fresh mask λ_γ and the round opens Λ_γ, by ⟨λ_αλ_β⟩ from openings ahead.
+//! Here the round opens λ_α⊕a and λ_β⊕b themselves, and the product ⟨z_γ⟩ is kept as it is: λ_γ = z_γ
+//! and Λ_γ = 0, the online phase of [NNOB12] among n parties [LOS14]. That spares a mask and an opened
+//! bit per gate, and no message tells more: every bit opened before the release contains the share of an
+//! a or b that no other opening contains, as Λ_γ contained one of λ_γ. Shares of ⟨z⟩ are opened at the
+//! release only, after all checks, where the share of one honest party follows from the output and the
+//! other shares. What leaves the stage is a mask ⟨λ⟩ with its Λ as before: a parent adds a fresh mask,
+//! or, garbled by the same parties, treats λ as any mask, whose value no label shows.
 
-use super::authenticate::Authenticator;
-use super::chunks::{Chunk, Layout, Work};
+use super::chunks::{Lanes, Layout, Work};
+use super::multiply::Factors;
 use super::{Labels, Run, Wires};
-use crate::auth::{AuthBits, Member};
+use crate::auth::AuthBits;
 use crate::error::Error;
-use crate::garble::{AndShares, Gates, Masked, Walk};
+use crate::garble::{Masked, Masks, Walk};
 use crate::mesh::Kind;
-use crate::open::Openings;
-use crate::pre::Preprocessing;
+use crate::open::{Openings, WeightedSums};
+use crate::pre::{Lent, Preprocessing};
 use futures_channel::mpsc;
-use futures_util::StreamExt;
 use futures_util::future::try_join;
+use futures_util::{SinkExt, StreamExt};
 use rayon::prelude::*;
-use senate_block::add_selected;
 use senate_circuit::{Bits, Layers, PlaneId};
+use std::ops::Range;
+use std::rc::Rc;
 
-/// Most gates that one message opens; a wider layer takes several rounds. A multiple of 8, so that
+/// Most gates that one message opens; a wider layer takes several rounds. A multiple of 4, so that
 /// only a layer's last message has spare bits.
 const ROUND_GATES: usize = 1 << 17;
 /// A block ends with the layer that brings it to this many gates.
 const BLOCK_GATES: usize = 1 << 17;
-/// Gates per parallel task; a multiple of 64.
-const TILE: usize = 1 << 12;
 
-/// Opens Λ of every AND gate; returns the output bundles once all MACs of all layers have held.
+/// Opens the factors of every AND gate; returns the output bundles once all MACs of all layers have
+/// held.
 pub(super) async fn run<P: Preprocessing>(
     run: &Run<'_>,
     layout: &Layout<'_>,
     inputs: Vec<Wires>,
     pre: &mut P,
-    openings: &mut Openings,
 ) -> Result<Vec<Wires>, Error> {
-    let (queue, authenticated) = mpsc::channel(layout.window() - 1);
+    let (mut queue, mut lent) = mpsc::channel(layout.window() - 1);
     let mut rounds = Rounds::new(run, layout, &inputs);
-    let authenticator = Authenticator::new(run, layout, &inputs, pre, openings);
     drop(inputs);
-    let (masks, masked) = try_join(authenticator.run(queue), rounds.run(authenticated)).await?;
-    let wires = masks.into_iter().zip(masked);
-    Ok(wires.map(|(masks, masked)| Wires { masks, masked, labels: Labels::None }).collect())
+    let fetching = async move {
+        for chunk in &layout.chunks {
+            let triples = pre.triples(chunk.gates).await?;
+            if triples.len() != chunk.gates {
+                return Err(Error::Misuse("preprocessing gave another number of triples"));
+            }
+            queue.send(triples).await.map_err(|_| Error::Misuse("nobody takes triples"))?;
+        }
+        Ok(())
+    };
+    let ((), outputs) = try_join(fetching, rounds.run(&mut lent)).await?;
+    Ok(outputs)
 }
 
-/// Most bytes that an honest peer has on the way at a time: one round and one chunk's triple
-/// openings ahead, the masks of what enters.
+/// Most bytes that an honest peer has on the way at a time: one round, the masks of what enters.
 pub(super) fn bytes_ahead(layout: &Layout<'_>) -> usize {
     let wires: usize = layout.program.inputs.iter().map(|b| layout.program.wires_of(b)).sum();
-    let chunk = layout.chunks.iter().map(|chunk| chunk.gates).max().unwrap_or(0);
-    wires.saturating_add(2 * ROUND_GATES).saturating_add(chunk)
+    wires.saturating_add(2 * ROUND_GATES)
 }
 
-/// Follows Λ layer by layer.
+/// Follows ⟨λ⟩ and Λ layer by layer.
 struct Rounds<'a> {
     run: &'a Run<'a>,
     layout: &'a Layout<'a>,
     layers: Layers,
     openings: Openings,
+    masks: Walk<Masks>,
     masked: Walk<Masked>,
-    layer: Layer,
+    /// What is still to be opened of the layer that is being put together.
+    layer: Vec<Product>,
+    /// Gates of these.
+    waiting: usize,
     /// Layers that have ended.
     ended: usize,
     /// Gates opened since the last check.
     unchecked: usize,
 }
 
-/// The layer that is being put together: what is still to be opened, and what was.
-struct Layer {
-    /// ⟨Λ_γ⟩ of gates whose bits have not been sent.
-    shares: AuthBits,
-    /// Λ_γ of the gates before.
-    opened: Bits,
-    /// Where the gates belong, in order.
-    gates: Vec<Work>,
+/// Some lanes of an AND that wait for their round.
+struct Product {
+    /// The instruction.
+    at: usize,
+    lanes: Lanes,
+    /// ⟨λ_α⟩ and ⟨λ_β⟩, all lanes.
+    masks: [Rc<AuthBits>; 2],
+    /// Λ_α and Λ_β, all lanes.
+    masked: [Rc<Bits>; 2],
+    triples: Rc<Lent>,
+    /// The triple of the first lane.
+    first: usize,
 }
 
 impl<'a> Rounds<'a> {
     fn new(run: &'a Run<'a>, layout: &'a Layout<'a>, inputs: &[Wires]) -> Self {
+        let mut masks = Walk::new(Masks(run.member.clone()), layout.program);
         let mut masked = Walk::new(Masked, layout.program);
         for (bundle, wires) in inputs.iter().enumerate() {
+            masks.enter(layout.program, bundle, &wires.masks);
             masked.enter(layout.program, bundle, &wires.masked);
         }
         let openings = Openings::new(run.member.clone(), run.domain, "layers");
-        let layers = layout.program.layers();
-        let layer = Layer::new(AuthBits::zeros(&run.member, 0));
-        Self { run, layout, layers, openings, masked, layer, ended: 0, unchecked: 0 }
+        let (layers, layer) = (layout.program.layers(), Vec::new());
+        let (waiting, ended, unchecked) = (0, 0, 0);
+        Self { run, layout, layers, openings, masks, masked, layer, waiting, ended, unchecked }
     }
 
-    /// Λ of the output bundles.
-    async fn run(
-        &mut self,
-        mut chunks: mpsc::Receiver<(Chunk, AndShares)>,
-    ) -> Result<Vec<Bits>, Error> {
-        while let Some((chunk, shares)) = chunks.next().await {
-            self.chunk(&chunk, &shares).await?;
+    /// The output bundles, by triples chunk by chunk.
+    async fn run(&mut self, lent: &mut mpsc::Receiver<Lent>) -> Result<Vec<Wires>, Error> {
+        for chunk in &self.layout.chunks {
+            let triples = lent.next().await.ok_or(Error::Misuse("no triples for a chunk"))?;
+            let triples = Rc::new(triples);
+            for work in self.layout.work(chunk) {
+                self.step(work, &triples).await?;
+            }
         }
-        if self.ended < self.layers.ends().len() {
+        self.end_layer().await?;
+        self.openings.check(&self.run.channel, Kind::LayerMacs).await?;
+        let program = self.layout.program;
+        let bundles = (0..program.outputs.len()).map(|bundle| {
+            let masks = self.masks.output(program, bundle)?;
+            let masked = self.masked.output(program, bundle)?;
+            Ok(Wires { masks, masked, labels: Labels::None })
+        });
+        bundles.collect()
+    }
+
+    /// One instruction, which may end a layer and begin another.
+    async fn step(&mut self, work: Work, triples: &Rc<Lent>) -> Result<(), Error> {
+        let at = match work {
+            Work::Free(at) | Work::And { at, .. } => at,
+        };
+        while self.layers.ends().get(self.ended).is_some_and(|end| *end <= at) {
             self.end_layer().await?;
         }
-        self.openings.check(&self.run.channel, Kind::LayerMacs).await?;
-        let bundles = 0..self.layout.program.outputs.len();
-        bundles.map(|bundle| self.masked.output(self.layout.program, bundle)).collect()
-    }
-
-    /// Walks the instructions of a chunk, which may end some layers and begin another.
-    async fn chunk(&mut self, chunk: &Chunk, shares: &AndShares) -> Result<(), Error> {
-        let layout = self.layout;
-        for work in layout.work(chunk) {
-            let at = match work {
-                Work::Free(at) | Work::And { at, .. } => at,
-            };
-            while self.layers.ends().get(self.ended).is_some_and(|end| *end <= at) {
-                self.end_layer().await?;
+        match work {
+            Work::Free(at) => {
+                self.masks.step(self.layout.program, at)?;
+                self.masked.step(self.layout.program, at)?;
+                self.drop_after(at);
             }
-            match work {
-                Work::Free(at) => {
-                    self.masked.step(layout.program, at)?;
-                    self.masked.drop_after(&layout.drops, at);
-                }
-                Work::And { left, right, gates, lanes, .. } => {
-                    let left = self.masked.part(left, lanes)?;
-                    let right = self.masked.part(right, lanes)?;
-                    let values = [&*left, &*right];
-                    add_products(&mut self.layer.shares, &self.run.member, shares, gates, values);
-                    self.layer.gates.push(work);
-                    self.open_whole_rounds().await?;
+            Work::And { at, left, right, gates, lanes } => {
+                self.layer.push(Product {
+                    at,
+                    lanes,
+                    masks: [self.masks.at(left)?, self.masks.at(right)?],
+                    masked: [self.masked.at(left)?, self.masked.at(right)?],
+                    triples: Rc::clone(triples),
+                    first: gates.offset,
+                });
+                self.waiting += lanes.len;
+                while self.waiting >= ROUND_GATES {
+                    self.round(ROUND_GATES).await?;
                 }
             }
         }
         Ok(())
     }
 
-    /// Opens as much of the open layer as fills rounds.
-    async fn open_whole_rounds(&mut self) -> Result<(), Error> {
-        while self.layer.shares.len() >= ROUND_GATES {
-            let shares = self.layer.shares.take_front(ROUND_GATES);
-            self.open(&shares).await?;
-        }
-        Ok(())
-    }
-
-    /// One round: everybody's bits of Λ_γ. Nobody else vouches for them, but each has its own view
-    /// judged by its own key, and a bit is nothing without its fresh mask.
-    async fn open(&mut self, shares: &AuthBits) -> Result<(), Error> {
-        let opened = self.openings.open(&self.run.channel, Kind::Layer, shares).await?;
-        self.layer.opened.extend_from(&opened);
-        self.unchecked += shares.len();
-        Ok(())
-    }
-
-    /// Opens what is left of the layer and gives its gates their Λ. A block's MACs are compared
-    /// after its last layer.
+    /// Opens what is left of the layer. A block's MACs are compared after its last layer.
     async fn end_layer(&mut self) -> Result<(), Error> {
-        let mut shares = std::mem::take(&mut self.layer.shares);
-        self.open(&shares).await?;
-        shares.clear();
-        let Layer { opened, gates, .. } = std::mem::replace(&mut self.layer, Layer::new(shares));
-        let mut start = 0;
-        for work in gates {
-            let Work::And { at, gates, lanes, .. } = work else { continue };
-            self.masked.put(PlaneId(at as u32), lanes, opened.slice(start, gates.len));
-            start += gates.len;
-            if let Some(at) = work.done() {
-                self.masked.drop_after(&self.layout.drops, at);
-            }
-        }
+        self.round(self.waiting).await?;
         self.ended += 1;
         if self.unchecked >= BLOCK_GATES {
             self.openings.check(&self.run.channel, Kind::LayerMacs).await?;
@@ -172,37 +173,131 @@ impl<'a> Rounds<'a> {
         }
         Ok(())
     }
-}
 
-impl Layer {
-    /// Without gates; `shares` has no bits, but may have room for some.
-    fn new(shares: AuthBits) -> Self {
-        Self { shares, opened: Bits::default(), gates: Vec::new() }
-    }
-}
-
-/// Appends ⟨Λ_γ⟩ = Λ_αΛ_β ⊕ Λ_α⟨λ_β⟩ ⊕ Λ_β⟨λ_α⟩ ⊕ ⟨λ_αλ_β ⊕ λ_γ⟩ of some gates of a chunk to `all`.
-fn add_products(
-    all: &mut AuthBits,
-    member: &Member,
-    shares: &AndShares,
-    gates: Gates,
-    [left, right]: [&Bits; 2],
-) {
-    let (start, lanes) = (all.len(), gates.offset..gates.offset + gates.len);
-    all.append_lanes(&shares.product, gates.offset, gates.len);
-    let mut products = all.lanes_mut(start, gates.len);
-    let factors = shares.left.planes().zip(shares.right.planes());
-    for (sum, (of_left, of_right)) in products.each_mut().zip(factors) {
-        let (of_left, of_right) = (&of_left[lanes.clone()], &of_right[lanes.clone()]);
-        let tiles = sum.par_chunks_mut(TILE).enumerate();
-        tiles.for_each(|(tile, sum)| {
-            let first = tile * TILE;
-            for (bits, values) in [(left, of_right), (right, of_left)] {
-                add_selected(sum, &bits.words()[first / 64..], &values[first..]);
+    /// One round: everybody's bits of λ_α⊕a, then of λ_β⊕b, of the next `count` gates. Nobody else
+    /// vouches for them, but each has its own view judged by its own key.
+    async fn round(&mut self, count: usize) -> Result<(), Error> {
+        let products = self.next(count);
+        let mut mine = Bits::default();
+        for half in 0..2 {
+            products.iter().for_each(|product| mine.extend_from(&product.hidden(half)));
+        }
+        let mut results: Vec<_> = products.iter().map(Product::unhidden).collect();
+        if count > 0 {
+            let channel = &self.run.channel;
+            let (opened, weights) = self.openings.exchange(channel, Kind::Layer, mine).await?;
+            let opened = Opened::of(&products, &opened, count);
+            let factors: Vec<_> = products
+                .iter()
+                .zip(&opened)
+                .map(|(product, opened)| product.factors(opened))
+                .collect();
+            let all = factors.par_iter().zip(&mut results);
+            let sums = all.map(|(factors, product)| factors.multiply(&weights, product));
+            let sums = sums.reduce_with(WeightedSums::with).unwrap_or_default();
+            self.openings.absorb(2 * count, &sums);
+            for (factors, product) in factors.iter().zip(&mut results) {
+                product.xor_public(&self.run.member, &factors.both());
             }
-        });
+        }
+        for (Product { at, lanes, .. }, product) in products.into_iter().zip(results) {
+            self.masks.put(PlaneId(at as u32), lanes, product);
+            self.masked.put(PlaneId(at as u32), lanes, Bits::zeros(lanes.len));
+            if lanes.last() {
+                self.drop_after(at);
+            }
+        }
+        self.unchecked += count;
+        Ok(())
     }
-    let both = left.words().iter().zip(right.words()).map(|(left, right)| left & right);
-    products.xor_public(member, &Bits::from_words(both.collect(), left.len()));
+
+    /// The next `count` gates that wait, and everything without lanes before them.
+    fn next(&mut self, count: usize) -> Vec<Product> {
+        self.waiting -= count;
+        let (mut left, mut whole) = (count, 0);
+        for product in &self.layer {
+            let Some(rest) = left.checked_sub(product.lanes.len) else { break };
+            (left, whole) = (rest, whole + 1);
+        }
+        let part = self.layer.get_mut(whole).filter(|_| left > 0).map(|rest| rest.split(left));
+        let mut next: Vec<_> = self.layer.drain(..whole).collect();
+        next.extend(part);
+        next
+    }
+
+    fn drop_after(&mut self, at: usize) {
+        self.masks.drop_after(&self.layout.drops, at);
+        self.masked.drop_after(&self.layout.drops, at);
+    }
+}
+
+impl Product {
+    /// The first `len` lanes, which go; the rest stays.
+    fn split(&mut self, len: usize) -> Self {
+        let lanes = Lanes { len, ..self.lanes };
+        let (masks, masked) = (self.masks.clone(), self.masked.clone());
+        let (triples, first) = (Rc::clone(&self.triples), self.first);
+        self.lanes = Lanes { start: lanes.start + len, len: self.lanes.len - len, ..lanes };
+        self.first += len;
+        Self { at: self.at, lanes, masks, masked, triples, first }
+    }
+
+    fn lanes(&self) -> Range<usize> {
+        self.lanes.start..self.lanes.start + self.lanes.len
+    }
+
+    /// Its triples among those of the chunk.
+    fn which(&self) -> Range<usize> {
+        self.first..self.first + self.lanes.len
+    }
+
+    /// This party's share bits of λ_α⊕a, or of λ_β⊕b.
+    fn hidden(&self, half: usize) -> Bits {
+        let mut bits = self.masks[half].share_bits_of(&self.lanes());
+        bits.xor_assign(&self.triples.share_bits(self.which())[half]);
+        bits
+    }
+
+    /// ⟨c⟩, to become the product.
+    fn unhidden(&self) -> AuthBits {
+        self.triples.product(self.which())
+    }
+
+    fn factors<'a>(&'a self, opened: &'a Opened) -> Factors<'a> {
+        Factors {
+            shares: self.masks.each_ref().map(|masks| masks.lanes(&self.lanes()).collect()),
+            triples: self.triples.factors(self.which()),
+            opened: opened.masks.each_ref(),
+            numbers: opened.numbers,
+            hidden: opened.values.each_ref(),
+        }
+    }
+}
+
+/// What a round opened of a product.
+struct Opened {
+    /// λ_α⊕a and λ_β⊕b.
+    masks: [Bits; 2],
+    /// d = z_α⊕a and f = z_β⊕b.
+    values: [Bits; 2],
+    /// The first bits' numbers in the round.
+    numbers: [usize; 2],
+}
+
+impl Opened {
+    /// The parts of `opened`, which is of `count` gates.
+    fn of(products: &[Product], opened: &Bits, count: usize) -> Vec<Self> {
+        let mut start = 0;
+        let part = |product: &Product| {
+            let (numbers, len) = ([start, count + start], product.lanes.len);
+            start += len;
+            let masks = numbers.map(|number| opened.slice(number, len));
+            let mut values = masks.clone();
+            for (value, masked) in values.iter_mut().zip(&product.masked) {
+                value.xor_assign(&masked.slice(product.lanes.start, len));
+            }
+            Self { masks, values, numbers }
+        };
+        products.iter().map(part).collect()
+    }
 }

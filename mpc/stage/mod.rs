@@ -10,6 +10,7 @@ mod host;
 #[cfg(any(test, feature = "sim"))]
 pub mod ideal;
 mod interactive;
+mod multiply;
 mod run;
 mod wires;
 
@@ -46,7 +47,7 @@ pub struct Child {
 }
 
 /// A stage all of whose checks have passed at this party: inputs' openings and echoes, soldering's
-/// echoes and MACs, triple openings, and label hashes (garbler), the gate check (evaluator) or the
+/// echoes and MACs, and triple openings with label hashes (garbler) or the gate check (evaluator), or the
 /// MACs of all layers (interactive).
 #[derive(Debug)]
 pub struct FinishedStage {
@@ -107,7 +108,7 @@ pub async fn run_stage<P: Preprocessing>(
     let inputs = in_order(stage, entered)?;
     let mut openings = Openings::new(run.member.clone(), run.domain, "triples");
     let outputs = match stage.backend {
-        Backend::Interactive => interactive::run(&run, &layout, inputs, pre, &mut openings).await?,
+        Backend::Interactive => interactive::run(&run, &layout, inputs, pre).await?,
         Backend::Garbled if run.is_evaluator() => {
             evaluator::run(&run, &layout, inputs, pre, &mut openings).await?
         }

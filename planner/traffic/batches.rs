@@ -5,7 +5,7 @@ use super::{BLOCK, DIGEST, Traffic, extension, packed};
 use crate::cost::STATISTICAL;
 use crate::targets::Targets;
 use senate_circuit::{
-    BatchShape, PartySet, Sharing, Source, Stage, StageId, TreeDepth, masks_per_batch,
+    Backend, BatchShape, PartySet, Sharing, Source, Stage, StageId, TreeDepth, masks_per_batch,
 };
 
 /// Leaky triples per extension, more where a batch would need too many extensions, …
@@ -86,7 +86,7 @@ fn size(count: u64) -> usize {
 }
 
 /// Masks and triples of a stage: a mask per wire that an owner enters or that crosses from fewer
-/// parties, a mask and a triple per AND gate.
+/// parties, a triple per AND gate, and a mask where it is garbled.
 fn need(stage: &Stage, stages: &[Stage]) -> (u64, u64) {
     let triples = stage.program.ands();
     let bundles = stage.program.inputs.iter().zip(&stage.inputs);
@@ -95,7 +95,8 @@ fn need(stage: &Stage, stages: &[Stage]) -> (u64, u64) {
         Source::Child { stage: child, .. } => parties_of(*child, stages) != Some(stage.parties),
     });
     let wires: u64 = fresh.map(|(bundle, _)| stage.program.wires_of(bundle) as u64).sum();
-    (triples + wires, triples)
+    let gates = if stage.backend == Backend::Garbled { triples } else { 0 };
+    (gates + wires, triples)
 }
 
 /// The members of an earlier stage.

@@ -26,14 +26,14 @@ pub fn stage(stage: &Stage, stages: &[Stage]) -> Traffic {
     let mut traffic = Traffic::default();
     let entered = inputs(stage, &mut traffic);
     let soldered = solder(stage, stages, &mut traffic);
-    let chunks = chunks(&stage.program, window_gates(stage.parties.len()));
-    // Openings for the products, and their MACs.
-    chunks.iter().for_each(|gates| traffic.exchange(stage.parties, packed(2 * gates)));
-    if !chunks.is_empty() {
-        traffic.exchange(stage.parties, BLOCK);
-    }
     match stage.backend {
         Backend::Garbled => {
+            let chunks = chunks(&stage.program, window_gates(stage.parties.len()));
+            // Openings for the products, and their MACs.
+            chunks.iter().for_each(|gates| traffic.exchange(stage.parties, packed(2 * gates)));
+            if !chunks.is_empty() {
+                traffic.exchange(stage.parties, BLOCK);
+            }
             chunks.iter().for_each(|gates| chunk(stage, *gates, &mut traffic));
             for garbler in stage.parties.without(stage.evaluator).iter() {
                 // Labels of what enters, and the share of the gate check.
@@ -46,11 +46,11 @@ pub fn stage(stage: &Stage, stages: &[Stage]) -> Traffic {
     traffic
 }
 
-/// A bit per gate to all, layer by layer, and MACs after every block of layers (PROTOCOL.md §9).
+/// Two bits per gate to all, layer by layer, and MACs after every block of layers (PROTOCOL.md §9).
 fn layers(stage: &Stage, traffic: &mut Traffic) {
     let (mut bytes, mut unchecked) = (0, 0);
     for gates in stage.program.layers().gates() {
-        bytes += packed(*gates);
+        bytes += packed(2 * gates);
         unchecked += gates;
         if unchecked >= BLOCK_GATES {
             (bytes, unchecked) = (bytes + BLOCK, 0);

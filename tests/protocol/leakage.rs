@@ -40,7 +40,7 @@ fn balanced(ones: usize, total: usize) -> bool {
     deviation < 2.5 * (total as f64).sqrt()
 }
 
-/// Every opened bit of a layer is under a mask of its own.
+/// Every opened bit of a layer is under a factor of a triple of its own.
 #[test]
 fn bits_of_layers_are_balanced_whatever_the_inputs() {
     let plan = sweep_plan_in_rounds();
@@ -49,11 +49,12 @@ fn bits_of_layers_are_balanced_whatever_the_inputs() {
         for seed in 0..60 {
             let (_, transcript) = record(3, seed, &plan, &constant_inputs(&plan, bit));
             for (from, to, payload) in transcript.payloads(Kind::Layer) {
-                // The first layer has 9 gates: one byte without spare bits, once per sender.
-                if payload.len() == 2 && to == party(if from == party(0) { 1 } else { 0 }) {
+                // The first layer has 9 gates: two bytes without spare bits, once per sender.
+                if payload.len() == 3 && to == party(if from == party(0) { 1 } else { 0 }) {
                     let (ones, total) = counts.entry(from).or_default();
-                    *ones += payload[0].count_ones() as usize;
-                    *total += 8;
+                    let whole = &payload[..2];
+                    *ones += whole.iter().map(|byte| byte.count_ones() as usize).sum::<usize>();
+                    *total += 16;
                 }
             }
         }

@@ -81,12 +81,12 @@ impl Tamper for Sizes {
 }
 
 #[test]
-fn every_layer_is_one_round_of_one_bit_per_gate() {
+fn every_layer_is_one_round_of_two_bits_per_gate() {
     let plan = lone(3, deep_circuit(3, 77, 5));
     let mut sizes = Sizes::default();
     let inputs = inputs_of(&plan, 1);
     assert!(run(3, &plan, &inputs, &mut sizes).iter().all(Result::is_ok));
-    assert_eq!(sizes.0[&Kind::Layer], [10; 5]);
+    assert_eq!(sizes.0[&Kind::Layer], [20; 5]);
     assert_eq!(sizes.0[&Kind::LayerMacs], [16]);
     let garbled = [Kind::Table, Kind::Color, Kind::Eval, Kind::Z, Kind::InputLabels];
     assert!(garbled.iter().all(|kind| !sizes.0.contains_key(kind)));
@@ -100,7 +100,7 @@ fn a_layer_wider_than_a_round_takes_several_and_ends_a_block() {
     agrees(2, &plan, &inputs);
     let mut sizes = Sizes::default();
     assert!(run(2, &plan, &inputs, &mut sizes).iter().all(Result::is_ok));
-    assert_eq!(sizes.0[&Kind::Layer], [1 << 14, 38, 1 << 14, 38]);
+    assert_eq!(sizes.0[&Kind::Layer], [1 << 15, 75, 1 << 15, 75]);
     assert_eq!(sizes.0[&Kind::LayerMacs], [16, 16]);
 }
 
@@ -259,7 +259,7 @@ fn no_label_is_given_for_values_whose_layers_fail_their_macs() {
     let plan = tree(&[(all, 1, all, &[]), (all, 2, &[0], &[0])], 5);
     let plan = run_as(plan, &[Interactive, Garbled]);
     let inputs = inputs_of(&plan, 3);
-    for kind in [Kind::Layer, Kind::LayerMacs, Kind::BeaverMacs] {
+    for kind in [Kind::Layer, Kind::LayerMacs] {
         let mut lie = Lie::new(&[(0, 1), (0, 2)], kind, 0);
         let ends = run(3, &plan, &inputs, &mut lie);
         assert!(ends.iter().all(Result::is_err), "{kind:?}");

@@ -19,7 +19,7 @@ use std::rc::Rc;
 enum Lie {
     /// The first mask of the first request: a mask of an input or of a wire that crosses.
     EnteringMask,
-    /// The first mask of the request for AND gates' outputs.
+    /// The first mask of the second request: of an AND gate's output, where only one bundle enters.
     GateMask,
     /// The left factor of the first triple.
     Left,
@@ -41,8 +41,6 @@ struct Lying<P> {
     honest: P,
     lie: Option<Lie>,
     requests: Rc<Cell<usize>>,
-    /// The number of the request for masks of AND gates' outputs.
-    gates: usize,
 }
 
 impl Host for Liar {
@@ -58,10 +56,8 @@ impl Host for Liar {
 
     fn preprocessing(&self, stage: &Stage) -> Result<Self::Preprocessing, Error> {
         let lie = self.lie.filter(|_| stage.id.0 == self.stage);
-        // In the second stage what crosses gets masks before the gates do.
-        let gates = if self.stage == 1 { 2 } else { 1 };
         let honest = self.honest.preprocessing(stage)?;
-        Ok(Lying { honest, lie, requests: Rc::default(), gates })
+        Ok(Lying { honest, lie, requests: Rc::default() })
     }
 }
 
@@ -71,7 +67,7 @@ impl<P: Preprocessing> Preprocessing for Lying<P> {
         let request = self.requests.replace(self.requests.get() + 1);
         Ok(match self.lie {
             Some(Lie::EnteringMask) if request == 0 => flipped(&masks),
-            Some(Lie::GateMask) if request == self.gates => flipped(&masks),
+            Some(Lie::GateMask) if request == 1 => flipped(&masks),
             _ => masks,
         })
     }
@@ -144,12 +140,11 @@ fn a_lie_about_an_own_share_is_caught_by_its_mac() {
 
 #[test]
 fn in_rounds_a_lie_about_an_own_share_is_caught_by_its_mac() {
-    let (layers, beaver) = (Fault::OpenMac(Step::Interactive), Fault::OpenMac(Step::Beaver));
-    let lies: [(_, &[_]); 4] = [
-        (Lie::GateMask, &[layers]),
+    let layers = Fault::OpenMac(Step::Interactive);
+    let lies: [(_, &[_]); 3] = [
         // A wrong factor shifts the opened bit, and the liar's product where the other one is 1.
-        (Lie::Left, &[layers, beaver]),
-        (Lie::Right, &[layers, beaver]),
+        (Lie::Left, &[layers]),
+        (Lie::Right, &[layers]),
         (Lie::Product, &[layers]),
     ];
     assert_caught(&Scenario::in_rounds(), 1, &lies);

@@ -45,6 +45,7 @@ pub mod roster;
 pub mod session;
 pub mod shell;
 pub mod snapshot;
+mod speed;
 pub mod tables;
 pub mod tls;
 pub mod token;

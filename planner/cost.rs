@@ -8,18 +8,19 @@ use std::collections::BTreeMap;
 
 /// Statistical security in bits per attempt (PROTOCOL.md §0).
 pub(crate) const STATISTICAL: u32 = 40;
-/// Computation of a party with two cores per AND gate and member of the stage, apart from leaky
-/// triples.
-const NANOS_PER_AND_AND_MEMBER: u64 = 156;
-/// The same per leaky triple at k = 4, of which a gate takes B.
-const NANOS_PER_LEAKY_AND_MEMBER: u64 = 82;
-/// What that is with other trees of oblivious transfer.
-const NANOS_AT_DEPTH_2: u64 = 76;
-const NANOS_AT_DEPTH_8: u64 = 174;
-/// The part of that which a block of the tables takes: an interactive stage has none.
-const NANOS_PER_TABLE_BLOCK: u64 = 6;
+/// Computation of a party with two cores per AND gate, …
+const NANOS_PER_AND: u64 = 90;
+/// … per AND gate and other member of the stage, …
+const NANOS_PER_AND_AND_PEER: u64 = 34;
+/// … per leaky triple and other member at k = 4, of which a gate takes B, …
+const NANOS_PER_LEAKY_AND_PEER: u64 = 52;
+/// … with other trees of oblivious transfer, …
+const NANOS_AT_DEPTH_2: u64 = 45;
+const NANOS_AT_DEPTH_8: u64 = 100;
+/// … and per block of the tables of a garbled gate, its mask's share included.
+const NANOS_PER_TABLE_BLOCK: u64 = 14;
 /// Base OTs, tree expansion and the Δ check: computation of a party per other party of the session.
-const SETUP_NANOS_PER_PEER: u64 = 16_000_000;
+const SETUP_NANOS_PER_PEER: u64 = 8_000_000;
 /// Computation of a party per layer of an interactive stage and other member: a message each way.
 const NANOS_PER_LAYER_AND_PEER: u64 = 40_000;
 /// Gates after which the layers' MACs are compared (PROTOCOL.md §9).
@@ -49,18 +50,23 @@ pub fn prices() -> Vec<Price> {
     let price = |name, what, nanos| Price { name, what, nanos };
     vec![
         price(
-            "NANOS_PER_AND_AND_MEMBER",
-            "an AND gate beside its leaky triples, per member and member of one machine",
-            NANOS_PER_AND_AND_MEMBER,
+            "NANOS_PER_AND",
+            "an AND gate beside what grows with the peers, per member of one machine",
+            NANOS_PER_AND,
         ),
         price(
-            "NANOS_PER_LEAKY_AND_MEMBER",
-            "a leaky triple, of which a gate takes B, per member and member of one machine",
-            NANOS_PER_LEAKY_AND_MEMBER,
+            "NANOS_PER_AND_AND_PEER",
+            "an AND gate beside its leaky triples and tables, per peer and member of one machine",
+            NANOS_PER_AND_AND_PEER,
+        ),
+        price(
+            "NANOS_PER_LEAKY_AND_PEER",
+            "a leaky triple, of which a gate takes B, per peer and member of one machine",
+            NANOS_PER_LEAKY_AND_PEER,
         ),
         price(
             "NANOS_PER_TABLE_BLOCK",
-            "the part of that for a block of the tables",
+            "a block of a garbled gate's tables, per member of one machine",
             NANOS_PER_TABLE_BLOCK,
         ),
         price(
@@ -99,8 +105,8 @@ impl Link {
 
 /// Speed of the machine that the prices of computation were measured on, in percent.
 pub const SPEED: u32 = 100;
-/// Blocks per second that all cores of that machine together hash, multiply and transpose.
-pub const SPEED_BLOCKS: u64 = 2 * 190_000_000;
+/// Blocks per second that all cores of that machine, at once, hash, multiply and transpose.
+pub const SPEED_BLOCKS: u64 = 590_000_000;
 
 /// What a plan was priced with: links, machines, and what is to be small. Part of the agreed digest.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -138,6 +144,12 @@ impl LinkSnapshot {
         self.targets.rank(cost.nanos, cost.total_bytes(), self.targets.price_of(cost))
     }
 
+    /// How many of `parties` run on the machine of `of`, itself included if it is one of them.
+    pub fn beside(&self, of: PartyId, parties: PartySet) -> u64 {
+        let here = |to: &PartyId| *to == of || self.link(of, *to) == Link::LOOPBACK;
+        parties.iter().filter(here).count() as u64
+    }
+
     /// Computation of a stage on the slowest of these machines, which all others wait for.
     fn on_slowest(&self, parties: PartySet, nanos: u64) -> u64 {
         let slowest = parties.iter().map(|party| self.speed(party)).min().unwrap_or(SPEED);
@@ -171,6 +183,8 @@ pub struct StageCost {
     pub bytes: BTreeMap<(PartyId, PartyId), u64>,
     /// Wall clock; members that loopback links connect share a machine.
     pub nanos: u64,
+    /// The part of that which one member computes, if no other shares its machine.
+    pub compute_nanos: u64,
     /// Memory at the evaluator.
     pub memory_bytes: u64,
 }
@@ -222,6 +236,7 @@ pub fn stage_cost(
             cost.bytes.insert((from, to), bits.bytes(to == evaluator));
         }
     }
+    cost.compute_nanos = links.on_slowest(parties, compute(parties, backend, sizes, links));
     cost.nanos = nanos(parties, backend, sizes, links, &cost);
     let window = sizes.and_gates.min(WINDOW);
     cost.memory_bytes = match backend {
@@ -240,7 +255,8 @@ pub fn setup_cost(parties: PartySet, links: &LinkSnapshot) -> StageCost {
     let bytes = traffic::session(parties, links.targets.tree_depth).links().clone();
     let mut cost = StageCost { bytes, ..StageCost::default() };
     let peers = parties.len().saturating_sub(1) as u64;
-    cost.nanos = links.on_slowest(parties, SETUP_NANOS_PER_PEER * peers * sharing(parties, links));
+    cost.compute_nanos = links.on_slowest(parties, SETUP_NANOS_PER_PEER * peers);
+    cost.nanos = cost.compute_nanos * sharing(parties, links);
     cost
 }
 
@@ -281,6 +297,24 @@ impl PairBits {
     }
 }
 
+/// Computation of one member on a machine of its own.
+fn compute(parties: PartySet, backend: Backend, sizes: &StageSizes, links: &LinkSnapshot) -> u64 {
+    let n = parties.len() as u64;
+    let peers = n.saturating_sub(1);
+    let leaky = match links.targets.tree_depth {
+        TreeDepth::Two => NANOS_AT_DEPTH_2,
+        TreeDepth::Four => NANOS_PER_LEAKY_AND_PEER,
+        TreeDepth::Eight => NANOS_AT_DEPTH_8,
+    };
+    let per_peer = NANOS_PER_AND_AND_PEER + bucket_size(sizes.and_gates) * leaky;
+    let (tables, layers) = match backend {
+        Backend::Garbled => (NANOS_PER_TABLE_BLOCK * (3 * n).saturating_sub(4), 0),
+        Backend::Interactive => (0, sizes.depth),
+    };
+    let gates = sizes.and_gates.saturating_mul(NANOS_PER_AND + peers * per_peer + tables);
+    gates.saturating_add(layers * NANOS_PER_LAYER_AND_PEER * peers)
+}
+
 fn nanos(
     parties: PartySet,
     backend: Backend,
@@ -288,24 +322,8 @@ fn nanos(
     links: &LinkSnapshot,
     cost: &StageCost,
 ) -> u64 {
-    let n = parties.len() as u64;
-    let leaky = match links.targets.tree_depth {
-        TreeDepth::Two => NANOS_AT_DEPTH_2,
-        TreeDepth::Four => NANOS_PER_LEAKY_AND_MEMBER,
-        TreeDepth::Eight => NANOS_AT_DEPTH_8,
-    };
-    let all = NANOS_PER_AND_AND_MEMBER + bucket_size(sizes.and_gates) * leaky;
-    let (per_gate, layers) = match backend {
-        Backend::Garbled => (all, 0),
-        Backend::Interactive => {
-            let tables = NANOS_PER_TABLE_BLOCK * (3 * n).saturating_sub(4);
-            (all.saturating_sub(tables), sizes.depth)
-        }
-    };
-    let gates = sizes.and_gates.saturating_mul(per_gate) * n;
-    let messages = layers * NANOS_PER_LAYER_AND_PEER * n.saturating_sub(1);
-    let compute = (gates + messages).saturating_mul(sharing(parties, links));
-    let compute = links.on_slowest(parties, compute);
+    let layers = if backend == Backend::Interactive { sizes.depth } else { 0 };
+    let compute = cost.compute_nanos.saturating_mul(sharing(parties, links));
     let transfer =
         cost.bytes.iter().map(|((from, to), bytes)| transfer_nanos(links.link(*from, *to), *bytes));
     let latency = cost.bytes.keys().map(|(from, to)| links.link(*from, *to).latency_us);
@@ -316,11 +334,7 @@ fn nanos(
 
 /// Most members that share one machine: those that a loopback link connects.
 fn sharing(parties: PartySet, links: &LinkSnapshot) -> u64 {
-    let beside = |of: PartyId| {
-        let others = parties.iter().filter(|to| *to != of);
-        others.filter(|to| links.link(of, *to) == Link::LOOPBACK).count() as u64
-    };
-    1 + parties.iter().map(beside).max().unwrap_or(0)
+    parties.iter().map(|of| links.beside(of, parties)).max().unwrap_or(0).max(1)
 }
 
 fn transfer_nanos(link: Link, bytes: u64) -> u64 {
@@ -386,12 +400,12 @@ mod tests {
         assert!((90..105).contains(&per_and), "{per_and}");
         assert!(cost(4).total_bytes() > 4 * cost(2).total_bytes());
         assert!(cost(4).nanos > cost(2).nanos);
-        // All on one machine with two cores: about 660, 290 and 165 thousand AND gates per second.
-        for (n, rate) in [(2, 660_000), (3, 290_000), (4, 165_000)] {
+        // All on one machine with two cores: about 1.6, 0.63 and 0.33 million AND gates per second.
+        for (n, rate) in [(2, 1_600_000), (3, 630_000), (4, 330_000)] {
             let predicted = 400_000_000_000_000 / cost(n).nanos;
             assert!((rate * 3 / 4..rate * 5 / 4).contains(&predicted), "{n}: {predicted}");
         }
         let setup = setup_cost(PartySet::first(3), &links);
-        assert_eq!((setup.total_bytes(), setup.nanos), (67_590, 96_000_000));
+        assert_eq!((setup.total_bytes(), setup.nanos), (67_590, 48_000_000));
     }
 }

@@ -114,7 +114,8 @@ impl Plan {
         self.stages.last()
     }
 
-    /// Predicted time: opening the session, then the longest chain of stages.
+    /// Predicted time: opening the session, then the longest chain of stages, or what the busiest machine
+    /// computes in all of them.
     pub fn nanos(&self) -> u64 {
         let mut done: BTreeMap<StageId, u64> = BTreeMap::new();
         for summary in &self.summaries {
@@ -122,7 +123,16 @@ impl Plan {
             let end = ready.copied().unwrap_or(0) + summary.cost.nanos;
             done.insert(summary.id, end);
         }
-        self.setup.nanos + done.values().max().copied().unwrap_or(0)
+        let chain = done.values().max().copied().unwrap_or(0);
+        let busiest = self.participants.iter().map(|party| self.busy(party)).max().unwrap_or(0);
+        self.setup.nanos + chain.max(busiest)
+    }
+
+    /// What the machine of `of` computes in all stages.
+    fn busy(&self, of: PartyId) -> u64 {
+        let stages = self.stages.iter().zip(&self.summaries);
+        let here = |stage: &Stage| self.links.beside(of, stage.parties);
+        stages.map(|(stage, summary)| here(stage) * summary.cost.compute_nanos).sum()
     }
 
     /// Bound on the memory of any one party.

@@ -43,18 +43,18 @@ pub struct Run {
     pub set_up_seconds: f64,
     /// Preprocessing, garbling and evaluating the gates.
     pub gates_seconds: f64,
-    /// Computation per AND gate, member and member of this machine, leaky triples apart.
-    pub nanos_per_and_and_member: f64,
-    /// The same per leaky triple.
-    pub nanos_per_leaky_and_member: f64,
+    /// Computation per AND gate and member of this machine, leaky triples and tables apart.
+    pub nanos_per_and: f64,
+    /// Computation per leaky triple, peer and member of this machine.
+    pub nanos_per_leaky_and_peer: f64,
     /// Computation of set-up per peer and member of this machine.
     pub set_up_nanos_per_peer: f64,
     /// What a stage takes beside its gates.
     pub stage_seconds: f64,
     /// Computation per layer of an interactive stage, other member and member of this machine.
     pub nanos_per_layer_and_peer: f64,
-    /// What a garbled gate takes more than an interactive one, per block of its table, member and
-    /// member of this machine.
+    /// What a garbled gate takes more than an interactive one, per block of its table and member of this
+    /// machine.
     pub nanos_per_table_block: f64,
 }
 
@@ -70,10 +70,12 @@ pub fn measure(gates: u64) -> Outcome<Calibration> {
     let runs = [2, 3, 4].map(|parties| one(parties, gates));
     let runs = runs.into_iter().collect::<Outcome<Vec<_>>>()?;
     let mean = |of: fn(&Run) -> f64| runs.iter().map(of).sum::<f64>() / runs.len() as f64;
+    let (own, per_peer) = line(&runs);
     let measured = prices().into_iter().map(|price| {
         let nanos = match price.name {
-            "NANOS_PER_AND_AND_MEMBER" => mean(|run| run.nanos_per_and_and_member),
-            "NANOS_PER_LEAKY_AND_MEMBER" => mean(|run| run.nanos_per_leaky_and_member),
+            "NANOS_PER_AND" => own,
+            "NANOS_PER_AND_AND_PEER" => per_peer,
+            "NANOS_PER_LEAKY_AND_PEER" => mean(|run| run.nanos_per_leaky_and_peer),
             "SETUP_NANOS_PER_PEER" => mean(|run| run.set_up_nanos_per_peer),
             "NANOS_PER_LAYER_AND_PEER" => mean(|run| run.nanos_per_layer_and_peer),
             "NANOS_PER_TABLE_BLOCK" => mean(|run| run.nanos_per_table_block),
@@ -84,6 +86,17 @@ pub fn measure(gates: u64) -> Outcome<Calibration> {
     });
     let measured = measured.collect();
     Ok(Calibration { constants: prices(), measured, runs, limits })
+}
+
+/// What gates take whatever the peers, and per peer: the line nearest to the runs.
+fn line(runs: &[Run]) -> (f64, f64) {
+    let count = runs.len() as f64;
+    let mean = |of: &dyn Fn(&Run) -> f64| runs.iter().map(of).sum::<f64>() / count;
+    let peers = |run: &Run| run.parties as f64 - 1.0;
+    let (x, y) = (mean(&peers), mean(&|run| run.nanos_per_and));
+    let slope = mean(&|run| (peers(run) - x) * (run.nanos_per_and - y))
+        / mean(&|run| (peers(run) - x) * (peers(run) - x));
+    ((y - slope * x).max(0.0), slope.max(0.0))
 }
 
 fn one(parties: usize, gates: u64) -> Outcome<Run> {
@@ -101,14 +114,15 @@ fn one(parties: usize, gates: u64) -> Outcome<Run> {
         preprocessing::measure(parties, triples, Tuning::default())?.triples_per_second;
     let [nanos_per_layer_and_peer, nanos_per_table_block] = layers_and_tables(set)?;
     let members = parties as f64;
-    let per_gate = gates_seconds.max(0.0) * 1e9 / (gates as f64 * members * members);
-    let per_triple = 1e9 / (triples_per_second * members * members);
+    let per_gate = gates_seconds.max(0.0) * 1e9 / (gates as f64 * members);
+    let per_triple = 1e9 / (triples_per_second * members);
+    let tables = nanos_per_table_block * (3.0 * members - 4.0);
     Ok(Run {
         parties,
         set_up_seconds,
         gates_seconds,
-        nanos_per_and_and_member: (per_gate - per_triple).max(0.0),
-        nanos_per_leaky_and_member: per_triple / bucket_size(gates) as f64,
+        nanos_per_and: (per_gate - per_triple - tables).max(0.0),
+        nanos_per_leaky_and_peer: per_triple / (bucket_size(gates) as f64 * (members - 1.0)),
         set_up_nanos_per_peer: set_up_seconds * 1e9 / ((members - 1.0) * members),
         stage_seconds: stage_seconds.max(0.0),
         nanos_per_layer_and_peer,
@@ -133,7 +147,7 @@ fn layers_and_tables(set: PartySet) -> Outcome<[f64; 2]> {
     let layer = (narrow - wide).max(0.0) / (many - few);
     let tables = (garbled - (wide - layer * few)).max(0.0);
     let blocks = LAYERED_GATES as f64 * (3.0 * members - 4.0);
-    Ok([layer * 1e9 / ((members - 1.0) * members), tables * 1e9 / (blocks * members * members)])
+    Ok([layer * 1e9 / ((members - 1.0) * members), tables * 1e9 / (blocks * members)])
 }
 
 fn circuit(set: PartySet, gates: u64, id: u32) -> Outcome<Stage> {

@@ -223,7 +223,7 @@ pub(super) async fn measure(
     let (progress, _) = watch::channel(String::new());
     let stats = embedded(workspace, request, progress).await?.stats;
     let per_second = limits.aes_blocks_per_second;
-    let slower = SPEED_BLOCKS as f64 / (limits.mixed_blocks_per_second * limits.cores as f64);
+    let slower = SPEED_BLOCKS as f64 / limits.mixed_blocks_per_second;
     let seconds_predicted = plan.nanos() as f64 / 1e9 * slower;
     Ok(Measured {
         stages: stats.stages.len(),

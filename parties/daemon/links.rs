@@ -5,7 +5,7 @@ use super::Daemon;
 use crate::failure::Outcome;
 use crate::messages::{Check, Condition, Echo, LinkTold, Links, PROBE_BYTES, Purpose, Taken};
 use crate::snapshot::{LinkEntry, Snapshot, SpeedEntry, quantised_speed};
-use senate_block::Tile;
+use crate::speed::mixed_blocks_per_second;
 use senate_circuit::{PartyId, PartySet};
 use senate_planner::catalog::Federation;
 use senate_planner::cost::{Link, SPEED, SPEED_BLOCKS};
@@ -95,22 +95,9 @@ impl Measured {
     /// Against the machine that predictions are calibrated on, in percent. Measured once.
     fn speed(&self) -> u32 {
         *self.speed.get_or_init(|| {
-            let cores = std::thread::available_parallelism().map_or(1, usize::from);
-            quantised_speed(100.0 * mixed_rate() * cores as f64 / SPEED_BLOCKS as f64)
+            quantised_speed(100.0 * mixed_blocks_per_second(WINDOW) / SPEED_BLOCKS as f64)
         })
     }
-}
-
-/// Blocks per second that this core hashes, multiplies and transposes.
-fn mixed_rate() -> f64 {
-    let mut tile = Tile::default();
-    tile.mix();
-    let (start, mut passes) = (Instant::now(), 0u32);
-    while start.elapsed() < WINDOW {
-        tile.mix();
-        passes += 1;
-    }
-    f64::from(passes) * Tile::BLOCKS as f64 / start.elapsed().as_secs_f64()
 }
 
 impl Daemon {

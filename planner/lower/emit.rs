@@ -43,6 +43,15 @@ pub(super) struct Emitter<'a> {
     pub layouts: BTreeMap<usize, LeafLayout>,
 }
 
+/// What the lanes without a row hold of a relation that crosses into a stage.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Padding {
+    /// Zeros: the relation is canonical (unless it is scattered).
+    Zero,
+    /// Anything: valid rows are in front, and that is all.
+    Any,
+}
+
 /// A stage being written.
 struct Writer {
     builder: Builder,
@@ -117,16 +126,25 @@ impl Emitter<'_> {
     }
 
     /// A child stage; its one relation is output bundle 0.
-    fn child(&mut self, tree: &Physical) -> Result<StageId, LowerError> {
+    fn child(&mut self, tree: &Physical, padding: Padding) -> Result<StageId, LowerError> {
         let ((), id) = self.stage(tree.parties, &|emitter, writer| {
-            emitter.write_child(tree, writer).map(|()| ((), Vec::new()))
+            emitter.write_child(tree, padding, writer).map(|()| ((), Vec::new()))
         })?;
         Ok(id)
     }
 
-    fn write_child(&mut self, tree: &Physical, writer: &mut Writer) -> Result<(), LowerError> {
+    fn write_child(
+        &mut self,
+        tree: &Physical,
+        padding: Padding,
+        writer: &mut Writer,
+    ) -> Result<(), LowerError> {
         let table = self.operator(tree, writer)?;
-        let table = if tree.is_scattered() { table } else { table.canonical(&mut writer.builder) };
+        let table = match padding {
+            _ if tree.is_scattered() => table,
+            Padding::Zero => table.canonical(&mut writer.builder),
+            Padding::Any => table.in_front(&mut writer.builder),
+        };
         let opens = !writer.overflow.is_empty() || !writer.suppressed.is_empty();
         if opens || table.rows() != tree.shape.rows {
             return Err(LowerError::malformed("a stage whose range is not exact"));
@@ -169,10 +187,21 @@ impl Emitter<'_> {
 
     /// The relation of a subtree in the writer's stage, canonical where others made it.
     fn evaluate(&mut self, tree: &Physical, writer: &mut Writer) -> Result<Table, LowerError> {
-        match self.source(tree, writer)? {
-            Some(source) => writer.enter(source, &tree.shape),
+        match self.source(tree, Padding::Zero, writer)? {
+            Some(source) => writer.enter(source, &tree.shape, Padding::Zero),
             None => self.operator(tree, writer),
         }
+    }
+
+    /// The relation of a subtree as merges and groups take it: valid rows in front, and exactly the
+    /// lanes that the shape says.
+    fn in_front(&mut self, tree: &Physical, writer: &mut Writer) -> Result<Table, LowerError> {
+        let table = match self.source(tree, Padding::Any, writer)? {
+            Some(source) => writer.enter(source, &tree.shape, Padding::Any)?,
+            None => self.operator(tree, writer)?,
+        };
+        let table = table.in_front(&mut writer.builder);
+        Ok(padded(writer, table, &tree.shape))
     }
 
     /// The relation of a subtree as an intersection on `keys` columns takes it.
@@ -182,14 +211,15 @@ impl Emitter<'_> {
         keys: usize,
         writer: &mut Writer,
     ) -> Result<Scattered, LowerError> {
-        if let Some(source) = self.source(tree, writer)? {
+        if let Some(source) = self.source(tree, Padding::Zero, writer)? {
             return writer.enter_scattered(source, tree, keys);
         }
         let table = self.operator(tree, writer)?;
         if tree.is_scattered() {
             return Ok(Scattered::new(table));
         }
-        let table = resized(writer, table, &tree.shape);
+        let table = table.canonical(&mut writer.builder);
+        let table = padded(writer, table, &tree.shape);
         Ok(Scattered::of_canonical(&mut writer.builder, table, keys))
     }
 
@@ -198,6 +228,7 @@ impl Emitter<'_> {
     fn source(
         &mut self,
         tree: &Physical,
+        padding: Padding,
         writer: &mut Writer,
     ) -> Result<Option<Source>, LowerError> {
         if let Operator::Leaf { party, slot, .. } = &tree.operator {
@@ -218,7 +249,7 @@ impl Emitter<'_> {
         let stage = match &mut writer.children {
             Children::Known(children) => children.next(),
             Children::New(children) => {
-                let stage = self.child(tree)?;
+                let stage = self.child(tree, padding)?;
                 children.push(stage);
                 Some(stage)
             }
@@ -238,18 +269,17 @@ impl Emitter<'_> {
             };
             return Ok(join::intersect(&mut writer.builder, left, right, keys));
         }
-        let inputs = tree.inputs.iter().map(|input| self.evaluate(input, writer));
+        let inputs = tree.inputs.iter().map(|input| match tree.operator {
+            Operator::Merge { .. } | Operator::Group { keys: 1.., .. } => {
+                self.in_front(input, writer)
+            }
+            Operator::Lookup { .. } => {
+                let table = self.evaluate(input, writer)?.canonical(&mut writer.builder);
+                Ok(padded(writer, table, &input.shape))
+            }
+            _ => self.evaluate(input, writer),
+        });
         let inputs = inputs.collect::<Result<Vec<_>, _>>()?;
-        let inputs = inputs.into_iter().zip(&tree.inputs);
-        let inputs: Vec<_> = inputs
-            .map(|(table, input)| match tree.operator {
-                Operator::Group { keys: 0, .. } => table,
-                Operator::Merge { .. } | Operator::Group { .. } | Operator::Lookup { .. } => {
-                    resized(writer, table, &input.shape)
-                }
-                _ => table,
-            })
-            .collect();
         writer.note(&tree.operator);
         apply(tree, inputs, writer)
     }
@@ -305,11 +335,19 @@ impl Writer {
     }
 
     /// A relation that somebody else made, with its Ver.
-    fn enter(&mut self, source: Source, shape: &Shape) -> Result<Table, LowerError> {
-        let table = Table::input(&mut self.builder, &shape.fields, shape.rows);
+    fn enter(
+        &mut self,
+        source: Source,
+        shape: &Shape,
+        padding: Padding,
+    ) -> Result<Table, LowerError> {
+        let b = &mut self.builder;
+        let table = Table::input(b, &shape.fields, shape.rows);
+        let zero = padding == Padding::Zero;
+        let in_range = if zero { ver::in_range } else { ver::in_front_range };
         self.sources.push(source);
-        self.ver.push(ver::in_range(&mut self.builder, &table, shape)?);
-        Ok(table)
+        self.ver.push(in_range(b, &table, shape)?);
+        Ok(Table { zero, ..table })
     }
 
     /// A set that somebody else made, as an intersection on `keys` columns takes it, with its Ver.
@@ -356,9 +394,8 @@ impl Writer {
     }
 }
 
-/// Canonical, with exactly the lanes that the shape says.
-fn resized(writer: &mut Writer, table: Table, shape: &Shape) -> Table {
-    let mut table = table.canonical(&mut writer.builder);
+/// With exactly the lanes that the shape says.
+fn padded(writer: &mut Writer, mut table: Table, shape: &Shape) -> Table {
     if table.rows() < shape.rows {
         table.relation = table.relation.pad(&mut writer.builder, shape.rows);
         table.limit = shape.rows;

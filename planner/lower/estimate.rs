@@ -27,9 +27,9 @@ pub(super) fn and_gates(relation: &Physical) -> u64 {
     }
 }
 
-/// Gates of verifying a canonical relation.
+/// Gates of verifying the order of a relation.
 pub(super) fn ver_gates(shape: &Shape) -> u64 {
-    u64::from(shape.rows) * u64::from(shape.planes() + shape.key_planes())
+    u64::from(shape.rows) * u64::from(1 + shape.key_planes())
 }
 
 fn merge_gates(rows: u64, keys: u64, planes: u64) -> u64 {

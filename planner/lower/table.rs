@@ -53,10 +53,14 @@ impl Table {
 
     /// Valid rows first, the rest zero, no more lanes than `limit`.
     pub(super) fn canonical(self, b: &mut Builder) -> Self {
+        self.in_front(b).zeroed(b)
+    }
+
+    /// Valid rows first, no more lanes than `limit`.
+    pub(super) fn in_front(self, b: &mut Builder) -> Self {
         let limit = self.limit.min(self.rows());
         if self.prefix {
-            let table = self.zeroed(b);
-            return if limit < table.rows() { table.sliced(b, 0, limit) } else { table };
+            return if limit < self.rows() { self.sliced(b, 0, limit) } else { self };
         }
         let relation = self.relation.compact(b, limit);
         Self::canonical_of(&self.fields, relation)

@@ -4,6 +4,7 @@ mod backends;
 mod harness;
 mod inverses;
 mod operators;
+mod padding;
 mod queries;
 mod ranges;
 mod reference;

@@ -1,5 +1,15 @@
 //! Ver (PROTOCOL.md §8): whether a relation that came from an owner or a child stage is in the
 //! exact range of what made it. One plane of one lane.
+//!
+//! # A departure from PROTOCOL.md §8, and why it is safe
+//! §8 wants canonical relations. What is merged, with or without grouping, need only be *in front*: valid
+//! rows come first, in order, and the other lanes hold anything. Call two such relations *alike* if they
+//! have the same valid rows: each class holds one canonical relation, and Ver accepts the classes of
+//! those that it would accept by §8. A merge puts valid rows where their keys belong and the others
+//! behind them, groups are made of valid rows only, and what is opened is zeroed before: so the class of a
+//! result depends on the classes of its inputs, Ver bits and answers depend on classes only, and which
+//! member of a class a relation is, is masked wires. A coalition injects a class that it could have had
+//! honestly, and a simulator extracts the valid rows.
 
 use super::error::LowerError;
 use super::expr::Evaluator;
@@ -28,6 +38,27 @@ pub(super) fn in_range(
     ok.push(follows(b, table, shape, strict));
     ok.extend(claims_ok(b, table, shape)?);
     let row = b.all(&ok, table.rows());
+    Ok(b.all_lanes(row))
+}
+
+/// 1 iff valid rows come first, in order, and are as [`in_range`] wants them: what other rows hold is
+/// nobody's business.
+pub(super) fn in_front_range(
+    b: &mut Builder,
+    table: &Table,
+    shape: &Shape,
+) -> Result<PlaneId, LowerError> {
+    if table.rows() == 0 {
+        return Ok(b.constant(true, 1));
+    }
+    let (mut ok, _) = columns_ok(b, table);
+    ok.extend(claims_ok(b, table, shape)?);
+    let fine = b.all(&ok, table.rows());
+    let invalid = b.not(table.relation.valid);
+    let fine = b.or(invalid, fine);
+    let strict = shape.is_set() && !shape.order.is_empty();
+    let ordered = follows(b, table, shape, strict);
+    let row = b.and(ordered, fine);
     Ok(b.all_lanes(row))
 }
 

@@ -124,4 +124,4 @@ fn a_seeded_session_sends_these_bytes() {
 
 /// Of set-up between two parties: base oblivious transfers, trees, one extension per ordered pair,
 /// Δ check. It changes only together with [`senate_mpc::session::PROTOCOL_VERSION`].
-const SESSION: &str = "aa2a9d2a59e96dd9a4e96386422c755effbf2185ac1bc7b90733ae78a6ac0998";
+const SESSION: &str = "32e1cca57706205311aecba989090fbea442a5c1278f678ce341b43270b8ade1";

@@ -8,8 +8,10 @@ use std::time::{Duration, Instant};
 pub(crate) fn mixed_blocks_per_second(window: Duration) -> f64 {
     std::thread::scope(|scope| {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        let threads: Vec<_> = (0..cores).map(|_| scope.spawn(move || rate(window))).collect();
-        threads.into_iter().filter_map(|thread| thread.join().ok()).sum()
+        let spawn = |_| std::thread::Builder::new().spawn_scoped(scope, move || rate(window)).ok();
+        let others: Vec<_> = (1..cores).filter_map(spawn).collect();
+        let own = rate(window);
+        own + others.into_iter().filter_map(|thread| thread.join().ok()).sum::<f64>()
     })
 }
 

@@ -153,8 +153,18 @@ impl LinkSnapshot {
     /// Computation of a stage on the slowest of these machines, which all others wait for.
     fn on_slowest(&self, parties: PartySet, nanos: u64) -> u64 {
         let slowest = parties.iter().map(|party| self.speed(party)).min().unwrap_or(SPEED);
-        nanos.saturating_mul(u64::from(SPEED)) / u64::from(slowest)
+        scaled(nanos, slowest)
     }
+
+    /// What so much computation takes on the machine of `party`.
+    pub fn on_machine_of(&self, party: PartyId, nanos: u64) -> u64 {
+        scaled(nanos, self.speed(party))
+    }
+}
+
+fn scaled(nanos: u64, percent: u32) -> u64 {
+    let nanos = u128::from(nanos) * u128::from(SPEED) / u128::from(percent.max(1));
+    u64::try_from(nanos).unwrap_or(u64::MAX)
 }
 
 /// The public sizes of a stage that its cost depends on.
@@ -183,7 +193,7 @@ pub struct StageCost {
     pub bytes: BTreeMap<(PartyId, PartyId), u64>,
     /// Wall clock; members that loopback links connect share a machine.
     pub nanos: u64,
-    /// The part of that which one member computes, if no other shares its machine.
+    /// What one member computes, on a machine of its own at [`SPEED`].
     pub compute_nanos: u64,
     /// Memory at the evaluator.
     pub memory_bytes: u64,
@@ -236,7 +246,7 @@ pub fn stage_cost(
             cost.bytes.insert((from, to), bits.bytes(to == evaluator));
         }
     }
-    cost.compute_nanos = links.on_slowest(parties, compute(parties, backend, sizes, links));
+    cost.compute_nanos = compute(parties, backend, sizes, links);
     cost.nanos = nanos(parties, backend, sizes, links, &cost);
     let window = sizes.and_gates.min(WINDOW);
     cost.memory_bytes = match backend {
@@ -245,7 +255,7 @@ pub fn stage_cost(
             sizes.live_wires * BYTES_PER_LIVE_WIRE * n + in_flight * n.saturating_sub(1)
         }
         // A share of a mask per wire; those of both inputs and the product per gate in flight.
-        Backend::Interactive => (sizes.live_wires + 3 * window) * 16 * n,
+        Backend::Interactive => (sizes.live_wires + 3 * sizes.and_gates.min(2 * BLOCK)) * 16 * n,
     };
     cost
 }
@@ -255,8 +265,8 @@ pub fn setup_cost(parties: PartySet, links: &LinkSnapshot) -> StageCost {
     let bytes = traffic::session(parties, links.targets.tree_depth).links().clone();
     let mut cost = StageCost { bytes, ..StageCost::default() };
     let peers = parties.len().saturating_sub(1) as u64;
-    cost.compute_nanos = links.on_slowest(parties, SETUP_NANOS_PER_PEER * peers);
-    cost.nanos = cost.compute_nanos * sharing(parties, links);
+    cost.compute_nanos = SETUP_NANOS_PER_PEER * peers;
+    cost.nanos = links.on_slowest(parties, cost.compute_nanos * sharing(parties, links));
     cost
 }
 
@@ -278,21 +288,21 @@ impl PairBits {
         let bucket = bucket_size(sizes.and_gates);
         let triple = bucket * (3 * cot + 65) + bucket.saturating_sub(1);
         let entering = sizes.input_wires + sizes.soldered_wires;
-        let every_pair = sizes.and_gates * triple
-            + entering * (cot + 1)
-            + sizes.input_wires
-            + sizes.output_wires;
+        // Far more than can run: products stay within 64 bits, however absurd the capacities.
+        let gates = sizes.and_gates.min(1 << 48);
+        let every_pair =
+            gates * triple + entering * (cot + 1) + sizes.input_wires + sizes.output_wires;
         if backend == Backend::Interactive {
-            let checks = 1 + sizes.and_gates / BLOCK;
+            let checks = 1 + gates / BLOCK;
             let layers = 8 * sizes.layer_bytes + 128 * checks;
             return Self { every_pair: every_pair + layers, to_evaluator: 0, to_garbler: 0 };
         }
-        let tables = sizes.and_gates * (3 * n).saturating_sub(4) * 128;
+        let tables = gates * (3 * n).saturating_sub(4) * 128;
         Self {
             // A mask, and the openings of a product.
-            every_pair: every_pair + sizes.and_gates * (cot + 2),
+            every_pair: every_pair + gates * (cot + 2),
             to_evaluator: tables + entering * 128,
-            to_garbler: sizes.and_gates.div_ceil(n.max(1)),
+            to_garbler: gates.div_ceil(n.max(1)),
         }
     }
 }
@@ -322,14 +332,19 @@ fn nanos(
     links: &LinkSnapshot,
     cost: &StageCost,
 ) -> u64 {
-    let layers = if backend == Backend::Interactive { sizes.depth } else { 0 };
     let compute = cost.compute_nanos.saturating_mul(sharing(parties, links));
+    let compute = links.on_slowest(parties, compute);
     let transfer =
         cost.bytes.iter().map(|((from, to), bytes)| transfer_nanos(links.link(*from, *to), *bytes));
     let latency = cost.bytes.keys().map(|(from, to)| links.link(*from, *to).latency_us);
     let latency = u64::from(latency.max().unwrap_or(0)) * 1_000;
-    let rounds = ROUNDS + 2 * sizes.and_gates.div_ceil(WINDOW) + layers;
-    STAGE_NANOS + compute + transfer.max().unwrap_or(0) + rounds * latency
+    let rounds = match backend {
+        Backend::Garbled => 2 * sizes.and_gates.div_ceil(WINDOW),
+        // Layers, rounds more of wide ones, checks of blocks.
+        Backend::Interactive => sizes.depth + 2 * (sizes.and_gates / BLOCK),
+    };
+    let waiting = (ROUNDS + rounds).saturating_mul(latency).saturating_add(STAGE_NANOS);
+    compute.saturating_add(transfer.max().unwrap_or(0)).saturating_add(waiting)
 }
 
 /// Most members that share one machine: those that a loopback link connects.

@@ -3,7 +3,7 @@
 //! its instructions and maps.
 
 use crate::traffic::{Batches, window_gates};
-use senate_circuit::{BatchShape, PartyId, Program, Stage, TreeDepth, masks_per_batch};
+use senate_circuit::{Backend, BatchShape, PartyId, Program, Stage, TreeDepth, masks_per_batch};
 
 /// Bytes of a block.
 const BLOCK: u64 = 16;
@@ -15,6 +15,9 @@ const BEGUN: u64 = 4;
 const CHUNK: u64 = 1 << 15;
 /// Bytes of each beside the corrections of its rows, toward a peer and from it.
 const BEGUN_BYTES: u64 = 2 * 8;
+/// Gates of an interactive stage that wait for their round, and whose triples have been fetched: a
+/// round, the chunk in hand and the window.
+const WAITING: u64 = 3 << 17;
 /// What tasks of preprocessing work in, on as many cores as there may be.
 const TASKS: u64 = 16 << 20;
 /// Bytes of an instruction with what walking the program keeps for it.
@@ -47,16 +50,23 @@ fn most(batches: &Batches, depth: TreeDepth) -> u64 {
     // Corrections of three rows from a peer and on the way to it.
     let corrections = 2 * 3 * depth.trees() as u64 / 8;
     let begun = begun * (n - 1) * (corrections + BEGUN_BYTES) + TASKS;
-    // What a stage has not used up of the batch before.
-    let lent = if batches.shapes.len() > 1 { most(|shape| shape.triples) } else { 0 };
+    // What a stage has not used up of the batches before: one, and those of a layer's gates that wait.
+    let least = batches.shapes.iter().map(|shape| shape.triples as u64).min().unwrap_or(1).max(1);
+    let waiting = if batches.in_rounds { WAITING.div_ceil(least) } else { 0 };
+    let others = (batches.shapes.len() as u64).saturating_sub(1);
+    let lent = (1 + waiting).min(others) * most(|shape| shape.triples);
     masks + (leaky + lent) * 3 * n * BLOCK + leaky * 8 + begun
 }
 
-/// Wires alive at a time: a share of a mask, Λ, labels; the window: tables, shares, labels, MACs.
+/// Wires alive at a time: a share of a mask, Λ, labels; the window: tables, shares, labels, MACs; or, in
+/// rounds, factors and products of the gates that wait.
 fn running(stage: &Stage) -> u64 {
     let n = stage.parties.len() as u64;
     let stats = stage.program.stats();
     let wire = (n + (n - 1)) * BLOCK + 1;
+    if stage.backend == Backend::Interactive {
+        return stats.peak_live * wire + stats.ands.min(WAITING) * 3 * n * BLOCK;
+    }
     let rows = (3 * n).saturating_sub(4);
     let gate = (rows * (n - 1) + 3 * n + 4) * BLOCK;
     // Garbled but not evaluated, and the chunk in hand.

@@ -120,19 +120,23 @@ impl Plan {
         let mut done: BTreeMap<StageId, u64> = BTreeMap::new();
         for summary in &self.summaries {
             let ready = summary.children.iter().filter_map(|child| done.get(child)).max();
-            let end = ready.copied().unwrap_or(0) + summary.cost.nanos;
+            let end = ready.copied().unwrap_or(0).saturating_add(summary.cost.nanos);
             done.insert(summary.id, end);
         }
         let chain = done.values().max().copied().unwrap_or(0);
         let busiest = self.participants.iter().map(|party| self.busy(party)).max().unwrap_or(0);
-        self.setup.nanos + chain.max(busiest)
+        self.setup.nanos.saturating_add(chain.max(busiest))
     }
 
     /// What the machine of `of` computes in all stages.
     fn busy(&self, of: PartyId) -> u64 {
         let stages = self.stages.iter().zip(&self.summaries);
         let here = |stage: &Stage| self.links.beside(of, stage.parties);
-        stages.map(|(stage, summary)| here(stage) * summary.cost.compute_nanos).sum()
+        let one = |(stage, summary): (&Stage, &StageSummary)| {
+            here(stage).saturating_mul(summary.cost.compute_nanos)
+        };
+        let all = stages.map(one).fold(0, u64::saturating_add);
+        self.links.on_machine_of(of, all)
     }
 
     /// Bound on the memory of any one party.

@@ -31,7 +31,8 @@ pub struct Triples {
     pub c: AuthBits,
 }
 
-/// Some triples of a batch, which stay where they are. Consumed by value: each serves one gate.
+/// Some triples of a batch, which stay where they are. Each serves one gate: whoever holds them uses
+/// none twice.
 pub struct Lent {
     triples: Rc<Triples>,
     lanes: Range<usize>,
@@ -83,6 +84,7 @@ impl Lent {
     }
 
     fn lanes_of(&self, which: Range<usize>) -> Range<usize> {
+        debug_assert!(which.end <= self.len(), "{which:?} of {self:?}");
         let lane = |at: usize| (self.lanes.start + at).min(self.lanes.end);
         lane(which.start)..lane(which.end)
     }

@@ -5,7 +5,7 @@
 //! There a gate's output gets a fresh mask λ_γ and the round opens Λ_γ, by ⟨λ_αλ_β⟩ from openings ahead.
 //! Here the round opens λ_α⊕a and λ_β⊕b themselves, and the product ⟨z_γ⟩ is kept as it is: λ_γ = z_γ
 //! and Λ_γ = 0, the online phase of [NNOB12] among n parties [LOS14]. That spares a mask and an opened
-//! bit per gate, and no message tells more: every bit opened before the release contains the share of an
+//! bit per gate, and no message tells more: every bit that a round opens contains the share of an
 //! a or b that no other opening contains, as Λ_γ contained one of λ_γ. Shares of ⟨z⟩ are opened at the
 //! release only, after all checks, where the share of one honest party follows from the output and the
 //! other shares. What leaves the stage is a mask ⟨λ⟩ with its Λ as before: a parent adds a fresh mask,

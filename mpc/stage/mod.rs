@@ -82,8 +82,8 @@ impl FinishedStage {
 }
 
 /// Runs `stage` at this party. `own` holds this party's clear inputs by slot, `children` what
-/// enters from earlier stages, by input bundle. All parties of the stage learn Λ of every wire,
-/// which is uniform; nobody learns anything else.
+/// enters from earlier stages, by input bundle. All parties of the stage learn Λ of every wire
+/// (garbled) or its factors under triples (interactive), which is uniform; nobody learns anything else.
 ///
 /// # Errors
 /// [`Error::Misuse`] when stage, inputs and children do not fit; otherwise the fault that the

@@ -159,7 +159,8 @@ fn combined(
     match best_evaluator(parties, Backend::Garbled, &sizes, &costing.links) {
         Some(evaluator) if stage => {
             let cost = stage_cost(parties, Backend::Garbled, evaluator, &sizes, &costing.links);
-            let (nanos, bytes) = (nanos + cost.nanos, bytes + cost.total_bytes());
+            let nanos = nanos.saturating_add(cost.nanos);
+            let bytes = bytes.saturating_add(cost.total_bytes());
             let money = money + costing.links.targets.price_of(&cost);
             Best { shape, relation, nanos, bytes, money, inline_gates: 0 }
         }

@@ -32,6 +32,8 @@ pub struct Batches {
     pub masks: u64,
     /// Triples asked for.
     pub triples: u64,
+    /// Whether a stage that takes them runs in rounds.
+    pub in_rounds: bool,
     /// Batch by batch.
     pub shapes: Vec<BatchShape>,
     /// What it sends.
@@ -43,14 +45,17 @@ pub fn preprocessing(stages: &[Stage], targets: &Targets) -> Vec<Batches> {
     let mut all: Vec<Batches> = Vec::new();
     for stage in stages {
         let (masks, triples) = need(stage, stages);
+        let in_rounds = stage.backend == Backend::Interactive;
         match all.iter_mut().find(|batches| batches.parties == stage.parties) {
             Some(batches) => {
                 batches.masks += masks;
                 batches.triples += triples;
+                batches.in_rounds |= in_rounds;
             }
             None => {
                 let (shapes, traffic) = (Vec::new(), Traffic::default());
-                all.push(Batches { parties: stage.parties, masks, triples, shapes, traffic });
+                let parties = stage.parties;
+                all.push(Batches { parties, masks, triples, in_rounds, shapes, traffic });
             }
         }
     }

@@ -105,6 +105,24 @@ fn a_layer_wider_than_a_round_takes_several_and_ends_a_block() {
 }
 
 #[test]
+fn a_round_may_end_inside_an_instruction() {
+    // 20 000 gates close a chunk and the next AND is one of its own: a round takes 111 072 of its lanes.
+    let mut b = Builder::new();
+    let inputs: Vec<_> = (0..2).map(|_| b.input(&[20_000, 1 << 17, 0, 5])).collect();
+    let ands: Vec<_> = (0..4).map(|k| b.and(inputs[0][k], inputs[1][k])).collect();
+    let mixed = b.xor(ands[1], inputs[0][1]);
+    let deep = b.and(mixed, inputs[1][1]);
+    b.output(&[ands[0], deep, ands[2], ands[3]]);
+    let plan = lone(2, b.finish().unwrap());
+    let inputs = inputs_of(&plan, 4);
+    agrees(2, &plan, &inputs);
+    let mut sizes = Sizes::default();
+    assert!(run(2, &plan, &inputs, &mut sizes).iter().all(Result::is_ok));
+    // 151 077 gates, then 131 072, two bits each.
+    assert_eq!(sizes.0[&Kind::Layer], [1 << 15, 5002, 1 << 15]);
+}
+
+#[test]
 fn backends_meet_at_a_boundary_in_every_combination() {
     let all: &[usize] = &[0, 1, 2];
     for child in [Garbled, Interactive] {

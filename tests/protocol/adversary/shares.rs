@@ -2,9 +2,9 @@
 //! MACs do not follow (PROTOCOL.md §4).
 
 use super::scenario::{Ends, PARTIES, Scenario, everybody, honest};
-use crate::protocol::plans::own_inputs;
+use crate::protocol::plans::{on_backends, own_inputs, sweep_plan};
 use senate_block::Block;
-use senate_circuit::{PartyId, Stage};
+use senate_circuit::{Backend, PartyId, Stage};
 use senate_mpc::pre::{Lent, Preprocessing};
 use senate_mpc::sim::Federation;
 use senate_mpc::stage::{Host, StageContext};
@@ -25,8 +25,8 @@ enum Lie {
     Left,
     /// The right factor of the first triple.
     Right,
-    /// The product of the first triple.
-    Product,
+    /// The product of the triple of this number.
+    Product(usize),
 }
 
 /// A host that lies in one stage.
@@ -66,8 +66,8 @@ impl<P: Preprocessing> Preprocessing for Lying<P> {
         let masks = self.honest.masks(count).await?;
         let request = self.requests.replace(self.requests.get() + 1);
         Ok(match self.lie {
-            Some(Lie::EnteringMask) if request == 0 => flipped(&masks),
-            Some(Lie::GateMask) if request == 1 => flipped(&masks),
+            Some(Lie::EnteringMask) if request == 0 => flipped(&masks, 0),
+            Some(Lie::GateMask) if request == 1 => flipped(&masks, 0),
             _ => masks,
         })
     }
@@ -75,20 +75,20 @@ impl<P: Preprocessing> Preprocessing for Lying<P> {
     async fn triples(&mut self, count: usize) -> Result<Lent, Error> {
         let mut triples = self.honest.triples(count).await?.into_owned();
         match self.lie {
-            Some(Lie::Left) => triples.a = flipped(&triples.a),
-            Some(Lie::Right) => triples.b = flipped(&triples.b),
-            Some(Lie::Product) => triples.c = flipped(&triples.c),
+            Some(Lie::Left) => triples.a = flipped(&triples.a, 0),
+            Some(Lie::Right) => triples.b = flipped(&triples.b, 0),
+            Some(Lie::Product(lane)) => triples.c = flipped(&triples.c, lane),
             _ => {}
         }
         Ok(triples.into())
     }
 }
 
-/// The same shares with the first share bit flipped: the liar does not know the MACs of the other.
-fn flipped(shares: &AuthBits) -> AuthBits {
+/// The same shares with one share bit flipped: the liar does not know the MACs of the other.
+fn flipped(shares: &AuthBits, lane: usize) -> AuthBits {
     let lie = |plane: &[Block]| -> Vec<Block> {
-        let first = plane.first().map(|block| *block ^ Block::ONE);
-        first.into_iter().chain(plane.iter().skip(1).copied()).collect()
+        let told = plane.iter().enumerate();
+        told.map(|(at, block)| *block ^ Block::ONE.times(at == lane)).collect()
     };
     let macs = shares.mac_planes().iter().map(|plane| lie(plane)).collect();
     AuthBits::from_planes(lie(shares.d()), macs).unwrap()
@@ -133,7 +133,7 @@ fn a_lie_about_an_own_share_is_caught_by_its_mac() {
         // A wrong factor shifts the opened bit, and the product where the other factor is 1.
         (Lie::Left, &[Fault::OpenMac(Step::Beaver), Fault::LabelHash]),
         (Lie::Right, &[Fault::OpenMac(Step::Beaver), Fault::LabelHash]),
-        (Lie::Product, &[Fault::LabelHash]),
+        (Lie::Product(0), &[Fault::LabelHash]),
     ];
     assert_caught(&Scenario::sweep(), 2, &lies);
 }
@@ -145,7 +145,35 @@ fn in_rounds_a_lie_about_an_own_share_is_caught_by_its_mac() {
         // A wrong factor shifts the opened bit, and the liar's product where the other one is 1.
         (Lie::Left, &[layers]),
         (Lie::Right, &[layers]),
-        (Lie::Product, &[layers]),
+        (Lie::Product(0), &[layers]),
     ];
     assert_caught(&Scenario::in_rounds(), 1, &lies);
+}
+
+/// A product that no further layer takes is checked by whatever opens it.
+#[test]
+fn in_rounds_a_lie_about_a_last_product_is_caught_where_it_is_opened() {
+    use Backend::{Garbled, Interactive};
+    let mac = Fault::OpenMac;
+    // The last lane of x∧y is carried on or put out; the last gate of all makes the range check.
+    let (carried, checked) = (7, 9);
+    let cases: [(_, _, _, &[_]); 5] = [
+        ([Interactive, Garbled, Garbled], 0, carried, &[mac(Step::Solder)]),
+        ([Garbled, Interactive, Interactive], 1, carried, &[mac(Step::Interactive)]),
+        ([Garbled, Interactive, Garbled], 1, carried, &[mac(Step::Beaver), Fault::LabelHash]),
+        ([Garbled, Garbled, Interactive], 2, carried, &[mac(Step::Output)]),
+        ([Garbled, Interactive, Garbled], 1, checked, &[mac(Step::Ver)]),
+    ];
+    for (backends, stage, lane, faults) in cases {
+        let scenario = Scenario::of(PARTIES, on_backends(sweep_plan(), backends));
+        for liar in scenario.plan[stage].parties.iter() {
+            let ends = run(&scenario, stage as u32, liar, Lie::Product(lane));
+            let what = format!("{backends:?} {stage} {lane} of {liar}: {ends:?}");
+            let caught = |end: &Result<Outputs, Error>| {
+                faults.iter().any(|fault| end == &Err(Error::unattributed(*fault)))
+            };
+            assert!(honest(liar).iter().any(|party| caught(&ends[party.index()])), "{what}");
+            assert!(honest(liar).iter().all(|party| ends[party.index()].is_err()), "{what}");
+        }
+    }
 }

@@ -9,16 +9,16 @@ use std::collections::BTreeMap;
 /// Statistical security in bits per attempt (PROTOCOL.md §0).
 pub(crate) const STATISTICAL: u32 = 40;
 /// Computation of a party with two cores per AND gate, …
-const NANOS_PER_AND: u64 = 90;
+const NANOS_PER_AND: u64 = 150;
 /// … per AND gate and other member of the stage, …
-const NANOS_PER_AND_AND_PEER: u64 = 34;
+const NANOS_PER_AND_AND_PEER: u64 = 36;
 /// … per leaky triple and other member at k = 4, of which a gate takes B, …
-const NANOS_PER_LEAKY_AND_PEER: u64 = 52;
+const NANOS_PER_LEAKY_AND_PEER: u64 = 54;
 /// … with other trees of oblivious transfer, …
 const NANOS_AT_DEPTH_2: u64 = 45;
-const NANOS_AT_DEPTH_8: u64 = 100;
+const NANOS_AT_DEPTH_8: u64 = 220;
 /// … and per block of the tables of a garbled gate, its mask's share included.
-const NANOS_PER_TABLE_BLOCK: u64 = 14;
+const NANOS_PER_TABLE_BLOCK: u64 = 17;
 /// Base OTs, tree expansion and the Δ check: computation of a party per other party of the session.
 const SETUP_NANOS_PER_PEER: u64 = 8_000_000;
 /// Computation of a party per layer of an interactive stage and other member: a message each way.
@@ -415,8 +415,8 @@ mod tests {
         assert!((90..105).contains(&per_and), "{per_and}");
         assert!(cost(4).total_bytes() > 4 * cost(2).total_bytes());
         assert!(cost(4).nanos > cost(2).nanos);
-        // All on one machine with two cores: about 1.6, 0.63 and 0.33 million AND gates per second.
-        for (n, rate) in [(2, 1_600_000), (3, 630_000), (4, 330_000)] {
+        // All on one machine with two cores: about 1.3, 0.53 and 0.28 million AND gates per second.
+        for (n, rate) in [(2, 1_300_000), (3, 530_000), (4, 280_000)] {
             let predicted = 400_000_000_000_000 / cost(n).nanos;
             assert!((rate * 3 / 4..rate * 5 / 4).contains(&predicted), "{n}: {predicted}");
         }

@@ -41,6 +41,23 @@ fn the_second_query_finds_its_session_open_and_its_triples_made() {
 }
 
 #[test]
+fn sessions_have_the_trees_that_the_federation_asks_for() {
+    let hosts = Hosts::new(3, 8, &few);
+    let totals = [(1, 2), (2, 8)].map(|(epoch, k)| {
+        let text = &hosts.federation;
+        let text = format!("epoch = {epoch}\n{text}[targets]\nsoftspoken_k = {k}\n");
+        (0..3).for_each(|party| hosts.publish(party, &text));
+        let daemons = hosts.serve_all();
+        let (expected, first) = ask(&hosts, 0);
+        all_ready(&daemons);
+        let (rows, second) = ask(&hosts, 1);
+        assert_eq!((rows, &second["opened_ahead"]), (expected, &Value::Bool(true)));
+        sent(&first, "bytes_sent")
+    });
+    assert!(totals[0] > totals[1], "{totals:?}");
+}
+
+#[test]
 fn of_two_that_ask_at_once_one_gets_the_session() {
     let hosts = Hosts::new(3, 8, &few);
     let daemons = hosts.serve_all();

@@ -51,11 +51,7 @@ pub(super) fn in_front_range(
     if table.rows() == 0 {
         return Ok(b.constant(true, 1));
     }
-    let (mut ok, _) = columns_ok(b, table);
-    ok.extend(claims_ok(b, table, shape)?);
-    let fine = b.all(&ok, table.rows());
-    let invalid = b.not(table.relation.valid);
-    let fine = b.or(invalid, fine);
+    let fine = valid_rows_fine(b, table, shape)?;
     let strict = shape.is_set() && !shape.order.is_empty();
     let ordered = follows(b, table, shape, strict);
     let row = b.and(ordered, fine);
@@ -74,14 +70,19 @@ pub(super) fn in_scattered_range(
     if table.rows() == 0 {
         return Ok(b.constant(true, 1));
     }
+    let fine = valid_rows_fine(b, table, shape)?;
+    let ordered = set.in_order(b, keys);
+    let row = b.and(ordered, fine);
+    Ok(b.all_lanes(row))
+}
+
+/// Per row: 1 where there is none, or its values are as [`in_range`] wants them.
+fn valid_rows_fine(b: &mut Builder, table: &Table, shape: &Shape) -> Result<PlaneId, LowerError> {
     let (mut ok, _) = columns_ok(b, table);
     ok.extend(claims_ok(b, table, shape)?);
     let fine = b.all(&ok, table.rows());
     let invalid = b.not(table.relation.valid);
-    let fine = b.or(invalid, fine);
-    let ordered = set.in_order(b, keys);
-    let row = b.and(ordered, fine);
-    Ok(b.all_lanes(row))
+    Ok(b.or(invalid, fine))
 }
 
 /// A valid row comes after a valid row that is not larger (smaller, if strict).

@@ -443,13 +443,18 @@ fn a_session_checks_keys_before_anything_else() {
 
 #[test]
 fn other_parameters_and_other_plans_are_refused_by_name() {
-    let open = |mesh: Mesh, entropy: Entropy| async move {
-        let other = mesh.me() == party(1);
-        let params = Params::new([4; 32]).with_rho_bits(if other { 41 } else { 40 })?;
-        Session::open(mesh, params, entropy).await
-    };
-    let results = Federation::new(2, 9).run(open);
-    assert_eq!(results[0].as_ref().err(), Some(&Error::by(party(1), Fault::Binding)));
+    let ours = Params::new([4; 32]);
+    let trees = ours.with_tree_depth(TreeDepth::Eight);
+    for theirs in [ours.with_rho_bits(41).unwrap(), trees, Params::new([5; 32])] {
+        let results = Federation::new(2, 9).run(|mesh, entropy| async move {
+            let params = if mesh.me() == party(1) { theirs } else { ours };
+            Session::open(mesh, params, entropy).await
+        });
+        let ends = [(0, 1), (1, 0)].map(|(at, by)| (results[at].as_ref().err(), by));
+        for (end, by) in ends {
+            assert_eq!(end, Some(&Error::by(party(by), Fault::Binding)), "{theirs:?}");
+        }
+    }
     let results = Federation::new(2, 9).run(|mesh, entropy| async move {
         let session = Session::open(mesh, Params::new([4; 32]), entropy).await?;
         session.bind(&[u8::from(session.me() == party(1)); 32]).await

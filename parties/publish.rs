@@ -11,10 +11,10 @@ pub use grant::Grant;
 use crate::draft::{Column, Literal, Part};
 use crate::failure::{Failure, Outcome};
 use crate::tables::Source;
-use crate::tables::values::text;
 use observe::{Observed, observe};
 use senate_planner::catalog::{Federation, sql_type};
 use senate_planner::ir::Value;
+use senate_planner::text::spell;
 use senate_planner::types::SqlType;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -184,7 +184,7 @@ fn spanned(column: &Observed, kind: SqlType) -> Outcome<(Literal, Literal)> {
         _ => None,
     });
     let (low, high) = (numbers.clone().min(), numbers.max());
-    let bound = |number: i128| literal(&text(number, kind), kind);
+    let bound = |number: i128| literal(&spell(number, kind), kind);
     low.zip(high).map(|(low, high)| (bound(low), bound(high))).ok_or_else(|| {
         Failure::usage("no numbers or dates that could have a range")
             .with_remedy("give the range: --range COLUMN=LOW..HIGH")
@@ -201,7 +201,7 @@ fn dictionary(column: &Observed, kind: SqlType) -> Outcome<Vec<Literal>> {
     }
     let spelled = distinct.into_iter().map(|value| match value {
         Value::Boolean(bit) => Literal::Boolean(*bit),
-        Value::Integer(number) => literal(&text(*number, kind), kind),
+        Value::Integer(number) => literal(&spell(*number, kind), kind),
         Value::Bytes(bytes) => match kind {
             SqlType::Binary { .. } => Literal::Text(data_encoding::HEXLOWER.encode(bytes)),
             _ => Literal::Text(String::from_utf8_lossy(bytes).into_owned()),

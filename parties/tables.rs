@@ -195,7 +195,7 @@ fn batch(
 }
 
 fn field(column: &DeclaredColumn) -> Field {
-    Field::new(&column.name, values::arrow_type(column.kind.sql), column.kind.nullable)
+    Field::new(&column.name, column.kind.sql.arrow(), column.kind.nullable)
 }
 
 #[cfg(test)]

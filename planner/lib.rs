@@ -16,5 +16,6 @@ pub mod render;
 mod rules;
 pub mod sql;
 pub mod targets;
+pub mod text;
 pub mod traffic;
 pub mod types;

@@ -1,7 +1,7 @@
 //! Column types: SQL's type, the public domain, and the number of bits it takes in a circuit.
 
 use crate::ir::Value;
-use arrow_schema::DataType;
+use arrow_schema::{DataType, TimeUnit};
 use std::fmt;
 
 /// The SQL type of a column, as federation.toml and DataFusion know it.
@@ -26,6 +26,12 @@ pub enum SqlType {
     },
     /// DATE, Arrow Date32
     Date,
+    /// TIMESTAMP(d): a date and a time of day without a zone, counted from 1970 in units of 10^-d
+    /// seconds; d is 0, 3, 6 or 9. Arrow Timestamp of that unit without a zone.
+    Timestamp {
+        /// d
+        digits: u8,
+    },
     /// VARCHAR(n): n UTF-8 bytes
     Varchar {
         /// Largest length in bytes.
@@ -41,7 +47,7 @@ pub enum SqlType {
 /// A column's type with its public domain.
 ///
 /// Encoding in a circuit (order-preserving, unsigned, most significant bit last plane):
-/// - integers, decimals (unscaled) and dates: `value − low` in `⌈log2(high − low + 1)⌉` bits;
+/// - integers, decimals (unscaled), dates and timestamps: `value − low` in `⌈log2(high − low + 1)⌉` bits;
 /// - booleans: one bit; strings and binaries: `8·bytes` bits, the first byte most significant,
 ///   strings padded with zero bytes (a NUL byte inside a string is refused on input);
 /// - a nullable column has one more plane, last: 1 = present; an absent value's other bits are 0.
@@ -68,6 +74,7 @@ impl SqlType {
             Self::UnsignedBigInt => DataType::UInt64,
             Self::Decimal { precision, scale } => DataType::Decimal128(precision, scale),
             Self::Date => DataType::Date32,
+            Self::Timestamp { digits } => DataType::Timestamp(unit(digits), None),
             Self::Varchar { .. } => DataType::Utf8,
             Self::Binary { bytes } => {
                 DataType::FixedSizeBinary(i32::try_from(bytes).unwrap_or(i32::MAX))
@@ -88,6 +95,7 @@ impl SqlType {
                 Self::Decimal { precision: *precision, scale: *scale }
             }
             DataType::Date32 => Self::Date,
+            DataType::Timestamp(unit, None) => Self::Timestamp { digits: digits(*unit) },
             DataType::FixedSizeBinary(bytes) => Self::Binary { bytes: u32::try_from(*bytes).ok()? },
             _ => return None,
         })
@@ -101,6 +109,12 @@ impl SqlType {
             Self::Int | Self::Date => (i128::from(i32::MIN), i128::from(i32::MAX)),
             Self::BigInt => (i128::from(i64::MIN), i128::from(i64::MAX)),
             Self::UnsignedBigInt => (0, i128::from(u64::MAX)),
+            Self::Timestamp { digits } => {
+                // Years 0000 to 9999 or, of nanoseconds, what 64 bits hold.
+                let second = 10i128.pow(digits.into());
+                let (low, high) = (-62_167_219_200 * second, 253_402_300_800 * second - 1);
+                (low.max(i64::MIN.into()), high.min(i64::MAX.into()))
+            }
             Self::Decimal { precision, .. } => {
                 let most = 10i128.checked_pow(u32::from(precision)).unwrap_or(i128::MAX) - 1;
                 (-most, most)
@@ -109,9 +123,13 @@ impl SqlType {
         }
     }
 
-    /// Digits after the decimal point: 0 for everything but decimals.
+    /// Digits after the decimal point, of a timestamp's seconds too: 0 for everything else.
     pub fn scale(self) -> i8 {
-        if let Self::Decimal { scale, .. } = self { scale } else { 0 }
+        match self {
+            Self::Decimal { scale, .. } => scale,
+            Self::Timestamp { digits } => digits.cast_signed(),
+            _ => 0,
+        }
     }
 
     /// Whether values are numbers with arithmetic (integers and decimals).
@@ -127,6 +145,14 @@ impl SqlType {
         matches!(self, Self::Varchar { .. } | Self::Binary { .. })
     }
 
+    /// Whether both are numbers, or both timestamps: the values of the two differ in their size and
+    /// scale only.
+    pub fn is_like(self, other: Self) -> bool {
+        let are_times =
+            matches!((self, other), (Self::Timestamp { .. }, Self::Timestamp { .. }));
+        are_times || self.is_number() && other.is_number()
+    }
+
     /// Whether values of the two types can be compared as they are: the same type up to the size
     /// of an integer, the precision of a decimal (not its scale) and the length of a string.
     pub fn is_comparable(self, other: Self) -> bool {
@@ -135,6 +161,24 @@ impl SqlType {
             (a, b) if a.is_number() && b.is_number() => a.scale() == b.scale(),
             (a, b) => a == b,
         }
+    }
+}
+
+fn unit(digits: u8) -> TimeUnit {
+    match digits {
+        0 => TimeUnit::Second,
+        1..=3 => TimeUnit::Millisecond,
+        4..=6 => TimeUnit::Microsecond,
+        _ => TimeUnit::Nanosecond,
+    }
+}
+
+fn digits(unit: TimeUnit) -> u8 {
+    match unit {
+        TimeUnit::Second => 0,
+        TimeUnit::Millisecond => 3,
+        TimeUnit::Microsecond => 6,
+        TimeUnit::Nanosecond => 9,
     }
 }
 
@@ -148,6 +192,8 @@ impl fmt::Display for SqlType {
             Self::UnsignedBigInt => f.write_str("UNSIGNED BIGINT"),
             Self::Decimal { precision, scale } => write!(f, "DECIMAL({precision},{scale})"),
             Self::Date => f.write_str("DATE"),
+            Self::Timestamp { digits: 9 } => f.write_str("TIMESTAMP"),
+            Self::Timestamp { digits } => write!(f, "TIMESTAMP({digits})"),
             Self::Varchar { bytes } => write!(f, "VARCHAR({bytes})"),
             Self::Binary { bytes } => write!(f, "BINARY({bytes})"),
         }

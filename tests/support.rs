@@ -2,7 +2,7 @@
 
 use datafusion::arrow::array::{ArrayRef, FixedSizeBinaryArray, RecordBatch, StringArray};
 use datafusion::arrow::compute::cast;
-use datafusion::arrow::datatypes::{DataType, Field, Schema};
+use datafusion::arrow::datatypes::{DataType, Field, Schema, TimeUnit};
 use datafusion::arrow::util::display::{ArrayFormatter, FormatOptions};
 use datafusion::datasource::MemTable;
 use datafusion::prelude::{SessionConfig, SessionContext};
@@ -212,6 +212,15 @@ fn arrow_type(kind: &str) -> DataType {
         "INT" => DataType::Int32,
         "BIGINT" => DataType::Int64,
         "DATE" => DataType::Date32,
+        "TIMESTAMP" => DataType::Timestamp(
+            match sizes.next() {
+                Some(0) => TimeUnit::Second,
+                Some(3) => TimeUnit::Millisecond,
+                Some(6) => TimeUnit::Microsecond,
+                _ => TimeUnit::Nanosecond,
+            },
+            None,
+        ),
         "DECIMAL" => DataType::Decimal128(size() as u8, size() as i8),
         "VARCHAR" => DataType::Utf8,
         "BINARY" => DataType::FixedSizeBinary(size()),

@@ -3,6 +3,8 @@
 use super::{Column, Literal};
 use crate::failure::{Failure, Outcome};
 use senate_planner::catalog::sql_type;
+use senate_planner::ir::Value;
+use senate_planner::text::parse;
 use senate_planner::types::SqlType;
 
 /// The columns of both, in the first's order.
@@ -33,7 +35,7 @@ fn merge(one: &Column, other: &Column) -> Outcome<Column> {
         Failure::usage(why).with_remedy("agree on one: senate publish --column NAME=TYPE")
     })?;
     let both = |one: &Option<Literal>, other: &Option<Literal>, pick| {
-        one.as_ref().zip(other.as_ref()).and_then(|(one, other)| bound(one, other, pick))
+        one.as_ref().zip(other.as_ref()).and_then(|(one, other)| bound(one, other, pick, wide))
     };
     let values = one.values.as_ref().zip(other.values.as_ref()).map(|(one, other)| {
         let more = other.iter().filter(|value| !one.contains(value));
@@ -52,12 +54,16 @@ fn merge(one: &Column, other: &Column) -> Outcome<Column> {
 
 /// The smaller of two types that has all values of both.
 fn wider(one: SqlType, other: SqlType) -> Option<SqlType> {
-    use SqlType::{BigInt, Decimal, Int, SmallInt, Varchar};
+    use SqlType::{BigInt, Date, Decimal, Int, SmallInt, Timestamp, Varchar};
     match (one, other) {
         (one, other) if one == other => Some(one),
         (Varchar { bytes: one }, Varchar { bytes: other }) => {
             Some(Varchar { bytes: one.max(other) })
         }
+        (Timestamp { digits: one }, Timestamp { digits: other }) => {
+            Some(Timestamp { digits: one.max(other) })
+        }
+        (Timestamp { digits }, Date) | (Date, Timestamp { digits }) => Some(Timestamp { digits }),
         (BigInt, SmallInt | Int) | (SmallInt | Int, BigInt) => Some(BigInt),
         (Int, SmallInt) | (SmallInt, Int) => Some(Int),
         (Decimal { precision: one, scale: fine }, Decimal { precision: other, scale: coarse }) => {
@@ -77,21 +83,21 @@ enum Pick {
     Larger,
 }
 
-/// The bound that holds for both; none where the two do not compare as they stand.
-fn bound(one: &Literal, other: &Literal, pick: Pick) -> Option<Literal> {
-    let is_smaller = match (one, other) {
-        (one, other) if one == other => true,
-        (Literal::Integer(one), Literal::Integer(other)) => one < other,
-        // ISO dates sort as text; decimals of different spelling do not.
-        (Literal::Text(one), Literal::Text(other))
-            if [one, other]
-                .iter()
-                .all(|text| text.len() == 10 && text.matches('-').count() == 2) =>
-        {
-            one < other
+/// The bound of values of type `kind` that holds for both; none where one of them is no value of it.
+fn bound(one: &Literal, other: &Literal, pick: Pick, kind: SqlType) -> Option<Literal> {
+    let number = |literal: &Literal| {
+        let value = match literal {
+            Literal::Boolean(_) => None,
+            Literal::Integer(number) => parse(&number.to_string(), kind),
+            Literal::Float(number) => parse(&number.to_string(), kind),
+            Literal::Text(text) => parse(text, kind),
+        };
+        match value {
+            Some(Value::Integer(number)) => Some(number),
+            _ => None,
         }
-        _ => return None,
     };
+    let is_smaller = number(one)? <= number(other)?;
     let takes_one = is_smaller == matches!(pick, Pick::Smaller);
     Some(if takes_one { one.clone() } else { other.clone() })
 }

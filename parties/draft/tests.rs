@@ -67,6 +67,38 @@ fn a_shared_table_becomes_wide_enough_for_all_holders() {
 }
 
 #[test]
+fn bounds_are_compared_as_values_and_not_as_they_are_spelled() {
+    let spanned = |kind: &str, low: &str, high: &str| Column {
+        min: Some(Literal::Text(low.to_owned())),
+        max: Some(Literal::Text(high.to_owned())),
+        ..column("x", kind)
+    };
+    for (one, other, merged) in [
+        (
+            spanned("DECIMAL(9,2)", "-9.5", "10"),
+            spanned("DECIMAL(9,3)", "-10.125", "9.99"),
+            spanned("DECIMAL(10,3)", "-10.125", "10"),
+        ),
+        (
+            spanned("TIMESTAMP(0)", "2020-01-01 10:00", "2020-12-31T23:59:59Z"),
+            spanned("TIMESTAMP(3)", "2020-01-01T09:59:59.5", "2020-12-31"),
+            spanned("TIMESTAMP(3)", "2020-01-01T09:59:59.5", "2020-12-31T23:59:59Z"),
+        ),
+        (
+            spanned("DATE", "2020-01-31", "2021-01-01"),
+            spanned("TIMESTAMP(0)", "2020-01-31T00:00:01", "2020-12-31T00:00:00"),
+            spanned("TIMESTAMP(0)", "2020-01-31", "2021-01-01"),
+        ),
+    ] {
+        let mut draft = Draft::new("study", &member("a")).unwrap();
+        draft.put_party(&member("b")).unwrap();
+        draft.put_part("a", &part(vec![one], 64)).unwrap();
+        draft.put_part("b", &part(vec![other], 64)).unwrap();
+        assert_eq!(draft.parts_of("a").unwrap()[0].columns, [merged]);
+    }
+}
+
+#[test]
 fn contradicting_declarations_are_named() {
     let mut draft = Draft::new("study", &member("a")).unwrap();
     draft.put_party(&member("b")).unwrap();

@@ -121,6 +121,7 @@ pub(super) fn types() -> Result<XdbcTypeInfoData, Status> {
             ..number("DECIMAL", XdbcDataType::XdbcDecimal, 38, Some(38))
         },
         quoted("DATE", XdbcDataType::XdbcDate, "DATE '"),
+        quoted("TIMESTAMP", XdbcDataType::XdbcTimestamp, "TIMESTAMP '"),
         sized(XdbcTypeInfo {
             case_sensitive: true,
             ..quoted("VARCHAR", XdbcDataType::XdbcVarchar, "'")

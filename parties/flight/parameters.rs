@@ -136,6 +136,7 @@ pub(super) fn sample(kind: &DataType) -> Option<String> {
         kind if kind.is_numeric() => "1.0".to_owned(),
         DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => "'a'".to_owned(),
         DataType::Date32 => "DATE '2000-01-01'".to_owned(),
+        DataType::Timestamp(_, None) => "TIMESTAMP '2000-01-01T00:00:00'".to_owned(),
         DataType::FixedSizeBinary(bytes) => {
             format!("X'{}'", "00".repeat(usize::try_from(*bytes).ok()?))
         }

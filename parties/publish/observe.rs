@@ -161,12 +161,16 @@ fn from_arrow(
             DataType::Decimal32(precision, scale) | DataType::Decimal64(precision, scale) => {
                 Some(SqlType::Decimal { precision: *precision, scale: *scale })
             }
+            DataType::Timestamp(unit, Some(zone)) if values::is_utc(zone) => {
+                SqlType::from_arrow(&DataType::Timestamp(*unit, None))
+            }
             other => SqlType::from_arrow(other),
         },
     };
     let kind = kind.ok_or_else(|| {
         untyped(name, &format!("Arrow type {found} has no counterpart")).with_remedy(format!(
-            "write it as a date, a decimal, an integer or text, or leave it out: --exclude {name}"
+            "write it as a date, a timestamp without a zone, a decimal, an integer or text, or leave it \
+             out: --exclude {name}"
         ))
     })?;
     let mut cells = Vec::new();

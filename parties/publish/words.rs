@@ -1,5 +1,6 @@
 //! The type of a column from the text of its cells.
 
+use senate_planner::text::parse;
 use senate_planner::types::SqlType;
 
 /// What the cells seen so far can be.
@@ -11,6 +12,9 @@ struct Guess {
     is_wide: bool,
     not_number: bool,
     not_date: bool,
+    not_timestamp: bool,
+    /// Digits of seconds.
+    time_digits: usize,
     whole_digits: usize,
     scale: usize,
 }
@@ -27,7 +31,7 @@ type Look = (fn(&str) -> bool, &'static str);
 
 /// What texts may be that were written otherwise, the more particular first.
 const LOOKS: [Look; 3] = [
-    (is_timestamp, "a date with a time: no column can be one; write the date alone for DATE"),
+    (is_timestamp, "a date with a time: write it without a zone for TIMESTAMP"),
     (is_decimal, "a number of more than 38 digits: round it for DECIMAL, if it is a number"),
     (is_number, "a number with an exponent: write it without one for DECIMAL"),
 ];
@@ -49,7 +53,7 @@ fn is_timestamp(cell: &str) -> bool {
             && hour.bytes().all(|byte| byte.is_ascii_digit())
             && minute.starts_with(|c: char| c.is_ascii_digit())
     });
-    is_time && crate::tables::values::parse(date, SqlType::Date).is_ok()
+    is_time && parse(date, SqlType::Date).is_some()
 }
 
 /// Digits with at most one point between them; 01234 is a name that looks like a number.
@@ -74,7 +78,8 @@ impl Guess {
         self.any = true;
         let lower = cell.to_ascii_lowercase();
         self.not_boolean |= !["true", "false", "t", "f"].contains(&lower.as_str());
-        self.not_date |= crate::tables::values::parse(cell, SqlType::Date).is_err();
+        self.not_date |= parse(cell, SqlType::Date).is_none();
+        self.not_timestamp |= parse(cell, SqlType::Timestamp { digits: 9 }).is_none();
         let unsigned = cell.strip_prefix('-').unwrap_or(cell);
         let (whole, fraction) = unsigned.split_once('.').unwrap_or((unsigned, ""));
         let are_digits = |part: &str| part.bytes().all(|byte| byte.is_ascii_digit());
@@ -90,6 +95,8 @@ impl Guess {
         self.is_wide |= cell.parse::<i32>().is_err();
         self.whole_digits = self.whole_digits.max(whole.len());
         self.scale = self.scale.max(fraction.len());
+        let second = fraction.trim_end_matches(['Z', 'z']).trim_end_matches('0');
+        self.time_digits = self.time_digits.max(second.len());
     }
 
     fn kind(self) -> Option<SqlType> {
@@ -101,6 +108,10 @@ impl Guess {
         Some(match self {
             Self { not_boolean: false, .. } => SqlType::Boolean,
             Self { not_date: false, .. } => SqlType::Date,
+            Self { not_timestamp: false, time_digits, .. } => {
+                let digits = [0, 3, 6, 9].into_iter().find(|most| usize::from(*most) >= time_digits);
+                digits.map_or(TEXT, |digits| SqlType::Timestamp { digits })
+            }
             Self { not_number: true, .. } => TEXT,
             Self { not_integer: false, is_wide: false, .. } => SqlType::Int,
             Self { not_integer: false, .. } => SqlType::BigInt,
@@ -137,11 +148,28 @@ mod tests {
     }
 
     #[test]
+    fn dates_with_times_have_as_many_digits_as_the_longest_second() {
+        for (cells, digits) in [
+            (&["2020-01-31T12:00:00Z", "2020-01-31 07:05", "2020-01-31"][..], 0),
+            (&["2020-01-31 12:00:00.5", "2020-01-31 12:00:00.120000"], 3),
+            (&["2020-01-31 12:00:00.1234"], 6),
+            (&["2020-01-31 12:00:00.123456789Z"], 9),
+        ] {
+            let found = guess(cells.iter().copied());
+            assert_eq!(found, Some(SqlType::Timestamp { digits }), "{cells:?}");
+        }
+        assert_eq!(guess(["2020-01-31"]), Some(SqlType::Date));
+        let zoned = ["2020-01-31T12:00:00+01:00"];
+        assert_eq!(guess(zoned), Some(SqlType::Varchar { bytes: 4096 }));
+        assert!(resembled(zoned.into_iter()).unwrap().contains("without a zone"));
+    }
+
+    #[test]
     fn text_that_would_be_a_number_or_a_date_is_told_from_other_text() {
         let look = |cells: &[&'static str]| resembled(cells.iter().copied()).unwrap_or("text");
         let long = "0.1234567890123456789012345678901234567890";
         for (cells, what) in [
-            (&["2020-01-31T12:00:00Z", "2020-01-31 07:05"][..], "a date with a time"),
+            (&["2020-01-31T12:00:00-05:00", "2020-01-31 07:05"][..], "a date with a time"),
             (&[long, "-1"], "more than 38 digits"),
             (&["1e3", "-2.5E-07", "7"], "an exponent"),
             (&["1e3", "x"], "text"),

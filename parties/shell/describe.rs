@@ -2,7 +2,8 @@
 
 use crate::failure::{Failure, Outcome};
 use senate_planner::catalog::{Federation, Table, TableColumn};
-use senate_planner::types::{ColumnType, SqlType};
+use senate_planner::text::spell;
+use senate_planner::types::ColumnType;
 use std::fmt::Write;
 
 /// All tables with their holders.
@@ -72,23 +73,7 @@ fn range(kind: &ColumnType) -> Option<String> {
     if (kind.low, kind.high) == kind.sql.range() {
         return None;
     }
-    let shown = |value: i128| match kind.sql {
-        SqlType::Decimal { scale, .. } => decimal(value, scale),
-        SqlType::Date => date(value),
-        _ => value.to_string(),
-    };
-    Some(format!("{} to {}", shown(kind.low), shown(kind.high)))
-}
-
-fn decimal(unscaled: i128, scale: i8) -> String {
-    use datafusion::arrow::datatypes::{Decimal128Type, DecimalType};
-    Decimal128Type::format_decimal(unscaled, Decimal128Type::MAX_PRECISION, scale)
-}
-
-fn date(days: i128) -> String {
-    use datafusion::arrow::temporal_conversions::date32_to_datetime;
-    let date = i32::try_from(days).ok().and_then(date32_to_datetime);
-    date.map_or_else(|| days.to_string(), |date| date.date().to_string())
+    Some(format!("{} to {}", spell(kind.low, kind.sql), spell(kind.high, kind.sql)))
 }
 
 /// Columns side by side, the first row underlined.

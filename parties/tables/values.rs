@@ -8,40 +8,9 @@ use datafusion::arrow::array::{
 use datafusion::arrow::compute::cast;
 use datafusion::arrow::datatypes::DataType;
 use senate_planner::ir::Value;
+use senate_planner::text;
 use senate_planner::types::{ColumnType, SqlType};
 use std::sync::Arc;
-
-/// The Arrow type of a declared column.
-pub fn arrow_type(sql: SqlType) -> DataType {
-    match sql {
-        SqlType::Boolean => DataType::Boolean,
-        SqlType::SmallInt => DataType::Int16,
-        SqlType::Int => DataType::Int32,
-        SqlType::BigInt => DataType::Int64,
-        SqlType::UnsignedBigInt => DataType::UInt64,
-        SqlType::Decimal { precision, scale } => DataType::Decimal128(precision, scale),
-        SqlType::Date => DataType::Date32,
-        SqlType::Varchar { .. } => DataType::Utf8,
-        SqlType::Binary { bytes } => {
-            DataType::FixedSizeBinary(i32::try_from(bytes).unwrap_or(i32::MAX))
-        }
-    }
-}
-
-/// SQL's name of a type, for messages.
-pub fn type_name(sql: SqlType) -> String {
-    match sql {
-        SqlType::Boolean => "BOOLEAN".to_owned(),
-        SqlType::SmallInt => "SMALLINT".to_owned(),
-        SqlType::Int => "INT".to_owned(),
-        SqlType::BigInt => "BIGINT".to_owned(),
-        SqlType::UnsignedBigInt => "BIGINT UNSIGNED".to_owned(),
-        SqlType::Decimal { precision, scale } => format!("DECIMAL({precision},{scale})"),
-        SqlType::Date => "DATE".to_owned(),
-        SqlType::Varchar { bytes } => format!("VARCHAR({bytes})"),
-        SqlType::Binary { bytes } => format!("BINARY({bytes})"),
-    }
-}
 
 /// Reads one cell's text as a value of the type. What is wrong is told without the cell: errors get
 /// into logs.
@@ -49,23 +18,7 @@ pub fn type_name(sql: SqlType) -> String {
 /// # Errors
 /// Why it is none.
 pub(crate) fn parse(text: &str, sql: SqlType) -> Result<Value, String> {
-    let wrong = || format!("not a value of type {}", type_name(sql));
-    match sql {
-        SqlType::Boolean => match text.to_ascii_lowercase().as_str() {
-            "true" | "t" | "1" => Ok(Value::Boolean(true)),
-            "false" | "f" | "0" => Ok(Value::Boolean(false)),
-            _ => Err(wrong()),
-        },
-        SqlType::SmallInt | SqlType::Int | SqlType::BigInt | SqlType::UnsignedBigInt => {
-            text.parse().map(Value::Integer).map_err(|_| wrong())
-        }
-        SqlType::Decimal { scale, .. } => {
-            decimal(text, scale).map(Value::Integer).ok_or_else(wrong)
-        }
-        SqlType::Date => days(text).map(|day| Value::Integer(day.into())).ok_or_else(wrong),
-        SqlType::Varchar { .. } => Ok(Value::Bytes(text.as_bytes().to_vec())),
-        SqlType::Binary { .. } => hexadecimal(text).map(Value::Bytes).ok_or_else(wrong),
-    }
+    text::parse(text, sql).ok_or_else(|| format!("not a value of type {sql}"))
 }
 
 /// Checks a present value against the declared domain.
@@ -97,11 +50,11 @@ pub(crate) fn in_domain(value: &Value, kind: &ColumnType) -> Result<(), String> 
             if (kind.low..=kind.high).contains(number) {
                 Ok(())
             } else {
-                let (low, high) = (text(kind.low, sql), text(kind.high, sql));
+                let (low, high) = (text::spell(kind.low, sql), text::spell(kind.high, sql));
                 Err(format!("a value outside {low} to {high}"))
             }
         }
-        _ => Err(format!("a value that is not a {}", type_name(kind.sql))),
+        _ => Err(format!("a value that is not a {}", kind.sql)),
     }
 }
 
@@ -110,7 +63,7 @@ pub(crate) fn in_domain(value: &Value, kind: &ColumnType) -> Result<(), String> 
 /// # Errors
 /// A value that the Arrow type cannot hold.
 pub(crate) fn array(values: &[Option<Value>], sql: SqlType) -> Result<ArrayRef, String> {
-    let misfit = || format!("a value does not fit {}", type_name(sql));
+    let misfit = || format!("a value does not fit {}", sql);
     Ok(match sql {
         SqlType::Boolean => Arc::new(BooleanArray::from(
             each(values, |value| match value {
@@ -126,6 +79,10 @@ pub(crate) fn array(values: &[Option<Value>], sql: SqlType) -> Result<ArrayRef, 
             Arc::new(UInt64Array::from(integers(values).ok_or_else(misfit)?))
         }
         SqlType::Date => Arc::new(Date32Array::from(integers(values).ok_or_else(misfit)?)),
+        SqlType::Timestamp { .. } => {
+            let units = Int64Array::from(integers(values).ok_or_else(misfit)?);
+            cast(&units, &sql.arrow()).map_err(|error| error.to_string())?
+        }
         SqlType::Decimal { precision, scale } => Arc::new(
             Decimal128Array::from(integers(values).ok_or_else(misfit)?)
                 .with_precision_and_scale(precision, scale)
@@ -161,7 +118,7 @@ pub(crate) fn array(values: &[Option<Value>], sql: SqlType) -> Result<ArrayRef, 
 /// An array of another type, or a value that the type cannot hold.
 pub(crate) fn values(array: &dyn Array, sql: SqlType) -> Result<Vec<Option<Value>>, String> {
     let found = array.data_type().clone();
-    let wrong = || format!("Arrow type {found} is not a {}", type_name(sql));
+    let wrong = || format!("Arrow type {found} is not a {}", sql);
     if !compatible(&found, sql) {
         return Err(wrong());
     }
@@ -171,7 +128,7 @@ pub(crate) fn values(array: &dyn Array, sql: SqlType) -> Result<Vec<Option<Value
         if plain.null_count() == array.logical_null_count() {
             Ok(plain)
         } else {
-            Err(format!("a value does not fit {}", type_name(sql)))
+            Err(format!("a value does not fit {}", sql))
         }
     };
     macro_rules! each {
@@ -196,6 +153,17 @@ pub(crate) fn values(array: &dyn Array, sql: SqlType) -> Result<Vec<Option<Value
         SqlType::Date => {
             each!(DataType::Date32, Date32Array, |day: i32| Value::Integer(day.into()))
         }
+        SqlType::Timestamp { .. } => {
+            let units = to(&sql.arrow())?;
+            // Of a coarser unit, a cast would drop the rest.
+            let back = cast(&units, &found).map_err(|_| wrong())?;
+            if back.as_ref() != array {
+                return Err(format!("a value does not fit {sql}"));
+            }
+            let units = cast(&units, &DataType::Int64).map_err(|_| wrong())?;
+            let units = units.as_any().downcast_ref::<Int64Array>().ok_or_else(wrong)?;
+            units.iter().map(|cell| cell.map(|unit| Value::Integer(unit.into()))).collect()
+        }
         SqlType::Decimal { precision, scale } => {
             each!(DataType::Decimal128(precision, scale), Decimal128Array, Value::Integer)
         }
@@ -208,22 +176,6 @@ pub(crate) fn values(array: &dyn Array, sql: SqlType) -> Result<Vec<Option<Value
     })
 }
 
-/// A number as its SQL type prints it.
-pub(crate) fn text(number: i128, sql: SqlType) -> String {
-    let as_date = || match sql {
-        SqlType::Date => Date32Array::from(vec![i32::try_from(number).ok()?])
-            .value_as_date(0)
-            .map(|date| date.to_string()),
-        SqlType::Decimal { scale, .. } if scale > 0 => {
-            let digits = format!("{:0>1$}", number.unsigned_abs(), scale as usize + 1);
-            let (whole, fraction) = digits.split_at(digits.len() - scale as usize);
-            Some(format!("{}{whole}.{fraction}", if number < 0 { "-" } else { "" }))
-        }
-        _ => None,
-    };
-    as_date().unwrap_or_else(|| number.to_string())
-}
-
 fn compatible(found: &DataType, sql: SqlType) -> bool {
     match sql {
         SqlType::Boolean => *found == DataType::Boolean,
@@ -231,6 +183,10 @@ fn compatible(found: &DataType, sql: SqlType) -> bool {
             found.is_integer()
         }
         SqlType::Date => *found == DataType::Date32,
+        SqlType::Timestamp { .. } => match found {
+            DataType::Timestamp(_, zone) => zone.as_deref().is_none_or(is_utc),
+            _ => false,
+        },
         // A smaller scale loses nothing; a larger one would be rounded.
         SqlType::Decimal { scale, .. } => match found {
             DataType::Decimal32(_, other)
@@ -249,6 +205,11 @@ fn compatible(found: &DataType, sql: SqlType) -> bool {
                 | DataType::FixedSizeBinary(_)
         ),
     }
+}
+
+/// Whether times of this zone are read as they are.
+pub(crate) fn is_utc(zone: &str) -> bool {
+    ["UTC", "Z", "+00:00", "+0000", "+00"].iter().any(|utc| zone.eq_ignore_ascii_case(utc))
 }
 
 /// Present cells through `convert`, `None` as soon as one of them does not convert.
@@ -270,75 +231,11 @@ fn integers<T: TryFrom<i128>>(values: &[Option<Value>]) -> Option<Vec<Option<T>>
     })
 }
 
-/// `-12.50` at scale 2 is −1250; more digits than the scale are refused unless they are zeros.
-fn decimal(text: &str, scale: i8) -> Option<i128> {
-    let scale = usize::try_from(scale).ok()?;
-    let unsigned = text.strip_prefix(['-', '+']).unwrap_or(text);
-    let (whole, fraction) = unsigned.split_once('.').unwrap_or((unsigned, ""));
-    let digits = |part: &str| part.bytes().all(|digit| digit.is_ascii_digit());
-    if (whole.is_empty() && fraction.is_empty()) || !digits(whole) || !digits(fraction) {
-        return None;
-    }
-    let kept = fraction.get(..scale.min(fraction.len()))?;
-    let lost = fraction.get(kept.len()..)?;
-    if lost.bytes().any(|digit| digit != b'0') {
-        return None;
-    }
-    let number: i128 = format!("0{whole}{kept:0<scale$}").parse().ok()?;
-    Some(if text.starts_with('-') { -number } else { number })
-}
-
-/// Days since 1970-01-01 of an ISO date, by the parser that DataFusion uses.
-fn days(text: &str) -> Option<i32> {
-    use datafusion::arrow::array::types::Date32Type;
-    use datafusion::arrow::compute::kernels::cast_utils::Parser;
-    let digits = |range: std::ops::Range<usize>| {
-        text.get(range).is_some_and(|part| part.bytes().all(|digit| digit.is_ascii_digit()))
-    };
-    let iso = text.len() == 10 && digits(0..4) && digits(5..7) && digits(8..10);
-    if iso { Date32Type::parse(text) } else { None }
-}
-
-/// Bytes from hexadecimal digits, with or without PostgreSQL's `\x`.
-fn hexadecimal(text: &str) -> Option<Vec<u8>> {
-    let digits = text.strip_prefix("\\x").unwrap_or(text);
-    if !digits.len().is_multiple_of(2) || !digits.bytes().all(|digit| digit.is_ascii_hexdigit()) {
-        return None;
-    }
-    (0..digits.len() / 2)
-        .map(|at| u8::from_str_radix(digits.get(2 * at..2 * at + 2)?, 16).ok())
-        .collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     const PRICE: SqlType = SqlType::Decimal { precision: 9, scale: 2 };
-
-    #[test]
-    fn decimals_are_exact_or_refused() {
-        let cases = [("-12.5", -1250), ("3", 300), (".25", 25), ("7.1000", 710), ("-0.01", -1)];
-        for (text, number) in cases {
-            assert_eq!(parse(text, PRICE), Ok(Value::Integer(number)), "{text}");
-        }
-        for text in ["1.005", "", ".", "1e3", "--1", "1.2.3", " 1"] {
-            assert!(parse(text, PRICE).is_err(), "{text}");
-        }
-    }
-
-    #[test]
-    fn dates_booleans_and_bytes() {
-        assert_eq!(parse("1970-01-02", SqlType::Date), Ok(Value::Integer(1)));
-        assert_eq!(parse("1969-12-31", SqlType::Date), Ok(Value::Integer(-1)));
-        assert!(parse("2019-02-30", SqlType::Date).is_err());
-        assert!(parse("2019-2-3", SqlType::Date).is_err());
-        assert_eq!(parse("T", SqlType::Boolean), Ok(Value::Boolean(true)));
-        assert!(parse("yes", SqlType::Boolean).is_err());
-        let two = SqlType::Binary { bytes: 2 };
-        assert_eq!(parse("\\xFf00", two), Ok(Value::Bytes(vec![255, 0])));
-        assert!(parse("abc", two).is_err());
-    }
 
     #[test]
     fn arrays_give_back_their_values() {
@@ -351,13 +248,15 @@ mod tests {
             (SqlType::BigInt, vec![number(i128::from(i64::MAX))]),
             (SqlType::UnsignedBigInt, vec![number(i128::from(u64::MAX))]),
             (SqlType::Date, vec![number(18_000), None]),
+            (SqlType::Timestamp { digits: 0 }, vec![number(-1), None]),
+            (SqlType::Timestamp { digits: 9 }, vec![number(i128::from(i64::MIN)), None]),
             (PRICE, vec![number(-1250), None]),
             (SqlType::Varchar { bytes: 4 }, vec![bytes("äb"), None, bytes("")]),
             (SqlType::Binary { bytes: 2 }, vec![bytes("ab"), None]),
         ];
         for (sql, cells) in cases {
             let array = array(&cells, sql).unwrap();
-            assert_eq!(*array.data_type(), arrow_type(sql));
+            assert_eq!(*array.data_type(), sql.arrow());
             assert_eq!(values(&array, sql).unwrap(), cells);
         }
         assert!(array(&[number(1 << 40)], SqlType::Int).is_err());

@@ -53,7 +53,7 @@ fn mistakes_name_their_place() {
         Federation::parse(STUDY.replace(from, to).as_bytes()).unwrap_err().to_string()
     };
     let cases = [
-        ("\"DATE\"", "\"TIMESTAMP\"", "column day, type: TIMESTAMP is not supported yet"),
+        ("\"DATE\"", "\"TIMESTAMP(2)\"", "TIMESTAMP(2): a second has 0, 3, 6 or 9 digits"),
         ("\"INT\", unique", "\"UUID\", unique", "column patient_id, type: unknown type \"UUID\""),
         ("max = 999", "max = -1", "column diag: min is larger than max"),
         ("max = 999", "max = 99999999999", "column diag, max: 99999999999 is outside INT"),

@@ -5,15 +5,17 @@ use crate::ir::{Column, Schema, Value};
 use crate::types::SqlType;
 use arrow_array::cast::AsArray;
 use arrow_array::types::{
-    Date32Type, Decimal128Type, Int8Type, Int16Type, Int32Type, Int64Type, UInt8Type, UInt16Type,
-    UInt32Type, UInt64Type,
+    Date32Type, Decimal128Type, Int8Type, Int16Type, Int32Type, Int64Type,
+    TimestampMicrosecondType, TimestampMillisecondType, TimestampNanosecondType,
+    TimestampSecondType, UInt8Type, UInt16Type, UInt32Type, UInt64Type,
 };
 use arrow_array::{
     Array, ArrayRef, ArrowPrimitiveType, BooleanArray, Date32Array, Decimal128Array,
     FixedSizeBinaryArray, Int16Array, Int32Array, Int64Array, RecordBatch, StringArray,
-    UInt64Array,
+    TimestampMicrosecondArray, TimestampMillisecondArray, TimestampNanosecondArray,
+    TimestampSecondArray, UInt64Array,
 };
-use arrow_schema::DataType;
+use arrow_schema::{DataType, TimeUnit};
 use std::sync::Arc;
 
 /// Appends a batch's rows.
@@ -51,6 +53,12 @@ fn column_values(array: &ArrayRef, column: &Column) -> Result<Vec<Option<Value>>
             integers::<Decimal128Type>(array)
         }
         (DataType::Date32, SqlType::Date) => integers::<Date32Type>(array),
+        (DataType::Timestamp(unit, None), sql) if *array.data_type() == sql.arrow() => match unit {
+            TimeUnit::Second => integers::<TimestampSecondType>(array),
+            TimeUnit::Millisecond => integers::<TimestampMillisecondType>(array),
+            TimeUnit::Microsecond => integers::<TimestampMicrosecondType>(array),
+            TimeUnit::Nanosecond => integers::<TimestampNanosecondType>(array),
+        },
         (data, sql) if data.is_integer() && sql.is_number() && sql.scale() == 0 => match data {
             DataType::Int8 => integers::<Int8Type>(array),
             DataType::Int16 => integers::<Int16Type>(array),
@@ -103,6 +111,15 @@ pub(super) fn write(values: &[Option<Value>], arrow: &DataType) -> Option<ArrayR
         DataType::Int64 => Arc::new(Int64Array::from(narrow::<i64>(values)?)),
         DataType::UInt64 => Arc::new(UInt64Array::from(narrow::<u64>(values)?)),
         DataType::Date32 => Arc::new(Date32Array::from(narrow::<i32>(values)?)),
+        DataType::Timestamp(unit, None) => {
+            let units = narrow::<i64>(values)?;
+            match unit {
+                TimeUnit::Second => Arc::new(TimestampSecondArray::from(units)),
+                TimeUnit::Millisecond => Arc::new(TimestampMillisecondArray::from(units)),
+                TimeUnit::Microsecond => Arc::new(TimestampMicrosecondArray::from(units)),
+                TimeUnit::Nanosecond => Arc::new(TimestampNanosecondArray::from(units)),
+            }
+        }
         DataType::Decimal128(precision, scale) => {
             let array = Decimal128Array::from(narrow::<i128>(values)?);
             Arc::new(array.with_precision_and_scale(*precision, *scale).ok()?)

@@ -63,6 +63,8 @@ fn printed(sql: SqlType) -> Option<u32> {
         SqlType::Decimal { precision, .. } => u32::from(precision) + 3,
         // Years have up to seven digits and a sign.
         SqlType::Date => 14,
+        // A date, a time and a point with nine digits.
+        SqlType::Timestamp { .. } => 14 + 9 + 10,
         SqlType::Varchar { bytes } => bytes,
         SqlType::Binary { .. } => return None,
     })

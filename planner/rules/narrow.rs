@@ -5,8 +5,8 @@
 
 use super::facts::plain_column;
 use crate::ir::Value;
-use crate::types::ColumnType;
-use datafusion_common::{DFSchema, ScalarValue};
+use crate::types::{ColumnType, SqlType};
+use datafusion_common::DFSchema;
 use datafusion_expr::{BinaryExpr, Expr, Operator};
 
 /// Narrows the domain of a column that the conjunct bounds by a constant. True when the conjunct
@@ -37,7 +37,7 @@ pub(super) fn narrow(
     }
 }
 
-/// An integer, date or unscaled decimal with its scale.
+/// An integer, date, timestamp or unscaled decimal with its scale.
 #[derive(Clone, Copy)]
 struct Constant {
     value: i128,
@@ -46,7 +46,7 @@ struct Constant {
 
 fn constant(expr: &Expr) -> Option<Constant> {
     let Expr::Literal(value, _) = expr else { return None };
-    let scale = if let ScalarValue::Decimal128(_, _, scale) = value { *scale } else { 0 };
+    let scale = SqlType::from_arrow(&value.data_type()).map_or(0, SqlType::scale);
     match super::scalar::literal_value(value)? {
         Value::Integer(value) => Some(Constant { value, scale }),
         Value::Boolean(_) | Value::Bytes(_) => None,

@@ -225,7 +225,8 @@ impl Scope<'_> {
                 otherwise: Box::new(number(0, sql)),
             });
         }
-        let keeps = kind.sql.is_number() && sql.is_number() && kind.sql.scale() <= sql.scale();
+        let is_finer = kind.sql.scale() <= sql.scale();
+        let keeps = kind.sql.is_like(sql) && is_finer;
         let kind = rescaled(kind, sql).filter(|_| keeps).ok_or_else(refused)?;
         Ok(Expr::Cast(Box::new(inner), kind.clamped()))
     }
@@ -313,6 +314,14 @@ fn literal(value: &ScalarValue) -> Result<Expr, PlanError> {
         ScalarValue::UInt32(v) => integer(v.map(i128::from), SqlType::BigInt),
         ScalarValue::UInt64(v) => integer(v.map(i128::from), SqlType::UnsignedBigInt),
         ScalarValue::Date32(v) => integer(v.map(i128::from), SqlType::Date),
+        ScalarValue::TimestampSecond(v, None)
+        | ScalarValue::TimestampMillisecond(v, None)
+        | ScalarValue::TimestampMicrosecond(v, None)
+        | ScalarValue::TimestampNanosecond(v, None) => {
+            let sql = SqlType::from_arrow(&value.data_type())
+                .ok_or_else(|| PlanError::unsupported("a timestamp of another unit"))?;
+            integer(v.map(i128::from), sql)
+        }
         ScalarValue::Decimal128(v, precision, scale) => {
             integer(*v, SqlType::Decimal { precision: *precision, scale: *scale })
         }

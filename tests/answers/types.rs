@@ -9,6 +9,13 @@ const BIG: [&str; 7] =
 const FINE: [&str; 5] =
     ["-99999999999999.9999", "99999999999999.9999", "0.0000", "-0.0001", "12.3400"];
 
+const INSTANTS: [&str; 4] = [
+    "1677-09-21T00:12:43.145224192",
+    "2262-04-11T23:47:16.854775807",
+    "1969-12-31T23:59:59.999999999",
+    "2024-02-29T12:00:00",
+];
+
 /// Rows of every type; `parties` holders of 0 to 6 rows each, with duplicates and extremes.
 pub(crate) fn ledger(parties: usize, seed: u64) -> Workspace {
     let mut random = Random::new(seed);
@@ -25,6 +32,8 @@ pub(crate) fn ledger(parties: usize, seed: u64) -> Workspace {
             pick(&["00000000", "ffffffff", "00ff00ff", "7f000001"]),
             pick(&["-5", "-4", "0", "4", "5"]),
             pick(&["red", "green", "blue"]),
+            pick(&INSTANTS),
+            pick(&["0000-01-01T00:00:00", "9999-12-31T23:59:59", "2024-02-29T12:00:00"]),
         ]
     };
     let mut rows = |count: usize| -> Rows { (0..count).map(|_| row()).collect() };
@@ -46,14 +55,17 @@ pub(crate) fn ledger(parties: usize, seed: u64) -> Workspace {
             ("code", "BINARY(4)", ""),
             ("level", "INT", "min = -5, max = 5"),
             ("kind", "VARCHAR(5)", "values = [\"red\", \"green\", \"blue\"]"),
+            ("at", "TIMESTAMP", ""),
+            ("seen", "TIMESTAMP(0)", ""),
         ],
         parts,
     };
     Workspace::new(parties, vec![table])
 }
 
-const COLUMNS: [&str; 10] =
-    ["flag", "tiny", "num", "big", "amount", "day", "label", "code", "level", "kind"];
+const COLUMNS: [&str; 12] = [
+    "flag", "tiny", "num", "big", "amount", "day", "label", "code", "level", "kind", "at", "seen",
+];
 
 #[test]
 fn every_type_is_grouped_ordered_and_passed_on() {
@@ -149,6 +161,18 @@ fn comparisons_reach_the_ends_of_each_type() {
             "SELECT abs(level) AS a, level - 1 AS b, level * level AS c, -level AS d FROM ledger WHERE level + 1 > 0",
             "SELECT tiny + num AS s, tiny - num AS d, tiny * level AS p FROM ledger WHERE num BETWEEN -3 AND 3",
             "SELECT level % 3 AS m, level / 2 AS h, COUNT(*) FROM ledger GROUP BY 1, 2",
+            "SELECT COUNT(*) FROM ledger WHERE at < TIMESTAMP '1970-01-01 00:00:00'",
+            "SELECT at FROM ledger WHERE at >= TIMESTAMP '2262-04-11T23:47:16.854775807' OR at = '2024-02-29T12:00:00'",
+            "SELECT seen FROM ledger WHERE seen > '2024-02-29T11:59:59' AND seen < '2200-12-31T23:59:59'",
+            "SELECT kind, MAX(seen) AS l, MIN(at) AS f FROM ledger GROUP BY kind HAVING MIN(at) < TIMESTAMP '2000-01-01T00:00:00.5'",
+            "SELECT flag, MAX(seen) > '2024-02-29T12:00:00' AS x, MAX(at) = TIMESTAMP '2024-02-29T12:00:00' AS y FROM ledger GROUP BY flag",
+            "SELECT date_trunc('day', at) AS d, date_part('hour', seen) AS h, COUNT(*) FROM ledger WHERE at > '1900-01-01T00:00:00' GROUP BY 1, 2",
+            "SELECT CAST(seen AS DATE) AS d, COUNT(*) FROM ledger GROUP BY 1",
+            "SELECT CASE WHEN flag THEN seen ELSE TIMESTAMP '2000-01-01T00:00:00' END AS w FROM ledger WHERE seen < '2100-01-01T00:00:00' AND seen > '1900-01-01T00:00:00'",
+            "SELECT GREATEST(MAX(at), TIMESTAMP '2000-01-01T00:00:00') AS g, MAX(at) IN ('2024-02-29T12:00:00') AS i FROM ledger",
+            "SELECT MAX(CAST(at AS VARCHAR)) AS u FROM ledger",
+            "SELECT at FROM ledger UNION SELECT CAST(day AS TIMESTAMP) FROM ledger WHERE day = DATE '2024-02-29' ORDER BY 1",
+            "SELECT CAST(MAX(seen) AS TIMESTAMP(3)) AS f FROM ledger WHERE seen < CAST('9000-01-01T00:00:00' AS TIMESTAMP(0))",
         ],
     );
 }
@@ -163,7 +187,7 @@ fn null_in_results_of_one_party_meets_the_others_values() {
         outer.replace("$t", &format!("({inner}) t"))
     };
     let mut queries = Vec::new();
-    for column in ["level", "big", "amount", "label", "day", "flag"] {
+    for column in ["level", "big", "amount", "label", "day", "flag", "seen"] {
         queries.push(over(column, "SELECT m, COUNT(m), COUNT(*) FROM $t GROUP BY m"));
         queries.push(over(column, "SELECT DISTINCT m FROM $t"));
         queries.push(over(column, "SELECT m FROM $t ORDER BY m DESC"));

@@ -6,11 +6,11 @@
 //! everything else is printed from a number.
 
 use super::types::{Columns, is_text};
-use crate::tables::values;
 use datafusion::logical_expr::expr::InList;
 use datafusion::logical_expr::{Between, BinaryExpr, Expr, Operator};
 use datafusion::scalar::ScalarValue;
 use postgres_protocol::escape::{escape_identifier, escape_literal};
+use senate_planner::text::spell;
 use senate_planner::types::SqlType;
 
 /// A condition that holds for all rows for which `filter` is true, if there is a useful one.
@@ -143,12 +143,24 @@ impl Comparable {
             (SqlType::Decimal { scale, .. }, ScalarValue::Decimal128(Some(number), _, found))
                 if scale == *found =>
             {
-                Some(format!("({})", values::text(*number, self.declared)))
+                Some(format!("({})", spell(*number, self.declared)))
             }
             (SqlType::Date, ScalarValue::Date32(Some(day))) => {
-                let text = values::text((*day).into(), self.declared);
-                // Years of more than four digits are spelled otherwise there.
-                (text.len() == 10).then(|| format!("DATE {}", escape_literal(&text)))
+                let text = spell((*day).into(), self.declared);
+                has_plain_year(&text).then(|| format!("DATE {}", escape_literal(&text)))
+            }
+            // Of nanoseconds there are none there.
+            (SqlType::Timestamp { digits: ..=6 }, value)
+                if value.data_type() == self.declared.arrow() =>
+            {
+                let (ScalarValue::TimestampSecond(Some(units), _)
+                | ScalarValue::TimestampMillisecond(Some(units), _)
+                | ScalarValue::TimestampMicrosecond(Some(units), _)) = value
+                else {
+                    return None;
+                };
+                let text = spell((*units).into(), self.declared);
+                has_plain_year(&text).then(|| format!("TIMESTAMP {}", escape_literal(&text)))
             }
             (
                 SqlType::Varchar { .. },
@@ -165,6 +177,12 @@ impl Comparable {
     }
 }
 
+/// Whether a date is spelled alike there: years of more than four digits are not, and there is no
+/// year 0.
+fn has_plain_year(text: &str) -> bool {
+    !text.starts_with(['+', '-']) && !text.starts_with("0000")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -177,6 +195,7 @@ mod tests {
             ("id".to_owned(), (SqlType::Int, Type::INT8)),
             ("ok".to_owned(), (SqlType::Boolean, Type::BOOL)),
             ("day".to_owned(), (SqlType::Date, Type::DATE)),
+            ("at".to_owned(), (SqlType::Timestamp { digits: 6 }, Type::TIMESTAMP)),
             ("price".to_owned(), (price, Type::NUMERIC)),
             ("na\"me".to_owned(), (SqlType::Varchar { bytes: 9 }, Type::TEXT)),
         ])
@@ -201,6 +220,13 @@ mod tests {
         assert_eq!(translated(col("price").lt_eq(cents)), "(\"price\" <= (-12.50))");
         let day = lit(ScalarValue::Date32(Some(18_000)));
         assert_eq!(translated(col("day").eq(day)), "(\"day\" = DATE '2019-04-14')");
+        let at = |units| col("at").lt(lit(ScalarValue::TimestampMicrosecond(Some(units), None)));
+        assert_eq!(translated(at(-1)), "(\"at\" < TIMESTAMP '1969-12-31T23:59:59.999999')");
+        let nanos = lit(ScalarValue::TimestampNanosecond(Some(1), None));
+        assert_eq!(translated(col("at").lt(nanos)), "");
+        // PostgreSQL has no year 0, and spells years of five digits otherwise.
+        assert_eq!(translated(at(-62_167_219_200_000_000)), "");
+        assert_eq!(translated(at(253_402_300_800_000_000)), "");
         let list = col("id").in_list(vec![lit(1), lit(2)], true);
         assert_eq!(translated(list), "(\"id\" NOT IN ((1), (2)))");
         assert_eq!(translated(col("id").between(lit(1), lit(2))), {

@@ -42,6 +42,7 @@ fn is_readable(declared: SqlType, found: &Type) -> bool {
         SqlType::SmallInt | SqlType::Int | SqlType::BigInt | SqlType::UnsignedBigInt => is_integer,
         SqlType::Decimal { .. } => is_integer || *found == Type::NUMERIC,
         SqlType::Date => *found == Type::DATE,
+        SqlType::Timestamp { .. } => *found == Type::TIMESTAMP,
         SqlType::Varchar { .. } => is_text(found),
         SqlType::Binary { .. } => *found == Type::BYTEA,
     }
@@ -74,6 +75,7 @@ pub(crate) fn inferred(found: &Type) -> Option<Inferred> {
         Type::INT4 => exactly(SqlType::Int),
         Type::INT8 => exactly(SqlType::BigInt),
         Type::DATE => exactly(SqlType::Date),
+        Type::TIMESTAMP => exactly(SqlType::Timestamp { digits: 6 }),
         Type::NUMERIC => Some(Inferred::Number),
         Type::BYTEA => Some(Inferred::Bytes),
         ref text if is_text(text) => Some(Inferred::Text),

@@ -190,9 +190,12 @@ fn is_positive(expr: &Expr) -> bool {
 /// fractions do, or that tells zero from the rest, decides something. One from BOOLEAN makes a number
 /// of a test.
 pub(super) fn keeps_values(from: &DataType, to: &DataType) -> bool {
-    use DataType::{Date32, Date64, Decimal128};
+    use DataType::{Date32, Date64, Decimal128, Timestamp};
     if from == to {
         return true;
+    }
+    if let (Timestamp(coarse, None), Timestamp(fine, None)) = (from, to) {
+        return coarse <= fine;
     }
     let whole_digits = |kind: &DataType| match kind {
         DataType::Int8 | DataType::UInt8 => Some((3, 0)),
@@ -207,7 +210,7 @@ pub(super) fn keeps_values(from: &DataType, to: &DataType) -> bool {
         (Some((whole, scale)), Some((room, finer))) => whole <= room && scale <= finer,
         _ => matches!(
             (from, to),
-            (Date32, Date64)
+            (Date32, Date64 | Timestamp(_, None))
                 | (DataType::Utf8 | DataType::Utf8View, DataType::Utf8 | DataType::Utf8View)
                 | (DataType::Utf8 | DataType::Utf8View, DataType::LargeUtf8)
         ),

@@ -5,6 +5,7 @@ use crate::commands::{
     serve, shell, token, worker,
 };
 use crate::config::Workspace;
+use crate::defaults;
 use crate::failure::{Cause, Failure, Outcome};
 use crate::say;
 use clap::{
@@ -12,7 +13,7 @@ use clap::{
 };
 use senate_circuit::PartyId;
 use senate_planner::sql::STACK_BYTES;
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsString;
 use std::io::{IsTerminal, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -26,7 +27,8 @@ use std::process::ExitCode;
     propagate_version = true,
     after_help = "Examples:\n  senate demo medical\n  senate query --workspace study --as \
     hospital_a \"SELECT COUNT(*) AS n FROM diagnoses\"\n\n\
-    SENATE_WORKSPACE and SENATE_AS stand for --workspace and --as where these are not given."
+    SENATE_WORKSPACE and SENATE_AS stand for --workspace and --as where these are not given; a \
+    configuration file (--config) may have `workspace`, `as`, `timeout`, `color`, `log_format`."
 )]
 pub struct Cli {
     /// What to do.
@@ -35,6 +37,9 @@ pub struct Cli {
     /// What is shown on the way.
     #[command(flatten)]
     pub verbosity: Verbosity,
+    /// Defaults of options [default: senate/config.toml in $XDG_CONFIG_HOME or ~/.config]
+    #[arg(long, global = true, value_name = "FILE")]
+    pub config: Option<PathBuf>,
 }
 
 /// Options of every command.
@@ -186,35 +191,43 @@ impl Place {
     }
 }
 
-/// Variables that stand for arguments of the same meaning.
-const VARIABLES: [(&str, &str); 2] = [("workspace", "SENATE_WORKSPACE"), ("party", "SENATE_AS")];
-
 impl Cli {
     /// The words of the command line; `variable` gives what is set in the environment.
     ///
     /// # Errors
-    /// Clap's, for words that make no sense.
+    /// Clap's, for words that make no sense; usage for a configuration that makes none.
     pub fn read<W: Into<OsString> + Clone>(
         words: impl IntoIterator<Item = W>,
         variable: impl Fn(&str) -> Option<OsString>,
-    ) -> Result<Self, clap::Error> {
-        let mut command = Self::command();
-        for (id, name) in VARIABLES {
-            if let Some(value) = variable(name).filter(|value| !value.is_empty()) {
-                // A default lives as long as the program.
-                command = with_default(command, id, Box::leak(value.into_boxed_os_str()));
-            }
-        }
-        Self::from_arg_matches(&command.try_get_matches_from(words)?)
+    ) -> Result<Self, Misread> {
+        let words: Vec<OsString> = words.into_iter().map(Into::into).collect();
+        let command = defaults::set(Self::command(), &words, variable)?;
+        Ok(Self::from_arg_matches(&command.try_get_matches_from(words)?)?)
     }
 }
 
-/// The command with a default for an argument of its subcommands, wherever they have it.
-fn with_default(mut command: clap::Command, id: &str, value: &'static OsStr) -> clap::Command {
-    if command.get_arguments().any(|argument| argument.get_id() == id) {
-        command = command.mut_arg(id, |argument| argument.required(false).default_value(value));
+/// Why a command line was not read.
+#[derive(thiserror::Error, Debug)]
+pub enum Misread {
+    /// What clap says, which may also be the help that was asked for.
+    #[error(transparent)]
+    Words(#[from] clap::Error),
+    /// What is wrong with the configuration.
+    #[error("{0}")]
+    Defaults(#[from] Failure),
+}
+
+impl Misread {
+    /// Says so and ends the process.
+    pub fn exit(self) -> ! {
+        match self {
+            Self::Words(error) => error.exit(),
+            Self::Defaults(failure) => {
+                report(&failure, ColorChoice::Auto);
+                std::process::exit(failure.cause.exit_code().into())
+            }
+        }
     }
-    command.mut_subcommands(|inner| with_default(inner, id, value))
 }
 
 /// Runs a command and says how it ended.
@@ -367,30 +380,6 @@ mod tests {
         let mut cli = Cli::command();
         cli.clone().debug_assert();
         has_examples(&mut cli);
-    }
-
-    #[test]
-    fn variables_stand_for_the_workspace_and_the_party() {
-        let variable = |name: &str| match name {
-            "SENATE_WORKSPACE" => Some("study".into()),
-            "SENATE_AS" => Some("a".into()),
-            _ => None,
-        };
-        let place = |words: &[&str]| match Cli::read(words, variable).unwrap().command {
-            Command::Query(options) => options.place.resolve().unwrap(),
-            other => panic!("{other:?}"),
-        };
-        let query = ["senate", "query", "SELECT 1"];
-        assert_eq!(place(&query), Where::AsParty("study".into(), "a".into()));
-        let other = [&query[..], &["--as", "b"]].concat();
-        assert_eq!(place(&other), Where::AsParty("study".into(), "b".into()));
-        let local = [&query[..], &["--local", "d"]].concat();
-        assert_eq!(place(&local), Where::Embedded("d".into()));
-        for words in [&["serve"][..], &["audit", "verify"], &["approve", "3f2a"], &["init"]] {
-            let words = [&["senate"], words].concat();
-            assert!(Cli::read(&words, variable).is_ok(), "{words:?}");
-            assert!(Cli::read(&words, |_| None).is_err(), "{words:?}");
-        }
     }
 
     #[test]

@@ -17,6 +17,7 @@ pub mod client;
 pub mod commands;
 pub mod config;
 pub mod daemon;
+mod defaults;
 pub mod doctor;
 pub mod draft;
 pub mod failure;

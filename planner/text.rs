@@ -28,9 +28,7 @@ pub fn parse(text: &str, sql: SqlType) -> Option<Value> {
         SqlType::Date => days(text).map(Value::Integer),
         SqlType::Timestamp { digits } => instant(text, digits).map(Value::Integer),
         SqlType::Varchar { .. } => Some(Value::Bytes(text.as_bytes().to_vec())),
-        SqlType::Binary { .. } => {
-            bytes(text.strip_prefix("\\x").unwrap_or(text)).map(Value::Bytes)
-        }
+        SqlType::Binary { .. } => bytes(text.strip_prefix("\\x").unwrap_or(text)).map(Value::Bytes),
     }
 }
 
@@ -97,7 +95,7 @@ fn instant(text: &str, digits: u8) -> Option<i128> {
         Some(_) => return None,
         None => (time, ""),
     };
-    let mut parts = time.split(':').map(|part| two_digits(part));
+    let mut parts = time.split(':').map(two_digits);
     let (hour, minute) = (parts.next()??, parts.next()??);
     let second = parts.next().unwrap_or(Some(0))?;
     if parts.next().is_some() || hour > 23 || minute > 59 || second > 59 {

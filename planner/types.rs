@@ -148,8 +148,7 @@ impl SqlType {
     /// Whether both are numbers, or both timestamps: the values of the two differ in their size and
     /// scale only.
     pub fn is_like(self, other: Self) -> bool {
-        let are_times =
-            matches!((self, other), (Self::Timestamp { .. }, Self::Timestamp { .. }));
+        let are_times = matches!((self, other), (Self::Timestamp { .. }, Self::Timestamp { .. }));
         are_times || self.is_number() && other.is_number()
     }
 

@@ -28,7 +28,7 @@ pub struct Options {
     pub place: Place,
     /// Give up after this many seconds; by default after `deadline_s` of federation.toml, or 600
     #[arg(long, value_name = "S", value_parser = clap::value_parser!(u64).range(1..=86_400))]
-    timeout: Option<u64>,
+    pub(crate) timeout: Option<u64>,
     /// Leave the query to the daemon; `senate jobs attach ID` fetches the answer
     #[arg(long, conflicts_with_all = ["local", "stats", "output"])]
     detach: bool,

@@ -109,7 +109,8 @@ impl Guess {
             Self { not_boolean: false, .. } => SqlType::Boolean,
             Self { not_date: false, .. } => SqlType::Date,
             Self { not_timestamp: false, time_digits, .. } => {
-                let digits = [0, 3, 6, 9].into_iter().find(|most| usize::from(*most) >= time_digits);
+                let digits =
+                    [0, 3, 6, 9].into_iter().find(|most| usize::from(*most) >= time_digits);
                 digits.map_or(TEXT, |digits| SqlType::Timestamp { digits })
             }
             Self { not_number: true, .. } => TEXT,

@@ -45,9 +45,7 @@ pub(super) fn column_value(sql: SqlType, value: &toml::Value) -> Result<Value, S
     let wrong = || format!("{value} is not a {sql}");
     let parsed = match (sql, value) {
         (SqlType::Boolean, toml::Value::Boolean(bit)) => Some(Value::Boolean(*bit)),
-        (SqlType::Decimal { .. }, toml::Value::Integer(number)) => {
-            parse(&number.to_string(), sql)
-        }
+        (SqlType::Decimal { .. }, toml::Value::Integer(number)) => parse(&number.to_string(), sql),
         (SqlType::Decimal { .. }, toml::Value::Float(number)) => parse(&number.to_string(), sql),
         (SqlType::Date | SqlType::Timestamp { .. }, toml::Value::Datetime(stamp)) => {
             parse(&stamp.to_string(), sql)

@@ -63,9 +63,8 @@ pub(crate) fn ledger(parties: usize, seed: u64) -> Workspace {
     Workspace::new(parties, vec![table])
 }
 
-const COLUMNS: [&str; 12] = [
-    "flag", "tiny", "num", "big", "amount", "day", "label", "code", "level", "kind", "at", "seen",
-];
+const COLUMNS: [&str; 12] =
+    ["flag", "tiny", "num", "big", "amount", "day", "label", "code", "level", "kind", "at", "seen"];
 
 #[test]
 fn every_type_is_grouped_ordered_and_passed_on() {

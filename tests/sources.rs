@@ -152,6 +152,42 @@ fn only_needed_columns_and_rows_are_read() {
 }
 
 #[test]
+fn days_and_times_of_a_database_are_read_and_compared_as_they_are() {
+    let Some(server) = Server::find() else { return };
+    server.execute(
+        "DROP TABLE IF EXISTS times; CREATE TABLE times (day date, at timestamp); INSERT INTO times \
+         VALUES ('2024-02-29', '2024-02-29 23:59:59.5'), ('0001-01-01', NULL), \
+         ('9999-12-31', '0001-01-01 00:00:00.000001')",
+    );
+    let columns = vec![("day", "DATE", ""), ("at", "TIMESTAMP(6)", "nullable = true")];
+    let parts = vec![(0, 4, vec![]), (1, 4, vec![vec!["1970-01-01".into(), "1970-01-01".into()]])];
+    let workspace = Workspace::new(2, vec![Table { name: "items", columns, parts }]);
+    let place = Place { server, workspace };
+    place.source("table = \"times\"\n", "");
+    let all = "day,at\n0001-01-01,\n1970-01-01,1970-01-01T00:00:00\n\
+        2024-02-29,2024-02-29T23:59:59.500\n9999-12-31,0001-01-01T00:00:00.000001\n";
+    assert_eq!(place.answer("SELECT day, at FROM items ORDER BY day"), all);
+    for (filter, rows) in [
+        ("day > DATE '0000-12-31'", 4),
+        ("day < DATE '0001-01-02'", 1),
+        ("at >= CAST('2024-02-29T23:59:59.5' AS TIMESTAMP(6))", 1),
+        ("at < CAST('0001-01-01T00:00:00.000002' AS TIMESTAMP(6))", 1),
+        ("at > CAST('0000-12-31T00:00:00' AS TIMESTAMP(6))", 3),
+    ] {
+        let sql = format!("SELECT COUNT(*) AS n FROM items WHERE {filter}");
+        assert_eq!(place.answer(&sql), format!("n\n{rows}\n"), "{filter}");
+    }
+    for (change, why) in [
+        ("UPDATE times SET at = 'infinity'", "row 1, column at: not a value of type TIMESTAMP(6)"),
+        ("ALTER TABLE times ALTER at TYPE timestamptz", "column at has type timestamptz"),
+    ] {
+        place.server.execute(change);
+        let stderr = place.refusal("SELECT day, at FROM items", 6);
+        assert!(stderr.contains(why), "{stderr}");
+    }
+}
+
+#[test]
 fn text_of_a_query_stays_text_in_the_database() {
     let create = "CREATE TABLE stays (id int, price numeric, name text); \
         INSERT INTO stays VALUES (3, 1, 'a''\\b'), (4, 2, 'y')";

@@ -263,6 +263,23 @@ mod tests {
     }
 
     #[test]
+    fn times_of_other_units_and_of_utc_are_read_where_nothing_is_lost() {
+        use datafusion::arrow::array::{TimestampMicrosecondArray, TimestampSecondArray};
+        let number = |number| Some(Value::Integer(number));
+        let seconds = SqlType::Timestamp { digits: 0 };
+        let micros = TimestampMicrosecondArray::from(vec![Some(-2_000_000), None]);
+        assert_eq!(values(&micros, seconds).unwrap(), [number(-2), None]);
+        let utc = micros.with_timezone("UTC");
+        assert_eq!(values(&utc, seconds).unwrap(), [number(-2), None]);
+        assert!(values(&utc.with_timezone("+01:00"), seconds).is_err());
+        let rest = TimestampMicrosecondArray::from(vec![2_000_000, 1]).with_timezone("UTC");
+        assert_eq!(values(&rest, seconds).unwrap_err(), "a value does not fit TIMESTAMP(0)");
+        let late = TimestampSecondArray::from(vec![253_402_300_799]);
+        assert!(values(&late, SqlType::Timestamp { digits: 9 }).is_err());
+        assert_eq!(values(&late, SqlType::Timestamp { digits: 6 }).unwrap().len(), 1);
+    }
+
+    #[test]
     fn domains_are_checked() {
         let kind = ColumnType { sql: SqlType::Int, low: 0, high: 9, nullable: false };
         assert!(in_domain(&Value::Integer(9), &kind).is_ok());

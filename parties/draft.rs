@@ -303,18 +303,8 @@ pub fn replace_private(path: &Path, text: &str) -> Outcome<()> {
 
 fn replace_with_mode(path: &Path, text: &str, mode: u32) -> Outcome<()> {
     let failed = |error: std::io::Error| Failure::usage(format!("{}: {error}", path.display()));
-    let folder = path.parent().unwrap_or(Path::new("."));
-    std::fs::create_dir_all(folder).map_err(failed)?;
-    let mut fresh = tempfile::NamedTempFile::new_in(folder).map_err(failed)?;
-    fresh.write_all(text.as_bytes()).map_err(failed)?;
-    // A temporary file is private; this one was not, or need not be.
-    let permissions = match std::fs::metadata(path) {
-        Ok(found) => found.permissions(),
-        Err(_) => std::os::unix::fs::PermissionsExt::from_mode(mode),
-    };
-    fresh.as_file().set_permissions(permissions).map_err(failed)?;
-    fresh.as_file().sync_all().map_err(failed)?;
-    fresh.persist(path).map(drop).map_err(|error| failed(error.error))
+    std::fs::create_dir_all(path.parent().unwrap_or(Path::new("."))).map_err(failed)?;
+    crate::private::replace(path, mode, |file| file.write_all(text.as_bytes()).map_err(failed))
 }
 
 fn put(entry: &mut Table, key: &str, new: Value) {

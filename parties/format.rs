@@ -71,7 +71,7 @@ fn shown(rows: &RecordBatch) -> Result<RecordBatch, ArrowError> {
 }
 
 /// Writes `rows` to the file `path`, which afterwards holds all of them or is as it was: a full
-/// disk leaves no part of an answer.
+/// disk leaves no part of an answer. Devices are written to.
 ///
 /// # Errors
 /// Usage when the file cannot be written.
@@ -82,15 +82,9 @@ pub fn write_file(rows: &RecordBatch, format: Format, path: &Path) -> Outcome<()
         let mut device = std::fs::OpenOptions::new().write(true).open(path).map_err(failed)?;
         return write(rows, format, &mut device).map_err(|failure| failure.at(path.display()));
     }
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
-    let mut file = tempfile::Builder::new()
-        .prefix(".answer")
-        .permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666))
-        .tempfile_in(folder.unwrap_or(Path::new(".")))
-        .map_err(failed)?;
-    write(rows, format, &mut file).map_err(|failure| failure.at(path.display()))?;
-    file.as_file().sync_all().map_err(failed)?;
-    file.persist(path).map(|_| ()).map_err(|error| failed(error.error))
+    crate::private::replace(path, 0o666, |file| {
+        write(rows, format, file).map_err(|failure| failure.at(path.display()))
+    })
 }
 
 fn csv(rows: &RecordBatch, out: &mut dyn Write) -> Result<(), ArrowError> {

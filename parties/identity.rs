@@ -185,15 +185,18 @@ pub fn write_private(path: &Path, pem: &str) -> Outcome<()> {
         .map_err(|error| Failure::usage(format!("{}: {error}", path.display())))
 }
 
-/// Whether only its owner can read the file; true where files have no such permissions.
+/// Whether only its owner can read the file or, of a file of root's, which another user cannot own
+/// where it is mounted as a secret, nobody but root and its group.
 pub fn is_private(path: &Path) -> bool {
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt;
-        std::fs::metadata(path).is_ok_and(|found| found.permissions().mode().trailing_zeros() >= 6)
-    }
-    #[cfg(not(unix))]
-    path.exists()
+    use std::os::unix::fs::{MetadataExt, PermissionsExt};
+    std::fs::metadata(path)
+        .is_ok_and(|found| is_private_mode(found.permissions().mode(), found.uid()))
+}
+
+/// As PostgreSQL judges keys.
+fn is_private_mode(mode: u32, owner: u32) -> bool {
+    let others = if owner == 0 { 0o037 } else { 0o077 };
+    mode & others == 0
 }
 
 #[cfg(test)]
@@ -218,14 +221,27 @@ mod tests {
         assert_eq!(Identity::read(&path).unwrap().fingerprint(), identity.fingerprint());
         assert!(write_private(&path, &pem).is_err());
         assert!(is_private(&path));
-        #[cfg(unix)]
-        {
-            use std::os::unix::fs::PermissionsExt;
-            std::fs::set_permissions(&path, PermissionsExt::from_mode(0o640)).unwrap();
-            assert!(!is_private(&path));
-            let failure = Identity::read(&path).err().unwrap();
-            assert_eq!(failure.cause.exit_code(), 2);
-            assert!(failure.remedy.unwrap().contains("chmod 600"));
+        let mode = std::os::unix::fs::PermissionsExt::from_mode(0o644);
+        std::fs::set_permissions(&path, mode).unwrap();
+        assert!(!is_private(&path));
+        let failure = Identity::read(&path).err().unwrap();
+        assert_eq!(failure.cause.exit_code(), 2);
+        assert!(failure.remedy.unwrap().contains("chmod 600"));
+    }
+
+    #[test]
+    fn a_key_is_its_owners_or_roots_and_one_groups() {
+        for (mode, owner, is_one) in [
+            (0o600, 1000, true),
+            (0o400, 1000, true),
+            (0o440, 1000, false),
+            (0o440, 0, true),
+            (0o640, 0, true),
+            (0o660, 0, false),
+            (0o444, 0, false),
+            (0o604, 1000, false),
+        ] {
+            assert_eq!(is_private_mode(0o100_000 | mode, owner), is_one, "{mode:o} of {owner}");
         }
     }
 

@@ -153,11 +153,10 @@ impl Tokens {
         change(&mut tokens)?;
         let text = serde_json::to_vec_pretty(&tokens)
             .map_err(|error| Failure::unexpected(error.to_string()))?;
-        // Readable by its owner only, as every temporary file.
-        let mut file = tempfile::NamedTempFile::new_in(&self.folder).map_err(failed)?;
-        file.write_all(&text).map_err(failed)?;
-        file.as_file().sync_all().map_err(failed)?;
-        file.persist(self.folder.join(FILE)).map(|_| ()).map_err(|error| failed(error.error))
+        let path = self.folder.join(FILE);
+        crate::private::replace(&path, crate::private::MODE, |file| {
+            file.write_all(&text).map_err(failed)
+        })
     }
 }
 

@@ -77,7 +77,7 @@ fn a_column_of_a_file_that_is_found_by_its_name_can_be_left_out() {
 #[test]
 fn text_that_looks_like_something_else_is_pointed_out() {
     let host = Host::new("org_a");
-    host.put("people.csv", "id,at,name\n1,2020-01-31T12:00:00Z,x\n");
+    host.put("people.csv", "id,at,name\n1,2020-01-31T12:00:00+01:00,x\n");
     let said = host.senate(&["publish", "people", "--dry-run"]).output().unwrap();
     done(&said);
     let said = String::from_utf8_lossy(&said.stderr).into_owned();

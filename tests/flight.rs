@@ -6,7 +6,8 @@ use arrow_flight::decode::FlightRecordBatchStream;
 use arrow_flight::error::FlightError;
 use arrow_flight::sql::client::FlightSqlServiceClient;
 use arrow_flight::sql::{
-    Any, CommandGetTables, CommandPreparedStatementQuery, CommandStatementQuery, ProstMessageExt,
+    Any, CommandGetImportedKeys, CommandGetPrimaryKeys, CommandGetTables,
+    CommandPreparedStatementQuery, CommandStatementQuery, ProstMessageExt,
 };
 use arrow_flight::{
     Action, CancelFlightInfoRequest, CancelFlightInfoResult, CancelStatus, FlightDescriptor,
@@ -312,7 +313,14 @@ fn clients_find_the_federation_s_tables_and_what_the_server_can_do() {
         let info = client.get_table_types().await.unwrap();
         assert_eq!(rows(&mut client, &info).await.unwrap()[0].num_rows(), 1);
         let info = client.get_xdbc_type_info(Default::default()).await.unwrap();
-        assert_eq!(rows(&mut client, &info).await.unwrap()[0].num_rows(), 8);
+        assert_eq!(rows(&mut client, &info).await.unwrap()[0].num_rows(), 9);
+        let info = client.get_primary_keys(CommandGetPrimaryKeys::default()).await.unwrap();
+        let keys = rows(&mut client, &info).await.unwrap();
+        assert_eq!(keys.iter().map(RecordBatch::num_rows).sum::<usize>(), 0);
+        let info = client.get_imported_keys(CommandGetImportedKeys::default()).await.unwrap();
+        assert_eq!(info.clone().try_decode_schema().unwrap().fields().len(), 13);
+        let keys = rows(&mut client, &info).await.unwrap();
+        assert_eq!(keys.iter().map(RecordBatch::num_rows).sum::<usize>(), 0);
         let info = client.get_sql_info(Vec::new()).await.unwrap();
         assert!(rows(&mut client, &info).await.unwrap()[0].num_rows() > 10);
         client.close().await.unwrap();

@@ -12,8 +12,10 @@ use arrow_flight::sql::{
     CommandGetCatalogs, CommandGetDbSchemas, CommandGetTableTypes, CommandGetTables, Nullable,
     Searchable, SqlInfo, SqlSupportedCaseSensitivity, SqlSupportedTransaction, XdbcDataType,
 };
+use datafusion::arrow::datatypes::{DataType, Field, Schema};
 use datafusion::arrow::record_batch::RecordBatch;
 use senate_planner::catalog::Federation;
+use std::sync::Arc;
 use tonic::Status;
 
 /// The only kind of table.
@@ -64,6 +66,45 @@ pub(super) fn table_types(command: CommandGetTableTypes) -> Result<RecordBatch, 
     let mut builder = command.into_builder();
     builder.append(TABLE);
     builder.build().map_err(|error| Status::internal(error.to_string()))
+}
+
+/// No primary keys: what a federation declares unique is so at each holder, and nobody's key.
+pub(super) fn primary_keys() -> RecordBatch {
+    nothing(&[
+        ("catalog_name", DataType::Utf8, true),
+        ("db_schema_name", DataType::Utf8, true),
+        ("table_name", DataType::Utf8, false),
+        ("column_name", DataType::Utf8, false),
+        ("key_name", DataType::Utf8, true),
+        ("key_sequence", DataType::Int32, false),
+    ])
+}
+
+/// No foreign keys, exported, imported or between two tables.
+pub(super) fn foreign_keys() -> RecordBatch {
+    nothing(&[
+        ("pk_catalog_name", DataType::Utf8, true),
+        ("pk_db_schema_name", DataType::Utf8, true),
+        ("pk_table_name", DataType::Utf8, false),
+        ("pk_column_name", DataType::Utf8, false),
+        ("fk_catalog_name", DataType::Utf8, true),
+        ("fk_db_schema_name", DataType::Utf8, true),
+        ("fk_table_name", DataType::Utf8, false),
+        ("fk_column_name", DataType::Utf8, false),
+        ("key_sequence", DataType::Int32, false),
+        ("fk_key_name", DataType::Utf8, true),
+        ("pk_key_name", DataType::Utf8, true),
+        ("update_rule", DataType::UInt8, false),
+        ("delete_rule", DataType::UInt8, false),
+    ])
+}
+
+/// No rows of columns that Flight SQL prescribes.
+fn nothing(columns: &[(&str, DataType, bool)]) -> RecordBatch {
+    let field = |(name, kind, nullable): &(&str, DataType, bool)| {
+        Field::new(*name, kind.clone(), *nullable)
+    };
+    RecordBatch::new_empty(Arc::new(Schema::new(columns.iter().map(field).collect::<Vec<_>>())))
 }
 
 /// What the server can do.

@@ -243,8 +243,9 @@ impl Tracer {
                 continue;
             }
             self.note(flow, usage.clone(), through);
-            // SUM(CASE WHEN x > 3 …) is an aggregate of rows that x has chosen.
-            if flow.tested && matches!(usage, Usage::Aggregate(_)) {
+            // SUM(CASE WHEN x > 3 …) is an aggregate of rows that x has chosen, and a key made of
+            // substr(x, 1, 1) spells x out, one join after the other.
+            if flow.tested && matches!(usage, Usage::Aggregate(_) | Usage::JoinKey) {
                 self.note(flow, Usage::Filter, through);
             }
         }

@@ -86,22 +86,29 @@ fn folded(token: &Token) -> Token {
 /// does, not with which values.
 #[derive(Default)]
 struct ByList {
-    inside: bool,
+    /// Parentheses that are open.
+    depth: usize,
+    /// Those that are open around each list, and how many of the list's own.
+    lists: Vec<(usize, usize)>,
     begins: bool,
 }
 
 impl ByList {
     fn is_position(&self) -> bool {
-        self.inside && self.begins
+        self.begins && self.lists.last().is_some_and(|(around, own)| self.depth == around + own)
     }
 
     fn pass(&mut self, token: &Token) {
         match token {
             Token::Word(word) if word.keyword == Keyword::BY => {
-                (self.inside, self.begins) = (true, true);
+                self.end(self.depth);
+                self.lists.push((self.depth, 0));
+                self.begins = true;
             }
             Token::Word(word) => {
                 let ends = [
+                    Keyword::FROM,
+                    Keyword::WHERE,
                     Keyword::HAVING,
                     Keyword::ORDER,
                     Keyword::LIMIT,
@@ -110,11 +117,37 @@ impl ByList {
                     Keyword::EXCEPT,
                     Keyword::INTERSECT,
                 ];
-                self.inside &= !ends.contains(&word.keyword);
+                if ends.contains(&word.keyword) {
+                    self.end(self.depth);
+                }
                 self.begins = false;
             }
-            Token::Comma | Token::LParen => self.begins = true,
+            Token::LParen => {
+                // Around an item, not around a function's arguments.
+                if self.is_position()
+                    && let Some((_, own)) = self.lists.last_mut()
+                {
+                    *own += 1;
+                }
+                self.depth += 1;
+            }
+            Token::RParen => {
+                self.depth = self.depth.saturating_sub(1);
+                self.end(self.depth + 1);
+                if let Some((around, own)) = self.lists.last_mut() {
+                    *own = (*own).min(self.depth - *around);
+                }
+                self.begins = false;
+            }
+            Token::Comma => self.begins = true,
             _ => self.begins = false,
+        }
+    }
+
+    /// Ends the lists inside so many parentheses.
+    fn end(&mut self, depth: usize) {
+        while self.lists.last().is_some_and(|(around, _)| *around >= depth) {
+            self.lists.pop();
         }
     }
 }
@@ -205,5 +238,17 @@ mod tests {
         assert_ne!(by("x, (1)"), by("x, (2)"));
         assert!(by("1, 2").ends_with("group by 1 , 2 limit ?"));
         assert!(Form::of("SELECT 'open").is_err());
+        // A list ends with its parentheses, and what a function is given in it is no position.
+        for one in [
+            "SELECT SUM(c) FROM (SELECT g, COUNT(*) AS c FROM t GROUP BY g) q WHERE g IN (5)",
+            "SELECT RANK() OVER (ORDER BY x), 5 FROM t WHERE v IN (5, 5)",
+            "SELECT COUNT(*) FROM t GROUP BY COALESCE(g, 5), (h + 5), 1",
+            "SELECT g FROM (SELECT g FROM t GROUP BY (g)) q WHERE f(5, 5) = (5)",
+        ] {
+            assert_eq!(of(one).general, of(&one.replace('5', "6")).general, "{one}");
+        }
+        assert_ne!(by("COALESCE(x, 1), 1"), by("COALESCE(x, 1), 2"));
+        assert_ne!(by("((1)), 1"), by("((1)), 2"));
+        assert_ne!(by("((1)), 1"), by("((2)), 1"));
     }
 }

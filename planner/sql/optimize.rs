@@ -56,6 +56,7 @@ pub(super) fn optimized(raw: LogicalPlan, context: &Catalog) -> Result<LogicalPl
     subquery::refuse_several_rows(&plan)?;
     let rules = OptimizerContext::new_with_config_options(config);
     let plan = optimizer().optimize(plan, &rules, |_, _| {})?;
+    refuse_nul(&plan)?;
     subquery::refuse_left(&plan)?;
     Ok(plan)
 }
@@ -108,6 +109,26 @@ fn refuse_volatile(plan: &LogicalPlan) -> Result<(), PlanError> {
         Some(name) => Err(PlanError::unsupported(format!(
             "function {name}, whose value may differ between parties"
         ))),
+    }
+}
+
+/// A NUL character in a constant, which no column's text has: a row that comes to it would make its
+/// owner stop.
+fn refuse_nul(plan: &LogicalPlan) -> Result<(), PlanError> {
+    let mut found = false;
+    plan.apply_with_subqueries(|node| {
+        node.apply_expressions(|expr| {
+            expr.apply(|expr| {
+                if let Expr::Literal(value, _) = expr {
+                    found |= value.try_as_str().flatten().is_some_and(|text| text.contains('\0'));
+                }
+                Ok(TreeNodeRecursion::Continue)
+            })
+        })
+    })?;
+    match found {
+        false => Ok(()),
+        true => Err(PlanError::unsupported("a NUL character in text")),
     }
 }
 

@@ -26,6 +26,15 @@ fn refused(sql: &str) -> PlanError {
 }
 
 #[test]
+fn a_nul_character_in_text_is_refused_by_name() {
+    for text in ["chr(0)", "CAST(X'00' AS VARCHAR)", "'a\0'", "concat('a', chr(0))"] {
+        let error =
+            refused(&format!("SELECT CASE WHEN x = 1 THEN {text} ELSE 'n' END AS s FROM t"));
+        assert!(error.to_string().contains("a NUL character in text"), "{text}: {error}");
+    }
+}
+
+#[test]
 fn mistakes_are_sql_errors() {
     let cases = [
         ("SELECT x FROM nowhere", "no table nowhere in the federation"),
@@ -133,6 +142,14 @@ fn a_query_of_any_size_is_planned_or_refused() {
         let tables: String = (1..=count).map(next).collect();
         format!("WITH a0 AS (SELECT x + 0 AS x FROM t){tables} SELECT x FROM a{count} WHERE x > 0")
     };
+    const LONG: &str = "more than 4096 times the length of a column in one text";
+    let doubled_text = |count: usize| {
+        let next = |n: usize| format!(", a{n} AS (SELECT MAX(l || l) AS l FROM a{m})", m = n - 1);
+        let tables: String = (1..=count).map(next).collect();
+        format!(
+            "WITH a0 AS (SELECT CAST(x AS VARCHAR) AS l FROM a.t){tables} SELECT l FROM a{count}"
+        )
+    };
     let too_large = [
         (grown(300), "more than 2000 operators in one expression"),
         (
@@ -164,6 +181,20 @@ fn a_query_of_any_size_is_planned_or_refused() {
         (unions(600), "more than 500 tables and subqueries"),
         (doubled(60), "more than 500 tables and subqueries"),
         (nested(5_000), "recursion limit"),
+        ("SELECT x FROM t WHERE repeat('x', 500000000) = 'a'".to_owned(), LONG),
+        ("SELECT x FROM t WHERE repeat(repeat('x', 200), 200) = 'a'".to_owned(), LONG),
+        ("SELECT x FROM t WHERE repeat('x', 5 * 100000000) = 'a'".to_owned(), LONG),
+        ("SELECT x FROM t WHERE repeat('x', x) = 'a'".to_owned(), LONG),
+        ("SELECT x FROM t WHERE rpad('x', 400000000, 'y') = 'a'".to_owned(), LONG),
+        (format!("SELECT x FROM t WHERE repeat('{}', 100) = 'a'", "y".repeat(20_000)), LONG),
+        (format!("SELECT x FROM t WHERE replace('aa', 'a', '{}') = 'a'", "b".repeat(60_000)), LONG),
+        (
+            "SELECT repeat(m, 100) AS r FROM (SELECT MAX(repeat(l, 100)) AS m FROM \
+             (SELECT CAST(x AS VARCHAR) AS l FROM t) u) v"
+                .to_owned(),
+            LONG,
+        ),
+        (doubled_text(20), LONG),
     ];
     for (sql, message) in too_large {
         let error = deep(move || refused(&sql));
@@ -175,6 +206,9 @@ fn a_query_of_any_size_is_planned_or_refused() {
         format!("SELECT x FROM t WHERE x = 1{}", " IS TRUE".repeat(5)),
         chain(" OR ", 150),
         chain(" AND NOT ", 150),
+        "SELECT x FROM t WHERE lpad(CAST(x AS VARCHAR), 10, '0') > repeat('-', 80)".to_owned(),
+        "SELECT x FROM t WHERE replace(replace(lpad(CAST(x AS VARCHAR), 10), '0', 'zero'), 'e', '') = 'a'"
+            .to_owned(),
         unions(100),
         doubled(5),
         format!(

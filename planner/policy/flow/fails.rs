@@ -61,7 +61,9 @@ impl Tracer {
     /// Notes the expression's parts that fail for some values, with the columns these are of.
     pub(super) fn failures(&mut self, expr: &Expr, schema: &DFSchema, columns: &[Column]) {
         for part in failing(expr, schema) {
-            self.fails(part, schema, columns, 0);
+            // Whether 1 / 0 in a CASE is computed depends on what the CASE is about.
+            let about = if part.column_refs().is_empty() { expr } else { part };
+            self.fails(part, about, schema, columns, 0);
         }
     }
 
@@ -88,13 +90,20 @@ impl Tracer {
         };
         let each = low.saturating_abs().max(high.saturating_abs()).max(1);
         let each = each.saturating_mul(10i128.saturating_pow(digits));
-        self.fails(&whole, schema, columns, most / each);
+        self.fails(&whole, &whole, schema, columns, most / each);
     }
 
-    /// Notes what fails where there are more than so many rows.
-    fn fails(&mut self, part: &Expr, schema: &DFSchema, columns: &[Column], rows: i128) {
+    /// Notes what fails where there are more than so many rows, depending on what `about` is about.
+    fn fails(
+        &mut self,
+        part: &Expr,
+        about: &Expr,
+        schema: &DFSchema,
+        columns: &[Column],
+        rows: i128,
+    ) {
         let mut value = Column::default();
-        for name in part.column_refs() {
+        for name in about.column_refs() {
             let column = schema.index_of_column(name).ok().and_then(|at| columns.get(at));
             column.into_iter().for_each(|column| value.merge(column));
         }
@@ -105,12 +114,12 @@ impl Tracer {
     }
 }
 
-/// The parts of `expr` that depend on columns and fail for some of their values.
+/// The parts of `expr` that fail for some values of columns, or always.
 fn failing<'a>(expr: &'a Expr, schema: &DFSchema) -> Vec<&'a Expr> {
     let known = Known::new(schema);
     let mut found = Vec::new();
     let seen = expr.apply(|part| {
-        if !part.column_refs().is_empty() && fails(part, &known) {
+        if fails(part, &known) {
             found.push(part);
         }
         Ok(TreeNodeRecursion::Continue)
@@ -152,9 +161,13 @@ fn fails(expr: &Expr, known: &Known<'_>) -> bool {
         }
         Expr::ScalarFunction(call) => match call.func.name() {
             "abs" => !is_float(&kind) && fitting(expr, known).is_none(),
-            "substr" | "substring" => {
-                call.args.iter().skip(1).any(|place| !place.column_refs().is_empty())
-            }
+            // A negative length fails, and what is too large to be added.
+            "substr" | "substring" => call.args.iter().skip(1).enumerate().any(|(at, place)| {
+                let Expr::Literal(value, _) = place else { return true };
+                let least = if at == 0 { i128::from(i32::MIN) } else { 0 };
+                literal(value)
+                    .is_some_and(|(value, _)| !(least..=i128::from(i32::MAX)).contains(&value))
+            }),
             name if TOTAL_OF_FLOATS.contains(&name) => !is_float(&kind),
             name => !TOTAL.contains(&name),
         },
@@ -187,7 +200,7 @@ fn is_float(kind: &DataType) -> bool {
 fn converts(from: &DataType, to: &DataType) -> bool {
     use DataType::{Boolean, Date32, Date64, LargeUtf8, Utf8, Utf8View};
     from == to
-        || matches!(to, Utf8 | LargeUtf8 | Utf8View)
+        || (matches!(to, Utf8 | LargeUtf8 | Utf8View) && !from.is_binary())
         || (is_float(to) && !matches!(from, Utf8 | LargeUtf8 | Utf8View))
         || (*to == Boolean && size(from).is_some())
         || matches!((from, to), (Date32, Date64))

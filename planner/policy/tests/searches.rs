@@ -84,6 +84,48 @@ fn a_product_and_a_test_for_null_inside_an_aggregate_are_filters() {
     }
 }
 
+/// A key is compared as it is: what is made of parts of it tells them one by one.
+#[test]
+fn a_key_that_something_was_decided_by_is_a_filter() {
+    let joined = |on: &str| format!("SELECT COUNT(*) AS n FROM b.visits v JOIN people p ON {on}");
+    for on in [
+        "CASE WHEN v.patient BETWEEN 40 AND 50 THEN 1 ELSE 0 END = p.id",
+        "v.patient % 10 = p.id",
+        "v.patient / 10 = p.id",
+        "length(CAST(v.patient AS VARCHAR)) = p.id",
+        "CASE WHEN v.patient = 7 THEN v.patient END = p.id",
+        "v.patient * v.patient = p.id",
+    ] {
+        let found = refused_under(COLUMNS, &joined(on));
+        assert_eq!(found, Some(("visits.patient".to_owned(), "filter")), "{on}");
+    }
+    for on in ["v.patient = p.id", "CAST(v.patient AS BIGINT) = p.id", "v.patient + 1 = p.id"] {
+        assert_eq!(refused_under(COLUMNS, &joined(on)), None, "{on}");
+    }
+    let within = "SELECT id FROM people WHERE id IN (SELECT patient / 10 FROM b.visits)";
+    let found = refused_under(COLUMNS, within);
+    assert_eq!(found, Some(("visits.patient".to_owned(), "filter")));
+}
+
+/// What always fails tells which rows come to it.
+#[test]
+fn a_constant_that_fails_tells_about_what_decides_whether_it_is_computed() {
+    for value in [
+        "CASE WHEN diag = 1 THEN 1 / 0 ELSE 1 END",
+        "CASE WHEN diag = 1 THEN 5 % 0 ELSE 1 END",
+        "CASE WHEN diag = 1 AND 1 / 0 > 1 THEN 2 ELSE 1 END",
+        "CASE WHEN diag = 1 THEN substr('abc', 1, -1) ELSE 'x' END",
+        "substr(CAST(diag AS VARCHAR), 1, -1)",
+    ] {
+        let sql = format!("SELECT {value} AS d, COUNT(*) AS n FROM b.visits GROUP BY 1");
+        let found = refused_under(COLUMNS, &sql);
+        assert_eq!(found, Some(("visits.diag".to_owned(), "filter")), "{value}");
+    }
+    let sql =
+        "SELECT substr(CAST(diag AS VARCHAR), 1, 2) AS d, COUNT(*) AS n FROM b.visits GROUP BY 1";
+    assert_eq!(refused_under(COLUMNS, sql), None);
+}
+
 /// An owner's error tells that one of its rows has a value that leads to it.
 #[test]
 fn what_fails_for_some_values_is_a_filter() {

@@ -129,6 +129,15 @@ impl Matter {
         })
     }
 
+    /// What is decided about this query, about all that differ from it in constants only.
+    ///
+    /// # Errors
+    /// Usage for a text that is no SQL.
+    pub fn generalised(&self) -> Outcome<Self> {
+        let template = Form::of(&self.sql).map_err(|error| Failure::usage(error.to_string()))?;
+        Ok(Self { sql: template.general, scope: Scope::Template, ..self.clone() })
+    }
+
     /// Identifier: the beginning of a hash over everything.
     pub fn id(&self) -> String {
         let mut hash = blake3::Hasher::new_derive_key("senate approval 1");
@@ -184,9 +193,13 @@ impl Approvals {
     ///
     /// # Errors
     /// Usage when it cannot be written.
-    pub fn decide(&self, identity: &Identity, decision: &Decision) -> Outcome<String> {
+    pub fn decide(&self, identity: &Identity, mut decision: Decision) -> Outcome<String> {
         let id = decision.matter.id();
-        let text = serde_json::to_string(decision)
+        if let Ok(Some(last)) = read(&self.path(&id), identity.fingerprint()) {
+            // Uses of the last one are not uses of this.
+            decision.made = decision.made.max(last.made.saturating_add(1));
+        }
+        let text = serde_json::to_string(&decision)
             .map_err(|error| Failure::unexpected(format!("encoding a decision: {error}")))?;
         let signature = identity.sign(CONTEXT, text.as_bytes())?;
         let signed = Signed { decision: text, signature };

@@ -38,7 +38,7 @@ use crate::messages::{
     Verdict, Version, short,
 };
 use crate::policies::{Bundle, Published};
-use crate::transport::{Connection, LaneName, Parcels, lane_sought, pass_on};
+use crate::transport::{Connection, HANDSHAKE_MAX, LaneName, Parcels, lane_sought, pass_on};
 use crate::worker::Workers;
 use admission::Admission;
 use futures_util::FutureExt;
@@ -54,7 +54,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
-use strangers::{Stranger, Strangers};
+use strangers::{Crowd, Guest, network};
 use tokio::net::{TcpListener, TcpStream, ToSocketAddrs};
 use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, oneshot};
@@ -174,7 +174,7 @@ impl Daemon {
         let acceptor = self.member.acceptor()?;
         self.workers.open(here(&listener)?);
         ready(&address);
-        let strangers = Strangers::default();
+        let (strangers, guests) = (Crowd::default(), Crowd::default());
         let (slots, mut served) = (Arc::new(Semaphore::new(CONNECTIONS_MAX)), JoinSet::new());
         let mut running = self.jobs.running();
         let thinking = tokio::spawn(Arc::clone(&self).think());
@@ -196,7 +196,7 @@ impl Daemon {
                 incoming = listener.accept() => {
                     let taken = incoming.ok().and_then(|(tcp, from)| {
                         let slot = Arc::clone(&slots).try_acquire_owned().ok()?;
-                        Some((tcp, slot, strangers.meet(from.ip())))
+                        Some((tcp, slot, strangers.meet(network(from.ip()))))
                     });
                     let Some((tcp, slot, stranger)) = taken else {
                         tracing::warn!("a connection could not be taken");
@@ -208,11 +208,12 @@ impl Daemon {
                         continue;
                     };
                     let (daemon, acceptor) = (Arc::clone(&self), acceptor.clone());
+                    let guests = guests.clone();
                     // A thread per conversation: reading tables and running local tasks is work.
                     let runtime = Handle::current();
                     served.spawn_blocking(move || {
                         let _slot = slot;
-                        runtime.block_on(daemon.serve_one(acceptor, tcp, stranger));
+                        runtime.block_on(daemon.serve_one(acceptor, tcp, stranger, guests));
                     });
                 }
             }
@@ -256,7 +257,8 @@ impl Daemon {
         self: &Arc<Self>,
         acceptor: TlsAcceptor,
         tcp: TcpStream,
-        stranger: Stranger,
+        stranger: Guest<IpAddr>,
+        guests: Crowd<PartyId>,
     ) {
         if self.workers.are_used()
             && let Some(name) = lane_sought(&tcp).await
@@ -271,12 +273,16 @@ impl Daemon {
             }
         };
         drop(stranger);
-        let greeting: Greeting = match connection.receive().await {
-            Ok(greeting) => greeting,
-            Err(failure) => return tracing::debug!(%failure, "no greeting"),
-        };
         let Some(peer) = self.member.position(connection.peer()) else {
             return tracing::warn!("a peer that is no party");
+        };
+        let Some(_guest) = guests.meet(peer) else {
+            self.metrics.refused_connection();
+            return tracing::warn!(peer = %self.name(peer), "too many connections of one party");
+        };
+        let greeting: Greeting = match connection.receive_within(HANDSHAKE_MAX).await {
+            Ok(greeting) => greeting,
+            Err(failure) => return tracing::debug!(%failure, "no greeting"),
         };
         let purpose = greeting.purpose();
         // Who looks wants to know what differs.

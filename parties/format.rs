@@ -71,17 +71,11 @@ fn shown(rows: &RecordBatch) -> Result<RecordBatch, ArrowError> {
 }
 
 /// Writes `rows` to the file `path`, which afterwards holds all of them or is as it was: a full
-/// disk leaves no part of an answer. Devices are written to.
+/// disk leaves no part of an answer. Devices and pipes are written to.
 ///
 /// # Errors
 /// Usage when the file cannot be written.
 pub fn write_file(rows: &RecordBatch, format: Format, path: &Path) -> Outcome<()> {
-    let failed = |error: std::io::Error| Failure::usage(format!("{}: {error}", path.display()));
-    let is_device = std::fs::metadata(path).is_ok_and(|what| !what.is_file());
-    if is_device {
-        let mut device = std::fs::OpenOptions::new().write(true).open(path).map_err(failed)?;
-        return write(rows, format, &mut device).map_err(|failure| failure.at(path.display()));
-    }
     crate::private::replace(path, 0o666, |file| {
         write(rows, format, file).map_err(|failure| failure.at(path.display()))
     })

@@ -12,6 +12,8 @@ use senate_circuit::{Bits, PartyId};
 use senate_planner::encode::bits_of;
 use senate_planner::sql::PlanOptions;
 use std::collections::BTreeMap;
+use std::sync::Arc;
+use tokio::runtime::Handle;
 
 /// What a party's local tasks gave.
 #[derive(Default)]
@@ -20,6 +22,23 @@ pub struct Inputs {
     pub bits: BTreeMap<usize, Bits>,
     /// Results by slot that enter no stage: the whole answer, when nothing is joint.
     pub plain: BTreeMap<usize, RecordBatch>,
+}
+
+/// As [`compute`], on a thread of its own: who waits for a large table can show that it lives.
+///
+/// # Errors
+/// Those of [`compute`].
+pub async fn compute_aside(
+    workspace: Arc<Workspace>,
+    config: PartyConfig,
+    me: PartyId,
+    agreement: Arc<Agreement>,
+) -> Outcome<Inputs> {
+    let runtime = Handle::current();
+    let computing = move || runtime.block_on(compute(&workspace, &config, me, &agreement));
+    tokio::task::spawn_blocking(computing)
+        .await
+        .map_err(|error| Failure::unexpected(format!("reading tables: {error}")))?
 }
 
 /// Reads the tables that the party's local tasks name, checks them, and runs the tasks.

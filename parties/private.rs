@@ -34,7 +34,7 @@ pub(crate) fn write(path: &Path, text: &str) -> io::Result<()> {
 
 /// Replaces what is in a file by what `write` writes: afterwards it holds all of that or is as it was.
 /// Links to the file stay, and its permissions; a new one has `mode`, less what the process gives to no
-/// file.
+/// file. Devices and pipes are written to.
 ///
 /// # Errors
 /// Usage when it cannot be written; those of `write`.
@@ -45,6 +45,9 @@ pub(crate) fn replace(
 ) -> Outcome<()> {
     let failed = |error: io::Error| Failure::usage(format!("{}: {error}", path.display()));
     let target = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    if std::fs::metadata(path).is_ok_and(|what| !what.is_file()) {
+        return write(&mut OpenOptions::new().write(true).open(path).map_err(failed)?);
+    }
     let folder = target.parent().filter(|folder| !folder.as_os_str().is_empty());
     let mode: Permissions = std::os::unix::fs::PermissionsExt::from_mode(mode);
     let mut fresh = tempfile::Builder::new()

@@ -36,7 +36,7 @@ pub const SILENCE_MAX: Duration = Duration::from_secs(15);
 /// An idle connection says that it lives this often.
 const HEARTBEAT: Duration = Duration::from_secs(3);
 /// How long a connection may take to come up.
-const HANDSHAKE_MAX: Duration = Duration::from_secs(10);
+pub(crate) const HANDSHAKE_MAX: Duration = Duration::from_secs(10);
 /// Longest request or answer.
 const MESSAGE_BYTES_MAX: u32 = 4 << 20;
 /// Longest frame of the protocol; memory is taken as the bytes arrive, not as they are announced.
@@ -297,19 +297,16 @@ impl Connection {
     /// # Errors
     /// Lost when the connection breaks or the peer sends something else.
     pub async fn receive<M: DeserializeOwned>(&mut self) -> Outcome<M> {
-        self.receive_within(SILENCE_MAX).await
+        decoded(self.read(SILENCE_MAX).await?)
     }
 
-    /// Receives a message from a peer that shows no sign of life while it waits for others.
+    /// Receives a message that is there in so much time, whatever signs of life come before it.
     ///
     /// # Errors
     /// As [`Connection::receive`].
     pub async fn receive_within<M: DeserializeOwned>(&mut self, patience: Duration) -> Outcome<M> {
-        match self.read(patience).await? {
-            (Tag::Message, body) => serde_json::from_slice(&body)
-                .map_err(|_| Failure::lost("the peer sent a malformed message")),
-            _ => Err(Failure::lost("the peer sent a frame out of order")),
-        }
+        let late = |_| Failure::lost(Broken::Silent.to_string());
+        decoded(timeout(patience, self.read(patience)).await.map_err(late)??)
     }
 
     /// Sends a byte string of any length, in pieces.
@@ -422,6 +419,14 @@ impl Connection {
             Ok(Err(error)) => Err(Failure::lost(error.to_string())),
             Err(_) => Err(Failure::lost(Broken::Silent.to_string())),
         }
+    }
+}
+
+fn decoded<M: DeserializeOwned>(frame: (Tag, Vec<u8>)) -> Outcome<M> {
+    match frame {
+        (Tag::Message, body) => serde_json::from_slice(&body)
+            .map_err(|_| Failure::lost("the peer sent a malformed message")),
+        _ => Err(Failure::lost("the peer sent a frame out of order")),
     }
 }
 

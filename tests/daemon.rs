@@ -236,6 +236,40 @@ fn strange_bytes_and_other_versions_do_no_harm() {
 }
 
 #[test]
+fn signs_of_life_are_no_greeting_and_a_party_that_sends_only_them_keeps_no_other_out() {
+    let hosts = Hosts::new(2, 8, &few);
+    let _daemons = hosts.serve_all();
+    let workspace = Workspace::open(&hosts.home(1)).unwrap();
+    let (one, other) = (PartyId::new(0).unwrap(), PartyId::new(1).unwrap());
+    let (address, pinned) = (workspace.address(one).unwrap(), workspace.fingerprint(one).unwrap());
+    let identity = PartyConfig::read(&workspace, other).unwrap();
+    let identity = identity.identity(&workspace, other).unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let mut held = Vec::new();
+        for _ in 0..300 {
+            held.extend(Connection::dial(&identity, address, pinned).await.ok());
+        }
+        assert!(held.len() > 90, "{}", held.len());
+        let jobs = hosts.senate(0, &["jobs"]).output().unwrap();
+        assert!(jobs.status.success(), "{}", String::from_utf8_lossy(&jobs.stderr));
+        let start = Instant::now();
+        while !held.is_empty() {
+            assert!(start.elapsed() < Duration::from_secs(40), "{} are still there", held.len());
+            let mut alive = Vec::new();
+            for mut connection in held {
+                if connection.heartbeat().await.is_ok() {
+                    alive.push(connection);
+                }
+            }
+            held = alive;
+            tokio::time::sleep(Duration::from_millis(500)).await;
+        }
+    });
+    assert!(answer(&hosts.query(1, GROUPS, &[])).starts_with("diag,n\n"));
+}
+
+#[test]
 fn whoever_connects_and_says_nothing_keeps_nobody_else_out() {
     let hosts = Hosts::new(2, 8, &few);
     let _daemons = hosts.serve_all();

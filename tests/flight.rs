@@ -253,6 +253,12 @@ fn a_dropped_stream_or_a_cancellation_ends_the_query_at_every_party() {
             }
         }
         let info = client.execute(ONE.to_owned(), None).await.unwrap();
+        let cancel = CancelFlightInfoRequest::new(info.clone()).encode_to_vec();
+        let answers = client.do_action(Action::new("CancelFlightInfo", cancel)).await.unwrap();
+        let _: Vec<_> = answers.try_collect().await.unwrap();
+        let late = rows(&mut client, &info).await.unwrap_err();
+        assert_eq!(late.code(), Code::Cancelled, "what was cancelled before it began never begins");
+        let info = client.execute(ONE.to_owned(), None).await.unwrap();
         assert_eq!(count(&rows(&mut client, &info).await.unwrap()), 1200);
     });
 }

@@ -7,6 +7,7 @@ use std::fs;
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::{Output, Stdio};
+use std::time::{Duration, Instant};
 
 const COUNT: &str = "SELECT COUNT(*) AS n FROM visits WHERE diag = 1";
 
@@ -113,6 +114,43 @@ fn a_query_is_approved_once_by_itself_and_as_a_template_until_it_is_withdrawn() 
     let by = |entry: &&serde_json::Value| entry["event"] == "admitted";
     assert_eq!(approvals.iter().filter(by).count(), 4);
     assert!(approvals.iter().filter(by).all(|entry| entry["approvals"][0].is_string()));
+}
+
+#[test]
+fn a_query_that_was_decided_can_be_decided_as_a_template() {
+    let hosts = Hosts::new(2, 8, &few);
+    hosts.rewrite(1, &accepting("\"org_a\"", &policy("\"org_a\"")));
+    let daemons = hosts.serve_all();
+    let other = COUNT.replace("= 1", "= 2");
+    answer(&hosts.query(0, &other, &[]));
+    drop(daemons);
+    hosts.rewrite(1, &accepting("", &policy("\"org_a\"")));
+    let _daemons = hosts.serve_all();
+    refusal(&hosts.query(0, COUNT, &[]), 3);
+    let id = waiting(&hosts, 1);
+    assert!(run(&hosts, 1, &["approve", &id]).status.success());
+    let said = stdout(&run(&hosts, 1, &["approve", &id, "--template", "--until", "30d"]));
+    assert!(said.contains("template approved"), "{said}");
+    answer(&hosts.query(0, &other, &[]));
+    let said = stdout(&run(&hosts, 1, &["deny", &id, "--template"]));
+    assert!(said.contains("template denied"), "{said}");
+    let stderr = refusal(&hosts.query(0, &other, &[]), 3);
+    assert!(stderr.contains("denied"), "{stderr}");
+}
+
+#[test]
+fn a_query_that_waits_for_an_approval_does_not_hold_up_the_daemons_end() {
+    let hosts = Hosts::new(2, 8, &few);
+    let hold = format!("[accept]\notherwise = \"hold\"\n{}", policy("\"org_a\""));
+    hosts.rewrite(1, &hold);
+    let daemons = hosts.serve_all();
+    let query = hosts.start(0, COUNT, &["--timeout", "300"]);
+    daemons[1].says("waits for approval");
+    let began = Instant::now();
+    daemons[1].signal("-TERM");
+    let output = query.wait_with_output().unwrap();
+    assert!(!output.status.success() && began.elapsed() < Duration::from_secs(30));
+    assert!(!waiting(&hosts, 1).is_empty(), "it is still in the inbox");
 }
 
 #[test]

@@ -107,6 +107,26 @@ fn a_question_writes_no_line_and_no_colour_into_anothers_log_or_list() {
 }
 
 #[test]
+fn who_only_watches_a_query_may_leave() {
+    let hosts = Hosts::new(2, 400, &many);
+    let _daemons = hosts.serve_all();
+    let query = hosts.start(0, GROUPS, &[]);
+    let start = Instant::now();
+    let id = loop {
+        let list = answer(&hosts.jobs(0, &[]));
+        if let Some(line) = list.lines().find(|line| line.contains("running: stage")) {
+            break line.split_whitespace().next().unwrap().to_owned();
+        }
+        assert!(start.elapsed() < Duration::from_secs(40), "{list}");
+    };
+    let mut watching = hosts.senate(0, &["jobs"]).args(["attach", &id]).spawn().unwrap();
+    std::thread::sleep(Duration::from_millis(200));
+    watching.kill().unwrap();
+    watching.wait().unwrap();
+    assert!(answer(&query.wait_with_output().unwrap()).starts_with("diag,n\n"));
+}
+
+#[test]
 fn a_query_is_cancelled_at_every_party_by_its_asker_or_by_a_participant() {
     let hosts = Hosts::new(3, 400, &many);
     let daemons = hosts.serve_all();

@@ -35,7 +35,7 @@ fn a_decision_is_about_its_query_asker_recipients_and_federation() {
     let (_folder, workspace, approvals, identity) = desk();
     let exact = |request: &Request| Matter::of(request, Scope::Query, &workspace).unwrap();
     let one = request("SELECT COUNT(*) FROM t WHERE x = 3");
-    approvals.decide(&identity, &approval(exact(&one))).unwrap();
+    approvals.decide(&identity, approval(exact(&one))).unwrap();
     let own = identity.fingerprint();
     let decided = |request: &Request| approvals.decided(&exact(request), own).unwrap().is_some();
     assert!(decided(&one) && decided(&request("select count(*) from t where x=3")));
@@ -51,7 +51,7 @@ fn a_template_covers_other_constants_and_nothing_else() {
     let (_folder, workspace, approvals, identity) = desk();
     let general = |sql: &str| Matter::of(&request(sql), Scope::Template, &workspace).unwrap();
     let matter = general("SELECT COUNT(*) FROM t WHERE x = 3");
-    approvals.decide(&identity, &approval(matter)).unwrap();
+    approvals.decide(&identity, approval(matter)).unwrap();
     let own = identity.fingerprint();
     let decided = |sql: &str| approvals.decided(&general(sql), own).unwrap().is_some();
     assert!(decided("SELECT COUNT(*) FROM t WHERE x = 17"));
@@ -64,9 +64,20 @@ fn a_decision_that_is_over_no_longer_counts() {
     let (_folder, workspace, approvals, identity) = desk();
     let matter = Matter::of(&request("SELECT 1"), Scope::Query, &workspace).unwrap();
     let decision = Decision { until: Some(now() - 1), ..approval(matter.clone()) };
-    approvals.decide(&identity, &decision).unwrap();
+    approvals.decide(&identity, decision.clone()).unwrap();
     assert_eq!(approvals.decided(&matter, identity.fingerprint()).unwrap(), None);
     assert_eq!(approvals.all(identity.fingerprint()).unwrap().len(), 1);
+}
+
+#[test]
+fn a_decision_that_is_made_again_within_a_second_counts_anew() {
+    let (_folder, workspace, approvals, identity) = desk();
+    let matter = Matter::of(&request("SELECT 1"), Scope::Query, &workspace).unwrap();
+    let uses = [(); 3].map(|()| {
+        let id = approvals.decide(&identity, approval(matter.clone())).unwrap();
+        approvals.decided(&matter, identity.fingerprint()).unwrap().unwrap().use_of(&id)
+    });
+    assert!(uses[0] != uses[1] && uses[1] != uses[2] && uses[0] != uses[2], "{uses:?}");
 }
 
 #[test]
@@ -74,7 +85,7 @@ fn a_decision_that_was_changed_moved_or_signed_by_somebody_else_is_an_error() {
     let (_folder, workspace, approvals, identity) = desk();
     let matter = Matter::of(&request("SELECT 1"), Scope::Query, &workspace).unwrap();
     let denied = Decision { ruling: Ruling::Denied, ..approval(matter.clone()) };
-    let id = approvals.decide(&identity, &denied).unwrap();
+    let id = approvals.decide(&identity, denied.clone()).unwrap();
     let own = identity.fingerprint();
     let path = approvals.path(&id);
     let text = std::fs::read_to_string(&path).unwrap();
@@ -82,11 +93,11 @@ fn a_decision_that_was_changed_moved_or_signed_by_somebody_else_is_an_error() {
     std::fs::write(&path, text.replace("denied", "approved")).unwrap();
     assert_eq!(code(), 5);
     let other = Matter::of(&request("SELECT 2"), Scope::Query, &workspace).unwrap();
-    let other = approvals.decide(&identity, &approval(other)).unwrap();
+    let other = approvals.decide(&identity, approval(other)).unwrap();
     std::fs::copy(approvals.path(&other), &path).unwrap();
     assert_eq!(code(), 5);
     let (stranger, _) = Identity::generate("a").unwrap();
-    approvals.decide(&stranger, &approval(matter.clone())).unwrap();
+    approvals.decide(&stranger, approval(matter.clone())).unwrap();
     assert_eq!(code(), 5);
 }
 

@@ -34,7 +34,7 @@ pub fn export(entries: &[Entry], format: ExportFormat, to: &mut impl Write) -> O
     }
 }
 
-const HEADER: &str = "seq,time,event,query,asker,recipients,participants,approvals,digest,policies,\
+const HEADER: &str = "seq,time,event,query,asker,user,recipients,participants,approvals,digest,policies,\
                       template,sizes,outcome,suspicions,sql";
 
 fn csv(entries: &[Entry], to: &mut impl Write) -> std::io::Result<()> {
@@ -47,6 +47,7 @@ fn csv(entries: &[Entry], to: &mut impl Write) -> std::io::Result<()> {
             event.name().to_owned(),
             subject.query.clone(),
             subject.asker.clone(),
+            subject.user.clone(),
             subject.recipients.join(" "),
             subject.participants.join(" "),
             subject.approvals.join(" "),

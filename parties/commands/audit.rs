@@ -1,17 +1,18 @@
 //! `senate audit`: this party's log, checked, exported, or compared with what a peer shows.
 
-use crate::audit::{ExportFormat, Head, export, follows, read};
+use crate::audit::{ExportFormat, Head, LOG_FILE, export, follows, read};
 use crate::chunks;
 use crate::cli::Own;
 use crate::config::{PartyConfig, Workspace};
 use crate::failure::{Failure, Outcome};
 use crate::identity::Identity;
 use crate::messages::{Answer, Chain, Hello, Purpose, VERSION};
+use crate::private;
 use crate::tls;
 use crate::transport::Connection;
 use clap::{Args, Subcommand};
 use senate_circuit::PartyId;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Longest list of hashes that is taken from a peer, in bytes.
 const HASHES_BYTES_MAX: usize = 1 << 30;
@@ -71,15 +72,23 @@ pub async fn run(options: Options) -> Outcome<()> {
             let pinned = workspace.fingerprint(me)?;
             let history = read(&config.folder, &options.own.party, pinned)?;
             match &options.output {
-                Some(path) => {
-                    let mut file = std::fs::File::create(path)
-                        .map_err(|error| Failure::usage(format!("{}: {error}", path.display())))?;
-                    export(&history.entries, options.format, &mut file)
+                Some(path) if is_same(path, &config.folder.join(LOG_FILE)) => {
+                    Err(Failure::usage(format!("{} is the log itself", path.display()))
+                        .with_remedy("export it to another file"))
                 }
+                // Questions are in it: as private as the log.
+                Some(path) => private::replace(path, private::MODE, |file| {
+                    export(&history.entries, options.format, file)
+                }),
                 None => export(&history.entries, options.format, &mut std::io::stdout()),
             }
         }
     }
+}
+
+fn is_same(one: &Path, other: &Path) -> bool {
+    let real = std::fs::canonicalize;
+    matches!((real(one), real(other)), (Ok(one), Ok(other)) if one == other)
 }
 
 fn opened(own: &Own) -> Outcome<(Workspace, PartyId, PartyConfig)> {

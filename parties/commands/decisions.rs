@@ -202,6 +202,9 @@ fn decide(choice: &Choice, ruling: Ruling, times: Option<u32>) -> Outcome<()> {
         ([(known, waiting)], []) => {
             (Matter::of(&waiting.request, scope, &desk.workspace)?, Some(known.clone()))
         }
+        ([], [(_, Decision { matter, .. })]) if *template && matter.scope == Scope::Query => {
+            (matter.generalised()?, None)
+        }
         ([], [(_, decision)]) => (decision.matter.clone(), None),
         ([(known, waiting)], [(other, _)]) if known == other => {
             (Matter::of(&waiting.request, scope, &desk.workspace)?, Some(known.clone()))
@@ -216,7 +219,7 @@ fn decide(choice: &Choice, ruling: Ruling, times: Option<u32>) -> Outcome<()> {
         }
     };
     let decision = Decision { matter, ruling, until, times, made: now() };
-    let id = desk.approvals.decide(&desk.identity, &decision)?;
+    let id = desk.approvals.decide(&desk.identity, decision.clone())?;
     if let Some(settled) = settled {
         desk.approvals.settle(&settled);
     }

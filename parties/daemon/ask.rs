@@ -31,7 +31,7 @@ impl Daemon {
             Presence::Detached => Keep::ForLater,
         };
         let told = match (self.submit(User::Operator, request, keep), presence) {
-            (Ok(job), Presence::Attached) => self.follow(connection, &job).await,
+            (Ok(job), Presence::Attached) => self.follow(connection, &job, keep).await,
             (Ok(job), Presence::Detached) => {
                 connection.send(&Reply::Started(job.id().to_owned())).await
             }
@@ -60,7 +60,8 @@ impl Daemon {
             },
             JobsRequest::Attach(id) => match find(&id).and_then(|found| attachable(found, &user)) {
                 Ok(job) => {
-                    if let Err(failure) = self.follow(connection, &job).await {
+                    // Somebody else may wait for it.
+                    if let Err(failure) = self.follow(connection, &job, Keep::ForLater).await {
                         tracing::debug!(%failure, "the user was not told");
                     }
                     return;
@@ -74,9 +75,9 @@ impl Daemon {
         }
     }
 
-    /// Tells the user how the query goes on, and its answer. A query that waits for nobody else is
+    /// Tells the user how the query goes on, and its answer. A query that is for nobody else is
     /// cancelled when the user leaves.
-    async fn follow(&self, mut connection: Connection, job: &Arc<Job>) -> Outcome<()> {
+    async fn follow(&self, mut connection: Connection, job: &Arc<Job>, keep: Keep) -> Outcome<()> {
         let phases = job.progress().subscribe();
         let news = stream::unfold(phases, |mut phases| async {
             phases.changed().await.ok()?;
@@ -86,7 +87,7 @@ impl Daemon {
         match connection.alive_while(job.wait(), news.boxed()).await {
             Ok(end) => answer(&mut connection, &end).await,
             Err(failure) => {
-                if job.keep() == Keep::ForNobody {
+                if keep == Keep::ForNobody {
                     job.cancel(&failure.to_string());
                 }
                 Err(failure)

@@ -222,6 +222,15 @@ impl Daemon {
         let look = async {
             loop {
                 tokio::time::sleep(LOOK_EVERY).await;
+                // It stays in the inbox, and may be asked again.
+                if self.draining() {
+                    let failure = self.shutting_down();
+                    return Err(Refused {
+                        failure,
+                        public: PublicReason::Internal,
+                        is_logged: false,
+                    });
+                }
                 if let Some(decided) = self.decided(&matters).transpose() {
                     return decided;
                 }

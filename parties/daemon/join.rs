@@ -259,8 +259,9 @@ impl Daemon {
         let id = Matter::of(&query.request, Scope::Query, &self.member.workspace)?.id();
         self.approvals.settle(&id);
         // Its rows are used from here on, and that is in the log and counted.
-        let inputs =
-            inputs::compute(&self.member.workspace, &self.config, self.member.me, &agreement).await;
+        let workspace = Arc::clone(&self.member.workspace);
+        let (config, agreed) = (self.config.clone(), Arc::clone(&agreement));
+        let inputs = inputs::compute_aside(workspace, config, self.member.me, agreed).await;
         let inputs = match inputs {
             Ok(inputs) => inputs,
             Err(failure) => {

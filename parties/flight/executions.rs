@@ -26,43 +26,53 @@ pub(super) struct Execution {
     agreement: Arc<Agreement>,
     /// Of the answer.
     pub(super) schema: SchemaRef,
-    job: Mutex<Option<Arc<Job>>>,
+    state: Mutex<State>,
+}
+
+/// How far the client has come.
+#[derive(Default)]
+enum State {
+    #[default]
+    Planned,
+    Begun(Arc<Job>),
+    /// Before it began.
+    Cancelled,
 }
 
 impl Execution {
     pub(super) fn new(agreement: Arc<Agreement>) -> Self {
         let schema = schema_of_answer(&agreement);
-        Self { agreement, schema, job: Mutex::default() }
+        Self { agreement, schema, state: Mutex::default() }
     }
 
     /// The query, which begins now if it has not.
     ///
     /// # Errors
-    /// Unavailable when the daemon takes no more.
+    /// Unavailable when the daemon takes no more; cancelled when the client has said so.
     pub(super) fn begin(&self, daemon: &Arc<Daemon>, user: &User) -> Result<Arc<Job>, Status> {
-        let mut job = self.job.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(job) = &*job {
-            return Ok(Arc::clone(job));
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        match &*state {
+            State::Planned => {}
+            State::Begun(job) => return Ok(Arc::clone(job)),
+            State::Cancelled => return Err(Status::cancelled("the query was cancelled")),
         }
         // It is planned anew, as every query is when it is asked.
         let request = self.agreement.request.clone();
         let begun = daemon.submit(user.clone(), request, Keep::ForNobody);
         let begun = begun.map_err(|failure| status(&failure))?;
-        *job = Some(Arc::clone(&begun));
+        *state = State::Begun(Arc::clone(&begun));
         Ok(begun)
     }
 
     /// Asks the query to end; false when it has ended already.
     pub(super) fn cancel(&self, why: &str) -> bool {
-        let job = self.job.lock().unwrap_or_else(PoisonError::into_inner);
-        match &*job {
-            Some(job) if job.ended().is_some() => false,
-            Some(job) => {
-                job.cancel(why);
-                true
-            }
-            None => true,
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        match &*state {
+            State::Begun(job) if job.ended().is_some() => return false,
+            State::Begun(job) => job.cancel(why),
+            State::Planned | State::Cancelled => *state = State::Cancelled,
         }
+        true
     }
 
     /// How far the query is, as its plan's predicted time goes.

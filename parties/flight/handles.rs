@@ -92,9 +92,9 @@ impl<T> Handles<T> {
         Ok(value)
     }
 
-    /// Gives up what was opened on this connection.
-    pub(super) fn close(&self, connection: u64) {
-        self.held().retain(|_, held| held.caller.connection != connection);
+    /// Gives up what the caller has opened on its connection, which others may use as well.
+    pub(super) fn close(&self, caller: &Caller) {
+        self.held().retain(|_, held| held.caller != *caller);
     }
 
     fn unknown(&self) -> Status {
@@ -137,9 +137,10 @@ mod tests {
         }
         assert_eq!(handles.find(&bob.user, &handle).unwrap_err().code(), tonic::Code::NotFound);
         assert!(handles.remove(&bob.user, &handle).is_err());
-        handles.close(2);
+        handles.close(&caller("ann", 2));
+        handles.close(&bob);
         assert!(handles.find(&ann.user, &handle).is_ok());
-        handles.close(1);
+        handles.close(&ann);
         assert!(handles.find(&ann.user, &handle).is_err());
     }
 

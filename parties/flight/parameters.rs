@@ -91,8 +91,11 @@ fn literal(column: &dyn Array) -> Option<String> {
         kind if kind.is_floating() => {
             let column = converted(&DataType::Float64)?;
             let value = column.as_primitive::<Float64Type>().value(0);
-            // As decimal digits, never with an exponent.
-            value.is_finite().then(|| signed(format!("{value}")))
+            // As decimal digits, never with an exponent, and always with a point: 2 would be an integer.
+            value.is_finite().then(|| {
+                let digits = format!("{value}");
+                signed(if digits.contains('.') { digits } else { digits + ".0" })
+            })
         }
         DataType::Decimal128(..) => {
             let column = column.as_primitive::<Decimal128Type>();
@@ -166,6 +169,7 @@ mod tests {
         assert_eq!(of(StringArray::from(vec!["a' OR '1'='1"])).unwrap(), "'a'' OR ''1''=''1'");
         assert_eq!(of(StringArray::from(vec!["-- \\'"])).unwrap(), "'-- \\'''");
         assert_eq!(of(Float64Array::from(vec![-1e-7])).unwrap(), "(-0.0000001)");
+        assert_eq!(of(Float64Array::from(vec![2.0])).unwrap(), "2.0");
         let decimal = Decimal128Array::from(vec![-1234]).with_precision_and_scale(9, 2).unwrap();
         assert_eq!(of(decimal).unwrap(), "(-12.34)");
         assert_eq!(of(Date32Array::from(vec![0])).unwrap(), "DATE '1970-01-01'");

@@ -279,8 +279,8 @@ impl FlightSqlService for Service {
                 CancelFlightInfoResult::new(self.cancel(&caller, &info)?).encode_to_vec()
             }
             CLOSE_SESSION => {
-                self.statements.close(caller.connection);
-                self.executions.close(caller.connection);
+                self.statements.close(&caller);
+                self.executions.close(&caller);
                 SESSION_CLOSED.to_vec()
             }
             _ => return Err(Status::unimplemented("no such action: this server only answers")),

@@ -118,7 +118,7 @@ async fn read_from<'a>(
     tracing::debug!(table = %place.table.name, columns = names.len(), filtered = !filter.is_empty(),
         "reading from PostgreSQL");
     let text = copy(snapshot, &select).await.map_err(failed)?;
-    let text = text.ok_or_else(|| place.whole("the table is too large to be read"))?;
+    let text = text.map_err(|why| place.whole(why))?;
     let records =
         csv::records(&text).map_err(|(line, why)| place.whole(format!("line {line}: {why}")))?;
     let mut cells = vec![Vec::with_capacity(records.len()); read.len()];
@@ -147,8 +147,7 @@ pub(crate) async fn sample(relation: &Relation) -> Outcome<(Vec<Found>, Vec<csv:
         let all = format!("SELECT * FROM {}", relation.relation_sql());
         let statement = snapshot.prepare(&all).await.map_err(refused)?;
         let text = copy(&snapshot, &all).await.map_err(refused)?;
-        let text =
-            text.ok_or_else(|| Failure::input(format!("{relation}: too large to be read")))?;
+        let text = text.map_err(|why| Failure::input(format!("{relation}: {why}")))?;
         let records = csv::records(&text)
             .map_err(|(line, why)| Failure::input(format!("{relation}: line {line}: {why}")))?;
         Ok((columns_of(&statement), records))
@@ -185,22 +184,22 @@ async fn count(snapshot: &Transaction<'_>, from: &str) -> Result<usize, tokio_po
     Ok(count.unwrap_or(usize::MAX))
 }
 
-/// The rows as CSV in which, as in ours, an unquoted empty field is NULL; `None` when they are too
-/// many or no UTF-8.
+/// The rows as CSV in which, as in ours, an unquoted empty field is NULL, or why there are none.
 async fn copy(
     snapshot: &Transaction<'_>,
     select: &str,
-) -> Result<Option<String>, tokio_postgres::Error> {
+) -> Result<Result<String, &'static str>, tokio_postgres::Error> {
     let copy = format!("COPY ({select}\n) TO STDOUT (FORMAT csv)");
     let mut stream = Box::pin(snapshot.copy_out(copy.as_str()).await?);
     let mut bytes = Vec::new();
     while let Some(chunk) = stream.next().await {
         bytes.extend_from_slice(&chunk?);
         if bytes.len() > TABLE_BYTES_MAX {
-            return Ok(None);
+            return Ok(Err("the table is too large to be read"));
         }
     }
-    Ok(String::from_utf8(bytes).ok())
+    const ENCODING: &str = "text that is not UTF-8: convert it in the `query` of its [source]";
+    Ok(String::from_utf8(bytes).map_err(|_| ENCODING))
 }
 
 fn failed(place: &Place<'_>, error: &tokio_postgres::Error) -> Failure {

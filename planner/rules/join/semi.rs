@@ -17,7 +17,8 @@ impl Splitter<'_> {
     pub(super) fn semi_join(&mut self, node: &Join) -> Result<Joint, PlanError> {
         if node.filter.is_some() || node.on.is_empty() {
             return Err(PlanError::unsupported(
-                "IN or EXISTS across parties with a condition other than equality",
+                "a semi-join across parties (IN, EXISTS, or a join of which one side only chooses \
+                 rows) with a condition other than equality",
             ));
         }
         let (kept, probed, keys): (_, _, Vec<(Expr, Expr)>) = match node.join_type {

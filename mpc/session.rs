@@ -17,7 +17,7 @@ use std::rc::Rc;
 use subtle::ConstantTimeEq;
 
 /// Version of the messages of this crate; parties of different versions refuse each other.
-pub const PROTOCOL_VERSION: u32 = 5;
+pub const PROTOCOL_VERSION: u32 = 6;
 
 /// Least statistical security, in bits.
 const RHO_BITS_MIN: u32 = 40;

@@ -227,7 +227,7 @@ impl Shell {
         let (workspace, agreement) = interruptible(self.plan(sql)).await?;
         let plan = &agreement.plan;
         let (time, bytes) = (Duration::from_nanos(plan.nanos()), plan.total_bytes());
-        let gates: u64 = plan.summaries.iter().map(|summary| summary.sizes.and_gates).sum();
+        let gates: u64 = plan.and_gates();
         eprintln!(
             "about {:.1} s, {} MB sent, {gates} AND gates in {} stages",
             time.as_secs_f64(),

@@ -152,6 +152,11 @@ impl Plan {
         traffic::plan(self.participants, &self.stages, &self.preprocessing, depth)
     }
 
+    /// AND gates of all stages.
+    pub fn and_gates(&self) -> u64 {
+        self.summaries.iter().map(|summary| summary.sizes.and_gates).sum()
+    }
+
     /// Payload bytes on all links.
     pub fn total_bytes(&self) -> u64 {
         self.traffic().links().values().sum()

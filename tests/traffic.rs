@@ -105,3 +105,23 @@ fn windows_of_large_party_sets_are_those_of_the_plan() {
         assert_eq!(senate_mpc::stage::window_gates(parties) as u64, planned, "{parties} parties");
     }
 }
+
+/// The paper's primitives at its sizes, too large to run here: what a tree of stages saves.
+#[test]
+fn one_circuit_of_sixteen_parties_sends_many_times_what_a_tree_of_stages_does() {
+    let mut intersection = "SELECT p0.k FROM p0.t AS p0".to_owned();
+    for party in 1..16 {
+        write!(intersection, " JOIN p{party}.t AS p{party} ON p0.k = p{party}.k").unwrap();
+    }
+    let (sort, union) = ("SELECT k FROM t ORDER BY k", "SELECT DISTINCT k FROM t");
+    for (capacity, sql, least) in
+        [(1000, intersection.as_str(), 7.3), (600, sort, 2.6), (600, union, 2.5)]
+    {
+        let bytes = |decompose| {
+            let how = (decompose, Backends::Cheapest);
+            planned((16, capacity), sql, how, TreeDepth::Four).total_bytes() as f64
+        };
+        let ratio = bytes(Decompose::No) / bytes(Decompose::Yes);
+        assert!(ratio >= least, "{sql}: {ratio}");
+    }
+}

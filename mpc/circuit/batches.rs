@@ -20,6 +20,13 @@ const MASKS_MAX: usize = 1 << 19;
 const MASKS_BYTES: usize = 1 << 25;
 /// Triples of a batch made ahead of a query: small, so that a party can pause between batches.
 const BATCH_AHEAD: usize = 1 << 16;
+/// What batches that take one more leaky triple leak together is so small a part of the allowance
+/// where others take [`BUCKET_MIN`].
+const REST: u64 = 64;
+/// Leakage is added up in units of 2^-`UNIT_BITS`.
+const UNIT_BITS: u32 = 126;
+/// No [`Cut::Fewest`] scale is larger: no memory holds such a batch.
+const SCALE_MAX: u64 = 1 << 42;
 
 /// The leakage that a batch may have: 2^-`rho_bits` / `shares`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,12 +49,7 @@ impl Allowance {
         let goal = power.and_then(|power| power.checked_mul(u128::from(self.shares)));
         let Some(goal) = goal else { return usize::MAX };
         let enough = |len: u64| u128::from(len).saturating_pow(bucket.saturating_sub(1)) >= goal;
-        let (mut low, mut high) = (1u64, 1 << 63);
-        while low < high {
-            let middle = low + (high - low) / 2;
-            if enough(middle) { high = middle } else { low = middle + 1 }
-        }
-        usize::try_from(low).unwrap_or(usize::MAX)
+        usize::try_from(least(1 << 63, enough)).unwrap_or(usize::MAX)
     }
 }
 
@@ -100,9 +102,9 @@ pub struct Sharing {
 enum Cut {
     /// Batches of one size, each with one of so many shares of the allowance.
     Even { batch: usize, shares: u64 },
-    /// As few leaky triples as memory allows. Each batch of [`BUCKET_MIN`] has one of `shares`; those
-    /// of more, at most `others` of them, leak far less and have one together.
-    Fewest { shares: u64, others: u64 },
+    /// As few leaky triples as memory allows. A batch of n parties that takes [`BUCKET_MIN`] has at
+    /// least `scale`/∛(n(n−1)) triples; one that takes more has one of `shares` of the allowance.
+    Fewest { scale: u64, shares: u64 },
 }
 
 /// The batches of one set.
@@ -130,24 +132,36 @@ impl Sharing {
         let sets: Vec<_> = sets.into_iter().filter(|(_, triples)| *triples > 0).collect();
         let usual = |(parties, triples): &(usize, usize)| triples.div_ceil(usual(*parties));
         let others = sets.iter().map(usual).sum::<usize>().max(1) as u64;
-        // More shares make larger batches, and fewer of them: the first that are enough.
-        let fits = |sharing: &Self, shares: u64| {
-            let (mut fewest, mut more) = (0, 0);
-            for (parties, triples) in &sets {
-                let batches = sharing.cut(*parties, *triples);
-                let count = if batches.fewest { &mut fewest } else { &mut more };
-                *count += triples.div_ceil(batches.len) as u64;
-            }
-            fewest + u64::from(more > 0) <= shares
-        };
-        let mut shares = 1;
-        loop {
-            let sharing = Self { rho_bits, leaky_bytes, cut: Cut::Fewest { shares, others } };
-            if fits(&sharing, shares) {
-                return sharing;
-            }
-            shares += 1;
+        let with =
+            |scale, shares| Self { rho_bits, leaky_bytes, cut: Cut::Fewest { scale, shares } };
+        let shares = others.saturating_mul(REST);
+        // A larger scale makes larger batches, and fewer of them that take the fewest.
+        let scale = least(SCALE_MAX, |scale| with(scale, shares).fits(&sets));
+        let sharing = with(scale, shares);
+        match sets.iter().any(|(parties, triples)| sharing.cut(*parties, *triples).fewest) {
+            true => sharing,
+            false => with(SCALE_MAX, others),
         }
+    }
+
+    /// Whether the batches of `sets` that take [`BUCKET_MIN`] leave [`REST`] of the allowance, if any
+    /// takes more. All of one session add up: 2^-3·ℓ^-2 each, [`Allowance`].
+    fn fits(self, sets: &[(usize, usize)]) -> bool {
+        let leak = |shape: BatchShape| {
+            let triples = shape.triples as u128;
+            (1u128 << (UNIT_BITS - BUCKET_MIN)).div_ceil(triples.saturating_mul(triples).max(1))
+        };
+        let (mut leaked, mut more) = (0u128, false);
+        for (parties, triples) in sets {
+            let fewest = self.cut(*parties, *triples).fewest;
+            more |= !fewest;
+            if fewest {
+                let shapes = self.batches(*parties, *triples);
+                leaked = shapes.fold(leaked, |sum, (_, shape)| sum.saturating_add(leak(shape)));
+            }
+        }
+        let whole = UNIT_BITS.checked_sub(self.rho_bits).map_or(0, |bits| 1u128 << bits);
+        leaked <= if more { whole - whole.div_ceil(u128::from(REST)) } else { whole }
     }
 
     /// For what a session makes ahead of its query: half of the allowance of a session with security
@@ -188,24 +202,25 @@ impl Sharing {
         let Batches { len, fewest } = self.cut(parties, triples);
         let spans = (0..triples).step_by(len).map(move |start| start..triples.min(start + len));
         // All but the last have one shape.
-        let full = self.shape(len, fewest);
+        let shape = move |triples| self.shape(parties, triples, fewest);
+        let full = shape(len);
         spans.map(move |span| {
-            let shape = if span.len() == len { full } else { self.shape(span.len(), fewest) };
+            let shape = if span.len() == len { full } else { shape(span.len()) };
             (span, shape)
         })
     }
 
-    fn shape(self, triples: usize, fewest: bool) -> BatchShape {
+    fn shape(self, parties: usize, triples: usize, fewest: bool) -> BatchShape {
         let rho_bits = self.rho_bits;
         match self.cut {
             Cut::Even { shares, .. } => {
                 BatchShape::cheapest(triples, Allowance { rho_bits, shares })
             }
-            Cut::Fewest { shares, .. } if fewest => {
-                BatchShape::of(BUCKET_MIN, triples, Allowance { rho_bits, shares })
-            }
-            Cut::Fewest { shares, others } => {
-                let shares = shares.saturating_mul(others);
+            Cut::Fewest { scale, .. } if fewest => BatchShape {
+                triples: triples.max(least_fewest(scale, parties)),
+                bucket: BUCKET_MIN as usize,
+            },
+            Cut::Fewest { shares, .. } => {
                 BatchShape::cheapest_from(BUCKET_MIN + 1, triples, Allowance { rho_bits, shares })
             }
         }
@@ -214,19 +229,18 @@ impl Sharing {
     fn cut(self, parties: usize, triples: usize) -> Batches {
         let even = |count: usize| triples.div_ceil(count.max(1)).max(1);
         let rho_bits = self.rho_bits;
-        let (shares, others) = match self.cut {
+        let (scale, shares) = match self.cut {
             Cut::Even { batch, .. } => return Batches { len: batch, fewest: false },
-            Cut::Fewest { shares, others } => (shares, others),
+            Cut::Fewest { scale, shares } => (scale, shares),
         };
         // The smallest batches that [`BUCKET_MIN`] allows, the least memory.
-        let least = Allowance { rho_bits, shares }.least_batch(BUCKET_MIN);
+        let least = least_fewest(scale, parties);
         let most = self.most(parties);
         let fewest = even((triples / least).max(triples.div_ceil(most.max(1))));
-        let shares = shares.saturating_mul(others);
         let enough = Allowance { rho_bits, shares }.least_batch(BUCKET_MIN + 1);
         let more = even(triples.div_ceil(usual(parties)).min(triples / enough));
         let cost = |len: usize, fewest| {
-            self.shape(len, fewest).leaky().saturating_mul(triples.div_ceil(len))
+            self.shape(parties, len, fewest).leaky().saturating_mul(triples.div_ceil(len))
         };
         let fits = fewest.max(least) <= most;
         match fits && cost(fewest, true) <= cost(more, false) {
@@ -254,6 +268,26 @@ pub fn masks_per_batch(parties: usize) -> usize {
 fn usual(parties: usize) -> usize {
     let fits = LEAKY_BYTES_USUAL / ((BUCKET_MIN as usize + 1) * 3 * share_bytes(parties));
     fits.max(BATCH_MANY)
+}
+
+/// Triples that a batch of so many parties at [`Cut::Fewest`] `scale` has at least: of batches that
+/// have to be larger than their set needs, those of many parties, whose bytes and hashes grow with
+/// n(n−1), the least; ∛ because leakage falls with the square of the size.
+fn least_fewest(scale: u64, parties: usize) -> usize {
+    let pairs = (parties * parties.saturating_sub(1)).max(1) as u128;
+    let cubed = |len: u64| u128::from(len).saturating_pow(3);
+    let enough = |len: u64| cubed(len).saturating_mul(pairs) >= cubed(scale);
+    usize::try_from(least(scale.max(1), enough)).unwrap_or(usize::MAX)
+}
+
+/// The least number from 1 to `most` that is `enough`, as all larger ones are, or `most`.
+fn least(most: u64, enough: impl Fn(u64) -> bool) -> u64 {
+    let (mut low, mut high) = (1, most);
+    while low < high {
+        let middle = low + (high - low) / 2;
+        if enough(middle) { high = middle } else { low = middle + 1 }
+    }
+    low
 }
 
 /// Bytes of a share of one bit: D, and a MAC for each peer.
@@ -396,7 +430,7 @@ mod tests {
     #[test]
     fn a_bound_on_memory_holds_and_costs_leaky_triples() {
         let sets = [(8, 2_115_263), (8, 2_115_263), (4, 978_431)];
-        for leaky_bytes in [LEAKY_BYTES, 1 << 30, 1 << 28] {
+        for leaky_bytes in [LEAKY_BYTES, 3 << 28, 1 << 28] {
             let sharing = Sharing::within(40, leaky_bytes, sets);
             for (parties, triples) in sets {
                 for (_, shape) in sharing.batches(parties, triples) {
@@ -405,11 +439,29 @@ mod tests {
                         "{leaky_bytes}: {shape:?}"
                     );
                     let fewest =
-                        leaky_bytes == LEAKY_BYTES || parties == 4 && leaky_bytes == 1 << 30;
+                        leaky_bytes == LEAKY_BYTES || parties == 4 && leaky_bytes == 3 << 28;
                     assert_eq!(shape.bucket, if fewest { 3 } else { 4 }, "{leaky_bytes} {parties}");
                 }
             }
         }
+    }
+
+    /// The tree of sixteen parties' sorted keys, 600 rows each: what the many pairs of a large set make
+    /// beyond their need costs most, so they make nothing beyond it.
+    #[test]
+    fn large_sets_leave_the_allowance_to_small_ones() {
+        let sets = [(16, 4_537_727), (8, 1_956_863), (8, 1_956_863), (4, 899_231), (4, 899_231)];
+        let sharing = Sharing::new(40, sets.into_iter().chain([(4, 899_231), (4, 899_231)]));
+        let made = |parties, triples| {
+            let shapes = sharing.batches(parties, triples).map(|(_, shape)| shape);
+            shapes.fold((0, 0), |(sum, most), BatchShape { triples, bucket }| {
+                (sum + triples, bucket.max(most))
+            })
+        };
+        assert_eq!(made(8, 1_956_863), (1_956_863, 3));
+        let (four, bucket) = made(4, 899_231);
+        assert!(bucket == 3 && four < 899_231 * 4 / 3, "{four}");
+        assert_eq!(made(16, 4_537_727).1, 4);
     }
 
     /// The tree of sixteen parties' sorted keys, 1 000 rows each: many batches share the bound.

@@ -33,6 +33,8 @@ pub struct Measured {
     pub seconds: f64,
     /// Payload bytes of all parties.
     pub bytes_sent: u64,
+    /// What the plan says of them: all of them, before anything runs.
+    pub bytes_predicted: u64,
     /// Largest resident set of this process, which is all parties, during the question.
     pub peak_rss_bytes: u64,
     /// Predicted time, at the speed that this machine has in this run.
@@ -41,6 +43,47 @@ pub struct Measured {
     pub predicted_over_measured: f64,
     /// AES blocks that one core could compute in the wall time of one AND gate.
     pub aes_blocks_per_and: f64,
+}
+
+/// One plan, before it runs.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct Planned {
+    /// Stages of the plan.
+    pub stages: usize,
+    /// AND gates of all stages.
+    pub and_gates: u64,
+    /// Payload bytes of all parties.
+    pub bytes_predicted: u64,
+    /// Most that one party may have to hold.
+    pub memory_bytes_predicted: u64,
+    /// Time, at the speed that this machine has in this run.
+    pub seconds_predicted: f64,
+}
+
+/// What is said of a plan.
+#[derive(Clone, Copy, Debug, Serialize)]
+#[serde(untagged)]
+pub enum Figures {
+    /// What running it showed.
+    Measured(Measured),
+    /// What it shows by itself.
+    Planned(Planned),
+}
+
+impl Figures {
+    fn bytes(&self) -> f64 {
+        match self {
+            Self::Measured(measured) => measured.bytes_sent as f64,
+            Self::Planned(planned) => planned.bytes_predicted as f64,
+        }
+    }
+
+    fn seconds(&self) -> f64 {
+        match self {
+            Self::Measured(measured) => measured.seconds,
+            Self::Planned(planned) => planned.seconds_predicted,
+        }
+    }
 }
 
 /// Questions, beside what one core can do at most, measured in the same run.
@@ -62,22 +105,22 @@ pub struct Comparison {
     /// Rows of each party.
     pub rows: usize,
     /// Stages on party subsets.
-    pub decomposed: Measured,
+    pub decomposed: Figures,
     /// One circuit among all.
-    pub one_circuit: Option<Measured>,
+    pub one_circuit: Option<Figures>,
     /// Bytes of the one circuit over the decomposed plan's.
     pub bytes_ratio: Option<f64>,
     /// Time of the one circuit over the decomposed plan's.
     pub seconds_ratio: Option<f64>,
 }
 
-/// Whether the one-circuit plan is measured too.
+/// What of a question's plans is compared.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Baseline {
-    /// Both plans.
-    Measured,
-    /// The decomposed plan alone.
-    Skipped,
+pub struct Extent {
+    /// The one-circuit plan too.
+    pub one_circuit: bool,
+    /// Runs, not only plans.
+    pub runs: bool,
 }
 
 /// A question about 32-bit keys of all parties ([Senate] §8.1).
@@ -119,11 +162,7 @@ impl Primitive {
 ///
 /// # Errors
 /// As a query's.
-pub async fn primitives(
-    keys: Keys,
-    only: Option<Primitive>,
-    baseline: Baseline,
-) -> Outcome<Questions> {
+pub async fn primitives(keys: Keys, only: Option<Primitive>, extent: Extent) -> Outcome<Questions> {
     let limits = limits::measure();
     let folder = temporary()?;
     keys.write(folder.path())?;
@@ -131,7 +170,7 @@ pub async fn primitives(
     let mut all = Vec::new();
     for primitive in Primitive::value_variants() {
         if only.is_none_or(|only| only == *primitive) {
-            let (size, how) = ((keys.parties, keys.rows), (baseline, &limits));
+            let (size, how) = ((keys.parties, keys.rows), (extent, &limits));
             let sql = primitive.sql(keys.parties);
             all.push(compare(&workspace, primitive.name(), size, &sql, how).await?);
         }
@@ -143,11 +182,7 @@ pub async fn primitives(
 ///
 /// # Errors
 /// As a query's.
-pub async fn packaged(
-    parties: usize,
-    rows: Option<usize>,
-    baseline: Baseline,
-) -> Outcome<Questions> {
+pub async fn packaged(parties: usize, rows: Option<usize>, extent: Extent) -> Outcome<Questions> {
     let limits = limits::measure();
     let mut all = Vec::new();
     for question in Question::ALL {
@@ -170,7 +205,7 @@ pub async fn packaged(
         }
         let workspace = Arc::new(Workspace::open(folder.path())?);
         let size = (parties, rows);
-        let how = (baseline, &limits);
+        let how = (extent, &limits);
         all.push(compare(&workspace, question.name(), size, &packaged.query, how).await?);
     }
     Ok(Questions { questions: all, limits })
@@ -181,22 +216,26 @@ async fn compare(
     name: &str,
     (parties, rows): (usize, usize),
     sql: &str,
-    (baseline, limits): (Baseline, &Limits),
+    (extent, limits): (Extent, &Limits),
 ) -> Outcome<Comparison> {
-    let decomposed = measure(workspace, sql, Stages::Decomposed, limits).await?;
-    let one_circuit = match baseline {
-        Baseline::Measured => Some(measure(workspace, sql, Stages::OneCircuit, limits).await?),
-        Baseline::Skipped => None,
+    let figures = async |stages| match extent.runs {
+        true => measure(workspace, sql, stages, limits).await.map(Figures::Measured),
+        false => planned(workspace, sql, stages, limits).map(Figures::Planned),
     };
-    let ratio = |of: fn(&Measured) -> f64| one_circuit.map(|one| of(&one) / of(&decomposed));
+    let decomposed = figures(Stages::Decomposed).await?;
+    let one_circuit = match extent.one_circuit {
+        true => Some(figures(Stages::OneCircuit).await?),
+        false => None,
+    };
+    let ratio = |of: fn(&Figures) -> f64| one_circuit.map(|one| of(&one) / of(&decomposed));
     Ok(Comparison {
         name: name.to_owned(),
         parties,
         rows,
         decomposed,
         one_circuit,
-        bytes_ratio: ratio(|measured| measured.bytes_sent as f64),
-        seconds_ratio: ratio(|measured| measured.seconds),
+        bytes_ratio: ratio(Figures::bytes),
+        seconds_ratio: ratio(Figures::seconds),
     })
 }
 
@@ -206,9 +245,48 @@ pub(super) async fn measure(
     stages: Stages,
     limits: &Limits,
 ) -> Outcome<Measured> {
+    let request = request(workspace, sql, stages)?;
+    let Planned { bytes_predicted, seconds_predicted, .. } =
+        planned(workspace, sql, stages, limits)?;
+    usage::forget_peak_rss();
+    let (progress, _) = watch::channel(String::new());
+    let stats = embedded(workspace, request, progress).await?.stats;
+    let per_second = limits.aes_blocks_per_second;
+    Ok(Measured {
+        stages: stats.stages.len(),
+        and_gates: stats.and_gates,
+        seconds: stats.seconds,
+        bytes_sent: stats.bytes_sent.values().sum(),
+        bytes_predicted,
+        peak_rss_bytes: stats.peak_rss_bytes,
+        seconds_predicted,
+        predicted_over_measured: seconds_predicted / stats.seconds,
+        aes_blocks_per_and: per_second * stats.seconds / stats.and_gates.max(1) as f64,
+    })
+}
+
+fn planned(
+    workspace: &Arc<Workspace>,
+    sql: &str,
+    stages: Stages,
+    limits: &Limits,
+) -> Outcome<Planned> {
+    let plan = Agreement::reach(workspace, request(workspace, sql, stages)?)?.plan;
+    let slower = SPEED_BLOCKS as f64 / limits.mixed_blocks_per_second;
+    Ok(Planned {
+        stages: plan.stages.len(),
+        and_gates: plan.and_gates(),
+        bytes_predicted: plan.total_bytes(),
+        memory_bytes_predicted: plan.memory_bytes(),
+        seconds_predicted: plan.nanos() as f64 / 1e9 * slower,
+    })
+}
+
+/// The first party's question, which it alone learns the answer to.
+fn request(workspace: &Workspace, sql: &str, stages: Stages) -> Outcome<Request> {
     let asker = workspace.federation.parties.first().map(|party| party.name.clone());
     let asker = asker.ok_or_else(|| Failure::usage("a federation has parties"))?;
-    let request = Request {
+    Ok(Request {
         sql: sql.to_owned(),
         recipients: vec![asker.clone()],
         asker,
@@ -217,23 +295,6 @@ pub(super) async fn measure(
         backend: BackendChoice::Auto,
         timeout_s: TIMEOUT_S,
         snapshot: Snapshot::default(),
-    };
-    let plan = Agreement::reach(workspace, request.clone())?.plan;
-    usage::forget_peak_rss();
-    let (progress, _) = watch::channel(String::new());
-    let stats = embedded(workspace, request, progress).await?.stats;
-    let per_second = limits.aes_blocks_per_second;
-    let slower = SPEED_BLOCKS as f64 / limits.mixed_blocks_per_second;
-    let seconds_predicted = plan.nanos() as f64 / 1e9 * slower;
-    Ok(Measured {
-        stages: stats.stages.len(),
-        and_gates: stats.and_gates,
-        seconds: stats.seconds,
-        bytes_sent: stats.bytes_sent.values().sum(),
-        peak_rss_bytes: stats.peak_rss_bytes,
-        seconds_predicted,
-        predicted_over_measured: seconds_predicted / stats.seconds,
-        aes_blocks_per_and: per_second * stats.seconds / stats.and_gates.max(1) as f64,
     })
 }
 

@@ -1,6 +1,6 @@
 //! `senate bench`: the published figures as JSON.
 
-use crate::bench::questions::{self, Baseline, Keys, Primitive};
+use crate::bench::questions::{self, Extent, Keys, Primitive};
 use crate::bench::{
     Tuning, calibrate, circuits, gates, limits, online, preprocessing, scale, sort,
 };
@@ -75,7 +75,8 @@ enum Figure {
     },
     /// m-way intersection, sort and union, decomposed and in one circuit
     #[command(after_help = "Examples:\n  senate bench primitives --parties 16 --rows 100\n  \
-        senate bench primitives --parties 16 --rows 1000 --only intersection --decomposed-only")]
+        senate bench primitives --parties 16 --rows 1000 --only intersection --decomposed-only\n  \
+        senate bench primitives --parties 16 --rows 600 --only sort --plan-only")]
     Primitives {
         /// How many, and of what size
         #[command(flatten)]
@@ -123,6 +124,9 @@ struct Size {
     /// Leave the one-circuit plan out
     #[arg(long)]
     decomposed_only: bool,
+    /// Say what the plans cost, exactly in gates and bytes, and run nothing
+    #[arg(long)]
+    plan_only: bool,
 }
 
 /// Of `[targets]` in federation.toml.
@@ -153,8 +157,8 @@ impl Targets {
 }
 
 impl Size {
-    fn baseline(self) -> Baseline {
-        if self.decomposed_only { Baseline::Skipped } else { Baseline::Measured }
+    fn extent(self) -> Extent {
+        Extent { one_circuit: !self.decomposed_only, runs: !self.plan_only }
     }
 }
 
@@ -185,12 +189,12 @@ pub async fn run(options: &Options) -> Outcome<()> {
             print(&aside(move || sort::measure(rows, tuning)).await?)
         }
         Figure::Primitives { size, only, targets } => {
-            let (rows, baseline) = (size.rows.unwrap_or(PRIMITIVE_ROWS), size.baseline());
+            let rows = size.rows.unwrap_or(PRIMITIVE_ROWS);
             let keys = Keys { parties: size.parties, rows, tuning: targets.tuning() };
-            print(&questions::primitives(keys, *only, baseline).await?)
+            print(&questions::primitives(keys, *only, size.extent()).await?)
         }
         Figure::Queries(size) => {
-            print(&questions::packaged(size.parties, size.rows, size.baseline()).await?)
+            print(&questions::packaged(size.parties, size.rows, size.extent()).await?)
         }
         Figure::Scale { rows_min, rows_max } => print(&scale::run(*rows_min, *rows_max).await?),
         Figure::Circuits => {

@@ -115,7 +115,7 @@ impl Daemon {
             let rows = sizes.entry(format!("rows_max {}", self.name(local.party))).or_insert(0);
             *rows += u64::from(local.schema.capacity);
         }
-        let gates = plan.summaries.iter().map(|summary| summary.sizes.and_gates).sum();
+        let gates = plan.and_gates();
         sizes.insert("and_gates".to_owned(), gates);
         Subject {
             query: job.session().to_string(),

@@ -29,7 +29,7 @@ fn write(out: &mut String, plan: &Plan, federation: &Federation) -> std::fmt::Re
         placed::section(out, plan, federation)?;
         writeln!(out, "\nstages")?;
         stage(out, plan, federation, root, 1)?;
-        let gates: u64 = plan.summaries.iter().map(|s| s.sizes.and_gates).sum();
+        let gates: u64 = plan.and_gates();
         let bytes = plan.total_bytes();
         let (links, setup) = (plan.setup.bytes.len() as u64, plan.setup.total_bytes());
         writeln!(

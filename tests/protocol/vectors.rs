@@ -124,4 +124,4 @@ fn a_seeded_session_sends_these_bytes() {
 
 /// Of set-up between two parties: base oblivious transfers, trees, one extension per ordered pair,
 /// Δ check. It changes only together with [`senate_mpc::session::PROTOCOL_VERSION`].
-const SESSION: &str = "32e1cca57706205311aecba989090fbea442a5c1278f678ce341b43270b8ade1";
+const SESSION: &str = "b61409a52378d06542bfb7cba816dd6b9f51a96a12fa22772ff423adfa49b916";

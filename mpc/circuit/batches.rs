@@ -71,8 +71,18 @@ impl BatchShape {
     /// As [`BatchShape::cheapest`], of `bucket_min` leaky triples or more.
     fn cheapest_from(bucket_min: u32, triples: usize, allowance: Allowance) -> Self {
         let most = allowance.rho_bits.max(bucket_min);
-        let shape = |bucket| Self::of(bucket, triples, allowance);
-        (bucket_min..=most).map(shape).min_by_key(Self::leaky).unwrap_or_else(|| shape(most))
+        let mut cheapest = Self::of(bucket_min, triples, allowance);
+        for bucket in bucket_min + 1..=most {
+            // All further ones take more.
+            if triples.saturating_mul(bucket as usize) >= cheapest.leaky() {
+                break;
+            }
+            let shape = Self::of(bucket, triples, allowance);
+            if shape.leaky() < cheapest.leaky() {
+                cheapest = shape;
+            }
+        }
+        cheapest
     }
 
     /// At least `triples` triples from `bucket` leaky ones each.

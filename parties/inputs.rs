@@ -14,6 +14,11 @@ use senate_planner::sql::PlanOptions;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use tokio::runtime::Handle;
+use tokio::sync::Semaphore;
+
+/// Reads at a time, of queries that nobody waits for any more included: nothing stops a read half way,
+/// so who announces queries and leaves again would have tables read without end.
+static READS: Semaphore = Semaphore::const_new(16);
 
 /// What a party's local tasks gave.
 #[derive(Default)]
@@ -35,7 +40,12 @@ pub async fn compute_aside(
     agreement: Arc<Agreement>,
 ) -> Outcome<Inputs> {
     let runtime = Handle::current();
-    let computing = move || runtime.block_on(compute(&workspace, &config, me, &agreement));
+    let turn = READS.acquire().await.map_err(|error| Failure::unexpected(error.to_string()))?;
+    let computing = move || {
+        let inputs = runtime.block_on(compute(&workspace, &config, me, &agreement));
+        drop(turn);
+        inputs
+    };
     tokio::task::spawn_blocking(computing)
         .await
         .map_err(|error| Failure::unexpected(format!("reading tables: {error}")))?

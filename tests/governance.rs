@@ -316,6 +316,13 @@ fn every_party_logs_a_query_before_and_after_and_knows_a_log_that_was_changed() 
     assert!(verified.contains("org_b: 4 entries"), "{verified}");
     let csv = stdout(&run(&hosts, 0, &["audit", "export", "--format", "csv"]));
     assert_eq!(csv.lines().filter(|line| line.contains("org_a")).count(), 4);
+    for own in ["audit.log", "audit.head"] {
+        let path = folder(&hosts, 0).join(own);
+        let before = fs::read(&path).unwrap();
+        let stderr =
+            refusal(&run(&hosts, 0, &["audit", "export", "-o", path.to_str().unwrap()]), 2);
+        assert!(stderr.contains("is the log itself") && fs::read(path).unwrap() == before);
+    }
 
     // A log that starts anew is noticed in the next query and by a comparison.
     drop(daemons.pop());

@@ -58,6 +58,8 @@ pub fn read(folder: &Path, party: &str, pinned: Fingerprint) -> Outcome<History>
         head: Head { seq: 0, link: Link::first(party) },
         bytes: 0,
     };
+    // Before the log: a daemon may write beside this, the log first.
+    let known = head_text(folder)?;
     let mut cut = false;
     match File::open(&path) {
         Ok(file) => {
@@ -76,7 +78,7 @@ pub fn read(folder: &Path, party: &str, pinned: Fingerprint) -> Outcome<History>
         Err(error) if error.kind() == ErrorKind::NotFound => {}
         Err(error) => return Err(Failure::usage(format!("{}: {error}", path.display()))),
     }
-    complete(folder, party, &history, pinned).map_err(|failure| match cut {
+    complete(folder, party, known.as_deref(), &history, pinned).map_err(|failure| match cut {
         true => failure.at(format!("entry {}: its line is cut off", history.head.seq + 1)),
         false => failure,
     })?;
@@ -113,20 +115,32 @@ fn next_line(lines: &mut impl BufRead, path: &Path) -> Outcome<Option<String>> {
     Ok((!line.is_empty()).then_some(line))
 }
 
-/// The log is not shorter than it once was.
-fn complete(folder: &Path, party: &str, history: &History, pinned: Fingerprint) -> Outcome<()> {
+/// The text of the head's file, if it is there.
+fn head_text(folder: &Path) -> Outcome<Option<String>> {
     let path = folder.join(HEAD_FILE);
-    let text = match std::fs::read_to_string(&path) {
-        Ok(text) => text,
-        // A crash may come before this file is there.
-        Err(error) if error.kind() == ErrorKind::NotFound && history.entries.len() < 2 => {
-            return Ok(());
-        }
-        Err(error) => return Err(broken(format!("{}: {error}", path.display()))),
-    };
+    match std::fs::read_to_string(&path) {
+        Ok(text) => Ok(Some(text)),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(broken(format!("{}: {error}", path.display()))),
+    }
+}
+
+/// The log is not shorter than it once was, when the head's file had this `text`.
+fn complete(
+    folder: &Path,
+    party: &str,
+    text: Option<&str>,
+    history: &History,
+    pinned: Fingerprint,
+) -> Outcome<()> {
+    let path = folder.join(HEAD_FILE);
     let wrong = |why: &str| broken(format!("{}: {why}", path.display()));
+    let Some(text) = text else {
+        // A crash may come before this file is there.
+        return if history.entries.len() < 2 { Ok(()) } else { Err(wrong("it is missing")) };
+    };
     let SignedHead { head, signature } =
-        serde_json::from_str(&text).map_err(|_| wrong("malformed"))?;
+        serde_json::from_str(text).map_err(|_| wrong("malformed"))?;
     signature.verify(pinned, HEAD_CONTEXT, &head_bytes(&head)).map_err(|why| wrong(&why))?;
     if head.seq > history.head.seq {
         let (known, found) = (head.seq, history.head.seq);

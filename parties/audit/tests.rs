@@ -213,7 +213,8 @@ fn heads_lie_on_the_chain_they_were_taken_from_and_on_no_other() {
 #[test]
 fn an_export_has_a_line_per_entry_and_quotes_what_needs_it() {
     let (folder, identity) = written(2);
-    let entries = read(folder.path(), "a", identity.fingerprint()).unwrap().entries;
+    let mut entries = read(folder.path(), "a", identity.fingerprint()).unwrap().entries;
+    entries[0].subject.user = "ann, of the registry".to_owned();
     let text = |format| {
         let mut text = Vec::new();
         export(&entries, format, &mut text).unwrap();
@@ -222,6 +223,10 @@ fn an_export_has_a_line_per_entry_and_quotes_what_needs_it() {
     let csv = text(ExportFormat::Csv);
     assert_eq!(csv.lines().count(), 3);
     assert!(csv.lines().nth(1).unwrap().starts_with("1,20"));
+    let [heading, first] = [0, 1].map(|line| csv.lines().nth(line).unwrap());
+    let before = heading.split(',').position(|name| name == "user").unwrap();
+    let rest = first.splitn(before + 1, ',').nth(before).unwrap();
+    assert!(rest.starts_with("\"ann, of the registry\","), "{first}");
     let json: serde_json::Value = serde_json::from_str(&text(ExportFormat::Json)).unwrap();
     assert_eq!(json[1]["sql"], "SELECT '1'");
 }

@@ -1,6 +1,6 @@
 //! `senate audit`: this party's log, checked, exported, or compared with what a peer shows.
 
-use crate::audit::{ExportFormat, Head, LOG_FILE, export, follows, read};
+use crate::audit::{ExportFormat, HEAD_FILE, Head, LOG_FILE, export, follows, read};
 use crate::chunks;
 use crate::cli::Own;
 use crate::config::{PartyConfig, Workspace};
@@ -72,7 +72,7 @@ pub async fn run(options: Options) -> Outcome<()> {
             let pinned = workspace.fingerprint(me)?;
             let history = read(&config.folder, &options.own.party, pinned)?;
             match &options.output {
-                Some(path) if is_same(path, &config.folder.join(LOG_FILE)) => {
+                Some(path) if is_part_of_log(path, &config.folder) => {
                     Err(Failure::usage(format!("{} is the log itself", path.display()))
                         .with_remedy("export it to another file"))
                 }
@@ -86,9 +86,12 @@ pub async fn run(options: Options) -> Outcome<()> {
     }
 }
 
-fn is_same(one: &Path, other: &Path) -> bool {
-    let real = std::fs::canonicalize;
-    matches!((real(one), real(other)), (Ok(one), Ok(other)) if one == other)
+/// Whether `path` leads to the log or to its head in a party's `folder`.
+fn is_part_of_log(path: &Path, folder: &Path) -> bool {
+    let real = |path: &Path| std::fs::canonicalize(path).ok();
+    let named = real(path);
+    let is = |file| named.is_some() && named == real(&folder.join(file));
+    is(LOG_FILE) || is(HEAD_FILE)
 }
 
 fn opened(own: &Own) -> Outcome<(Workspace, PartyId, PartyConfig)> {

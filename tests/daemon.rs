@@ -3,11 +3,12 @@
 use crate::hosts::{GROUPS, Hosts, answer, few, many, policy, refusal, send};
 use crate::support::party_name;
 use senate::config::{PartyConfig, Workspace};
-use senate::transport::Connection;
+use senate::transport::{Connection, SILENCE_MAX};
 use senate_circuit::PartyId;
 use std::fs;
 use std::io::Write as _;
 use std::net::{TcpListener, TcpStream};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 #[test]
@@ -96,6 +97,24 @@ fn data_that_breaks_its_declaration_is_refused_and_others_learn_only_who() {
         let stderr = refusal(&hosts.query(0, GROUPS, &[]), 6);
         assert!(stderr.contains("org_b") && !stderr.contains("501"), "{stderr}");
     }
+}
+
+#[test]
+fn a_party_that_reads_longer_than_silence_lasts_is_not_lost() {
+    let hosts = Hosts::new(2, 8, &few);
+    let table = hosts.home(1).join(party_name(1)).join("visits.csv");
+    let rows = fs::read(&table).unwrap();
+    fs::remove_file(&table).unwrap();
+    assert!(Command::new("mkfifo").arg(&table).status().unwrap().success());
+    let _daemons = hosts.serve_all();
+    let query = hosts.start(0, "SELECT COUNT(*) FROM visits", &[]);
+    // Opens when the party has begun to read.
+    let mut pipe = fs::OpenOptions::new().write(true).open(&table).unwrap();
+    std::thread::sleep(SILENCE_MAX + Duration::from_secs(4));
+    pipe.write_all(&rows).unwrap();
+    drop(pipe);
+    let answered = answer(&query.wait_with_output().unwrap());
+    assert_eq!(answered.lines().nth(1), Some("12"), "{answered}");
 }
 
 #[test]

@@ -5,11 +5,12 @@ use arrow_array::cast::AsArray;
 use arrow_array::types::{Decimal128Type, Int64Type};
 use arrow_array::{Array, ArrayRef};
 use arrow_schema::{DataType, Field, FieldRef};
-use datafusion_common::{Result, ScalarValue, exec_err, plan_err};
+use datafusion_common::{Result, ScalarValue, plan_err};
 use datafusion_expr::function::{AccumulatorArgs, StateFieldsArgs};
 use datafusion_expr::utils::format_state_name;
 use datafusion_expr::{Accumulator, AggregateUDF, AggregateUDFImpl, Signature, Volatility};
 use datafusion_functions_aggregate::average::{Avg, avg_udaf};
+use std::collections::HashSet;
 use std::sync::Arc;
 
 /// Type of AVG over integers: 19 digits of a BIGINT and 6 decimals.
@@ -57,7 +58,7 @@ impl AggregateUDFImpl for Average {
     fn accumulator(&self, arguments: AccumulatorArgs) -> Result<Box<dyn Accumulator>> {
         match arguments.expr_fields.first().map(|field| field.data_type()) {
             Some(DataType::Int64) if arguments.is_distinct => {
-                exec_err!("avg(DISTINCT) over integers is not supported")
+                Ok(Box::new(Distinct { values: HashSet::new() }))
             }
             Some(DataType::Int64) => Ok(Box::new(Quotient { sum: 0, count: 0 })),
             _ => avg_udaf().inner().accumulator(arguments),
@@ -66,6 +67,11 @@ impl AggregateUDFImpl for Average {
 
     fn state_fields(&self, arguments: StateFieldsArgs) -> Result<Vec<FieldRef>> {
         match arguments.input_fields.first().map(|field| field.data_type()) {
+            Some(DataType::Int64) if arguments.is_distinct => {
+                let name = format_state_name(arguments.name, "avg distinct");
+                let value = Field::new_list_field(DataType::Int64, true);
+                Ok(vec![Arc::new(Field::new_list(name, value, false))])
+            }
             Some(DataType::Int64) => {
                 let state = |name: &str, kind| {
                     Arc::new(Field::new(format_state_name(arguments.name, name), kind, false))
@@ -119,6 +125,45 @@ impl Accumulator for Quotient {
     }
 }
 
+/// The different values so far.
+#[derive(Debug)]
+struct Distinct {
+    values: HashSet<i64>,
+}
+
+impl Accumulator for Distinct {
+    fn update_batch(&mut self, values: &[ArrayRef]) -> Result<()> {
+        if let [values] = values {
+            self.values.extend(values.as_primitive::<Int64Type>().iter().flatten());
+        }
+        Ok(())
+    }
+
+    fn evaluate(&mut self) -> Result<ScalarValue> {
+        let sum = self.values.iter().copied().map(i128::from).sum();
+        Quotient { sum, count: self.values.len() as i64 }.evaluate()
+    }
+
+    fn size(&self) -> usize {
+        size_of_val(self) + self.values.capacity() * size_of::<i64>()
+    }
+
+    fn state(&mut self) -> Result<Vec<ScalarValue>> {
+        let values: Vec<_> =
+            self.values.iter().map(|value| ScalarValue::Int64(Some(*value))).collect();
+        Ok(vec![ScalarValue::List(ScalarValue::new_list_nullable(&values, &DataType::Int64))])
+    }
+
+    fn merge_batch(&mut self, states: &[ArrayRef]) -> Result<()> {
+        if let [lists] = states {
+            for values in lists.as_list::<i32>().iter().flatten() {
+                self.update_batch(&[values])?;
+            }
+        }
+        Ok(())
+    }
+}
+
 /// `sum / count` in millionths, half away from zero. |sum| < 2^95, so nothing overflows.
 fn rounded(sum: i128, count: i128) -> i128 {
     let doubled = sum * 2_000_000;
@@ -127,7 +172,27 @@ fn rounded(sum: i128, count: i128) -> i128 {
 
 #[cfg(test)]
 mod tests {
-    use super::rounded;
+    use super::*;
+    use arrow_array::Int64Array;
+
+    #[test]
+    fn equal_values_count_once_however_they_are_parted() {
+        let distinct = |values: Vec<Option<i64>>| {
+            let mut part = Distinct { values: HashSet::new() };
+            part.update_batch(&[Arc::new(Int64Array::from(values)) as ArrayRef]).unwrap();
+            part
+        };
+        let mut whole = distinct(Vec::new());
+        assert_eq!(whole.evaluate().unwrap(), ScalarValue::Decimal128(None, 25, 6));
+        for values in [vec![Some(1), None, Some(1)], vec![Some(2), Some(1), Some(-7)]] {
+            let states = distinct(values).state().unwrap();
+            let states: Vec<_> = states.iter().map(|state| state.to_array().unwrap()).collect();
+            whole.merge_batch(&states).unwrap();
+        }
+        // (1 + 2 − 7) / 3.
+        let expected = ScalarValue::Decimal128(Some(-1_333_333), 25, 6);
+        assert_eq!(whole.evaluate().unwrap(), expected);
+    }
 
     #[test]
     fn halves_go_away_from_zero() {

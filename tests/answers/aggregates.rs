@@ -64,6 +64,7 @@ fn groups_projections_and_names() {
             "SELECT id FROM clients UNION SELECT shelf FROM sales ORDER BY id",
             "SELECT city, AVG(price) AS a FROM sales GROUP BY city ORDER BY a DESC, city LIMIT 2",
             "SELECT AVG(price), SUM(price) / 2 AS h FROM org_a.sales",
+            "SELECT refund, AVG(DISTINCT shelf) > 3, COUNT(DISTINCT city), AVG(DISTINCT price) FROM org_a.sales GROUP BY refund ORDER BY refund",
             "SELECT DISTINCT shelf, refund FROM sales ORDER BY shelf DESC, refund LIMIT 5",
             "SELECT COUNT(DISTINCT city) FROM org_c.sales",
             "SELECT shelf FROM sales GROUP BY shelf ORDER BY SUM(units) DESC, shelf LIMIT 3",

@@ -91,6 +91,7 @@ const OVER_ALL: &[&str] = &[
     "SELECT units + shelf * 2 AS x, sold FROM sales WHERE refund ORDER BY x",
     "SELECT SUM(units), MIN(sold), MAX(city) FROM sales WHERE shelf = 100",
     "SELECT CASE WHEN refund THEN 'back' ELSE city END AS c, COUNT(*) FROM sales GROUP BY 1",
+    "SELECT shelf, units FROM sales WHERE price > (SELECT AVG(price) FROM sales WHERE NOT refund)",
     "SELECT MAX(sold), MIN(sold), COUNT(*) FROM sales WHERE price > 50 AND (refund OR shelf < 2)",
 ];
 

@@ -430,6 +430,10 @@ fn apply(tree: &Physical, inputs: Vec<Table>, writer: &mut Writer) -> Result<Tab
             let second = inputs.next().ok_or_else(missing)?;
             join::lookup(b, &first, &second, *keys)
         }
+        Operator::Broadcast => {
+            let one = inputs.next().ok_or_else(missing)?.in_front(b);
+            join::broadcast(b, first, &one).ok_or_else(missing)?
+        }
         Operator::Arrange { columns, one_row } => {
             let (table, overflow) = arrange::arrange(b, first, columns, *one_row)?;
             writer.overflow.extend(overflow);

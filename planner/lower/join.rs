@@ -92,6 +92,22 @@ pub(super) fn lookup(b: &mut Builder, left: &Table, right: &Table, keys: usize) 
     joined(b, left, right, keys, found, right.rows())
 }
 
+/// Every row beside the one lane of `one`, as far as there is a row in it; `None` if it has other
+/// lanes. Costs an AND per row at most: nothing is compared, and a lane is copied for free.
+pub(super) fn broadcast(b: &mut Builder, rows: Table, one: &Table) -> Option<Table> {
+    if one.rows() != 1 {
+        return None;
+    }
+    let lanes = rows.rows();
+    let map = b.map(vec![0; lanes as usize]);
+    let everywhere = one.relation.gather(b, map);
+    let valid = b.and(rows.relation.valid, everywhere.valid);
+    let columns = rows.relation.columns.iter().chain(&everywhere.columns).cloned().collect();
+    let relation = Relation::new(valid, columns, lanes);
+    let fields = rows.fields.iter().chain(&one.fields).cloned().collect();
+    Some(Table { fields, relation, zero: false, ..rows })
+}
+
 /// How merged rows say which input they come from.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Sides {

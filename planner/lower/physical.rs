@@ -66,6 +66,8 @@ pub enum Operator {
         /// Number of key columns.
         keys: usize,
     },
+    /// Every row of the first input beside the one row of the second; none where that has none.
+    Broadcast,
     /// Chooses columns and changes encodings (to the field given).
     Arrange {
         /// Input column and new encoding, per output column.
@@ -124,6 +126,7 @@ impl Operator {
             Self::Group { .. } => "group",
             Self::Intersect { .. } => "intersect",
             Self::Lookup { .. } => "key join",
+            Self::Broadcast => "broadcast",
             Self::Arrange { .. } => "arrange",
             Self::Filter(_) => "filter",
             Self::Suppress(_) => "suppress small groups",

@@ -19,7 +19,9 @@ use crate::types::SqlType;
 use arrow_schema::FieldRef;
 use classes::Classes;
 use datafusion_common::{DFSchema, NullEquality, TableReference};
-use datafusion_expr::{Expr as Logical, ExprSchemable, Join, JoinType, LogicalPlan, Projection};
+use datafusion_expr::{
+    Expr as Logical, ExprSchemable, Join, JoinType, LogicalPlan, Projection, lit,
+};
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
@@ -50,8 +52,9 @@ struct Secret {
 
 impl Splitter<'_> {
     pub(super) fn join(&mut self, node: &Join) -> Result<Joint, PlanError> {
+        let inner = as_inner(node);
         match node.join_type {
-            JoinType::Inner => {}
+            _ if inner.is_some() => {}
             JoinType::LeftSemi | JoinType::RightSemi => return self.semi_join(node),
             JoinType::LeftAnti | JoinType::RightAnti => {
                 let what = "NOT IN, NOT EXISTS or EXCEPT across parties";
@@ -64,7 +67,7 @@ impl Splitter<'_> {
         let mut flat =
             Flat { fields: Vec::new(), atoms: Vec::new(), equalities: vec![], filters: vec![] };
         let mut pairs = Vec::new();
-        self.flatten(node, &mut flat, &mut pairs)?;
+        self.flatten(inner.as_ref().unwrap_or(node), &mut flat, &mut pairs)?;
         for (left, right) in &pairs {
             let pair = (flat.key(left)?, flat.key(right)?);
             flat.equalities.push(pair);
@@ -115,10 +118,10 @@ impl Splitter<'_> {
     /// The join at the top of `plan`, seen through projections that only drop columns.
     fn inner_join(&self, plan: &LogicalPlan) -> Result<Option<Join>, PlanError> {
         match plan {
-            LogicalPlan::Join(join) if join.join_type == JoinType::Inner => {
-                let is_shared = self.owners(plan)?.len() > 1;
-                Ok(is_shared.then(|| join.clone()))
-            }
+            LogicalPlan::Join(join) => match as_inner(join) {
+                Some(join) if self.owners(plan)?.len() > 1 => Ok(Some(join)),
+                _ => Ok(None),
+            },
             LogicalPlan::Projection(node)
                 if node.expr.iter().all(|expr| matches!(expr, Logical::Column(_))) =>
             {
@@ -126,6 +129,30 @@ impl Splitter<'_> {
             }
             _ => Ok(None),
         }
+    }
+}
+
+/// An inner join that has the same rows: also of an outer one that brings the one row of an aggregate
+/// beside every row, as scalar subqueries do.
+fn as_inner(join: &Join) -> Option<Join> {
+    let is_true = |filter: &Logical| *filter == lit(true);
+    let is_free = join.on.is_empty() && join.filter.as_ref().is_none_or(is_true);
+    match join.join_type {
+        JoinType::Inner => Some(join.clone()),
+        JoinType::Left if is_free && is_one_row(&join.right) => {
+            Some(Join { join_type: JoinType::Inner, ..join.clone() })
+        }
+        _ => None,
+    }
+}
+
+/// Whether the plan has exactly one row whatever the tables hold.
+fn is_one_row(plan: &LogicalPlan) -> bool {
+    match plan {
+        LogicalPlan::SubqueryAlias(alias) => is_one_row(&alias.input),
+        LogicalPlan::Projection(node) => is_one_row(&node.input),
+        LogicalPlan::Aggregate(node) => node.group_expr.is_empty(),
+        _ => false,
     }
 }
 

@@ -131,3 +131,29 @@ fn foreign_keys_and_pairs_of_columns_join() {
         );
     }
 }
+
+#[test]
+fn a_single_row_stands_beside_every_row() {
+    for seed in [6, 7] {
+        assert_all_same(
+            &registers(seed),
+            &[
+                "SELECT pid FROM people WHERE grade > (SELECT MIN(cost) FROM purchases)",
+                "SELECT p.pid, p.grade - s.m AS d FROM people p, (SELECT MAX(cost) AS m FROM purchases) s",
+                "SELECT s.m, p.pid FROM (SELECT MAX(cost) AS m FROM purchases) s CROSS JOIN people p ORDER BY p.pid DESC",
+                "SELECT pid, grade - (SELECT MAX(cost) FROM purchases) AS d FROM people",
+                "SELECT pid, (SELECT COUNT(*) FROM cards) AS n, (SELECT MAX(cost) FROM purchases WHERE cost > 1000) AS m FROM people WHERE grade > 1",
+                "SELECT buyer, cost FROM purchases WHERE cost >= (SELECT MAX(cost) - 10 FROM purchases) AND shop < (SELECT COUNT(*) FROM cards)",
+                "SELECT b.shop, COUNT(*) FROM purchases b WHERE b.cost < (SELECT MAX(debt) FROM cards) GROUP BY b.shop HAVING COUNT(*) > (SELECT MIN(grade) FROM people)",
+                "SELECT p.alias FROM people p JOIN cards c ON p.pid = c.holder WHERE c.debt > (SELECT MIN(cost) FROM purchases)",
+                "SELECT a.n, b.n FROM (SELECT COUNT(*) AS n FROM purchases) a, (SELECT SUM(debt) AS n FROM cards) b",
+                "SELECT pid FROM people WHERE grade > (SELECT MAX(cost) FROM purchases WHERE cost > 1000)",
+                "SELECT pid FROM people WHERE grade >= (SELECT COUNT(*) FROM purchases WHERE cost > 1000)",
+                "SELECT buyer FROM purchases WHERE cost = (SELECT MAX(cost) FROM purchases)",
+                "SELECT cost FROM purchases WHERE cost >= (SELECT cost FROM purchases ORDER BY cost DESC LIMIT 1 OFFSET 2)",
+                "SELECT COUNT(*) FROM people p, (SELECT holder FROM cards WHERE holder = 3 LIMIT 1) c WHERE p.pid < c.holder",
+                "SELECT alias FROM people WHERE alias > (SELECT MIN(mark) FROM visas) ORDER BY alias LIMIT 3",
+            ],
+        );
+    }
+}

@@ -1,4 +1,5 @@
-//! Inner equi-joins of m inputs on one key, at most one of them with repeated keys.
+//! Inner equi-joins of m inputs on one key, at most one of them with repeated keys; without a key,
+//! the product of relations of which all but one have one row at most.
 
 use super::leaf::{self, Uniqueness};
 use super::{arranged, fields, place as place_node, sort, unary};
@@ -19,6 +20,9 @@ pub(super) fn place(
 ) -> Result<Physical, LowerError> {
     if inputs.len() < 2 || keys.len() != inputs.len() || unique.len() != inputs.len() {
         return Err(LowerError::malformed("a join's keys"));
+    }
+    if keys.iter().all(Vec::is_empty) {
+        return product(inputs, unique, columns, costing);
     }
     let key_fields = common_keys(inputs, keys)?;
     let (mut sets, mut bags) = (Vec::new(), Vec::new());
@@ -45,6 +49,52 @@ pub(super) fn place(
         None => tree,
     };
     output(tree, inputs, keys, &payload, columns)
+}
+
+/// The rows of one input beside the single rows of the others. Like a filter it stays in the stage of
+/// its consumer: in its range, what comes from one row is the same everywhere.
+fn product(
+    inputs: &[Node],
+    unique: &[bool],
+    columns: &[Column],
+    costing: &Costing,
+) -> Result<Physical, LowerError> {
+    let many = unique.iter().position(|unique| !unique).unwrap_or(0);
+    let mut order = vec![many];
+    order.extend((0..inputs.len()).filter(|index| *index != many));
+    let trees = order.iter().filter_map(|index| inputs.get(*index));
+    let mut trees = trees.map(|input| place_node(input, costing));
+    let rows = trees.next().ok_or_else(|| LowerError::malformed("a product's inputs"))??;
+    let tree = trees.try_fold(rows, |rows, one| broadcast(rows, one?))?;
+    let starts: Vec<usize> = order
+        .iter()
+        .scan(0, |next, index| {
+            let start = *next;
+            *next += inputs.get(*index).map_or(0, |input| input.columns().len());
+            Some(start)
+        })
+        .collect();
+    let chosen = inputs.iter().enumerate().flat_map(|(index, input)| {
+        let at = order.iter().position(|other| *other == index);
+        let start = at.and_then(|at| starts.get(at)).copied().unwrap_or(0);
+        (0..input.columns().len()).map(move |column| start + column)
+    });
+    Ok(arranged(tree, chosen.zip(fields(columns)).collect()))
+}
+
+fn broadcast(rows: Physical, one: Physical) -> Result<Physical, LowerError> {
+    if one.shape.rows > 1 {
+        let what = "a join without an equality in which two inputs may have several rows";
+        return Err(LowerError::unsupported(what));
+    }
+    let mut shape = rows.shape.clone();
+    let before = shape.fields.len();
+    shape.fields.extend(one.shape.fields.iter().cloned());
+    let moved = one.shape.claims.iter().filter_map(|claim| renumber(claim, &|c| Some(c + before)));
+    shape.claims.extend(moved);
+    let parties = rows.parties.union(one.parties);
+    let inputs = vec![rows, one];
+    Ok(Physical { operator: Operator::Broadcast, inputs, parties, shape, exact: false })
 }
 
 /// One input, columns key then payload, and where the payload stands in the join's output.

@@ -1,6 +1,7 @@
 //! No aggregate of a table with a smallest group shows fewer entities than its groups have.
 
 use super::*;
+use crate::sql::JointQuery;
 
 const CLINIC: &str = r#"
 recipients = ["a"]
@@ -19,8 +20,12 @@ fee = ["aggregate", "filter"]
 /// The asker's own rows beside those of the clinic.
 const JOINED: &str = "b.visits v JOIN people p ON v.patient = p.id";
 
-/// The study with few values, and each patient once.
 fn judged(sql: &str) -> Verdict {
+    under_clinic(sql).verdict
+}
+
+/// Over the study with few values, and each patient once.
+fn under_clinic(sql: &str) -> JointQuery {
     let few = |text: &str, column: &str, more: &str| {
         let name = format!("name = \"{column}\", type = \"INT\"");
         text.replace(&name, &format!("{name}, {more}"))
@@ -33,7 +38,7 @@ fn judged(sql: &str) -> Verdict {
     let policies = Policies::new(declared, Undeclared::Denied);
     let consent = Consent { policies: &policies, recipients: PartySet::only(a), asker: a };
     let query = plan_under(sql, &federation, &PlanOptions::default(), &consent);
-    query.unwrap_or_else(|error| panic!("{sql}: {error}")).verdict
+    query.unwrap_or_else(|error| panic!("{sql}: {error}"))
 }
 
 fn assert_refused(sql: &str) {
@@ -200,4 +205,39 @@ fn nothing_fails_for_the_rows_of_a_group_that_is_left_out() {
         assert_refused(sql);
     }
     assert_allowed("SELECT SUM(ward + 1) AS s FROM b.visits WHERE age * 2 > 70");
+}
+
+/// The one row of an aggregate is a group like another: beside other rows it stands only if it is
+/// large enough.
+#[test]
+fn a_scalar_subquery_over_a_guarded_table_is_suppressed_like_a_group() {
+    let suppressed =
+        |sql: &str| format!("{:?}", under_clinic(sql).root).matches("Suppress").count();
+    for (sql, times) in [
+        ("SELECT id FROM people WHERE w > (SELECT SUM(cost) FROM b.visits WHERE age = 35)", 1),
+        (
+            "SELECT id FROM people, (SELECT COUNT(*) n FROM b.visits WHERE age = 35) x WHERE w > x.n",
+            1,
+        ),
+        (
+            "SELECT diag, SUM(cost) AS s FROM b.visits WHERE age > (SELECT AVG(age) FROM b.visits) \
+             GROUP BY diag",
+            2,
+        ),
+        (
+            "SELECT diag, SUM(cost) AS s FROM b.visits WHERE age < (SELECT MAX(w) FROM people) \
+             GROUP BY diag",
+            1,
+        ),
+    ] {
+        assert_allowed(sql);
+        assert_eq!(suppressed(sql), times, "{sql}");
+    }
+    for sql in [
+        "SELECT patient FROM b.visits WHERE age > (SELECT MAX(w) FROM people)",
+        "SELECT id FROM people WHERE w > (SELECT cost FROM b.visits WHERE age = 35 LIMIT 1)",
+        "SELECT id FROM people WHERE w > (SELECT SUM(secret) FROM b.visits)",
+    ] {
+        assert!(judged(sql).refused().is_some(), "{sql}");
+    }
 }

@@ -32,7 +32,8 @@ impl Splitter<'_> {
             classes.merge(*left, *right);
         }
         while secrets.len() > 1 {
-            let step = next(&secrets, &classes).ok_or_else(|| refused(flat, &secrets, &classes))?;
+            let step = next(&secrets, &classes).or_else(|| product(&secrets));
+            let step = step.ok_or_else(|| refused(flat, &secrets, &classes))?;
             let mut members = Vec::with_capacity(step.inputs.len());
             for index in step.inputs.iter().rev() {
                 members.push(secrets.remove(*index));
@@ -116,6 +117,16 @@ fn step(secrets: &[Secret], classes: &Classes, key: &BTreeSet<Id>) -> Option<Ste
         }
     }
     (step.inputs.len() > 1).then_some(step)
+}
+
+/// Without a common key: the rows of one input beside those of all inputs that have one at most. None
+/// if more than one input may have several.
+fn product(secrets: &[Secret]) -> Option<Step> {
+    let one_row = |secret: &Secret| secret.joint.node.capacity() == 1;
+    let unique: Vec<bool> = secrets.iter().map(one_row).collect();
+    let several = unique.iter().filter(|unique| !**unique).count();
+    let (inputs, keys) = (0..secrets.len()).map(|index| (index, Vec::new())).unzip();
+    (several <= 1).then_some(Step { inputs, keys, unique })
 }
 
 /// The key columns of all members are equal from here on.

@@ -60,6 +60,10 @@ impl Splitter<'_> {
                 let what = "NOT IN, NOT EXISTS or EXCEPT across parties";
                 return Err(PlanError::unsupported(what));
             }
+            JoinType::LeftMark | JoinType::RightMark => {
+                let what = "EXISTS or IN across parties as a part of OR, NOT or CASE";
+                return Err(PlanError::unsupported(what));
+            }
             other => {
                 return Err(PlanError::unsupported(format!("{other} JOIN across parties")));
             }

@@ -110,6 +110,10 @@ fn the_joint_part_refuses_by_name() {
             "Left JOIN across parties",
         ),
         (
+            "SELECT id FROM insured i WHERE EXISTS (SELECT 1 FROM a.people p WHERE p.id = i.id) OR i.id = 3",
+            "EXISTS or IN across parties as a part of OR, NOT or CASE",
+        ),
+        (
             "SELECT patient FROM visits EXCEPT SELECT id FROM c.people",
             "NOT IN, NOT EXISTS or EXCEPT across parties",
         ),

@@ -164,11 +164,16 @@ impl Identity {
 
     fn parse(pem: &str) -> Outcome<Self> {
         let key = PrivateKeyDer::from_pem_slice(pem.as_bytes())
-            .map_err(|error| Failure::usage(format!("unreadable private key: {error}")))?;
+            .map_err(|error| unreadable("private key", &error))?;
         let certificate = CertificateDer::from_pem_slice(pem.as_bytes())
-            .map_err(|error| Failure::usage(format!("unreadable certificate: {error}")))?;
+            .map_err(|error| unreadable("certificate", &error))?;
         Ok(Self { key, certificate })
     }
+}
+
+fn unreadable(what: &str, why: &dyn fmt::Display) -> Failure {
+    Failure::usage(format!("unreadable {what}: {why}"))
+        .with_remedy("restore the file from a copy; a new identity has to be pinned by all parties")
 }
 
 /// Writes an identity file that only its owner can read; an existing file is never replaced.

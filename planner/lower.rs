@@ -88,6 +88,7 @@ pub fn lower(node: &Node, lowering: &Lowering<'_>) -> Result<Lowered, LowerError
         let (result, overflow, suppressed) = (tree.shape, None, None);
         return Ok(Lowered { stages, operators, layouts, result, ordering, overflow, suppressed });
     }
+    plannable(&tree)?;
     let mut emitter = emit::Emitter {
         decompose: lowering.decompose,
         backends: lowering.backends,
@@ -101,6 +102,12 @@ pub fn lower(node: &Node, lowering: &Lowering<'_>) -> Result<Lowered, LowerError
     let emit::Emitter { stages, operators, layouts, .. } = emitter;
     let emit::Opened { overflow, suppressed, .. } = opened;
     Ok(Lowered { stages, operators, layouts, result, ordering, overflow, suppressed })
+}
+
+/// Whether circuits over so many rows can be written in reasonable time and memory.
+fn plannable(tree: &physical::Physical) -> Result<(), LowerError> {
+    place::few_enough(tree.shape.rows.into())?;
+    tree.inputs.iter().try_for_each(plannable)
 }
 
 /// Whether the joint part is one party's result as it is.

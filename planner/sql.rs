@@ -143,8 +143,10 @@ impl PlanOptions {
         if rows == 0 || rows > holder.capacity {
             return Err(fail("the bound is not between 1 and the declared capacity"));
         }
-        self.bounds.insert((id, table.to_owned()), rows);
-        Ok(())
+        match self.bounds.insert((id, table.to_owned()), rows) {
+            Some(other) if other != rows => Err(fail("another bound is given for the same table")),
+            _ => Ok(()),
+        }
     }
 }
 

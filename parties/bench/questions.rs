@@ -340,7 +340,7 @@ impl Keys {
 
     fn of(self, party: usize) -> Vec<u32> {
         let keys = (0..self.rows).map(|row| match row % 2 {
-            0 => row as u32 * 7919,
+            0 => (row as u32).wrapping_mul(7919) & (u32::MAX >> 1),
             _ => (row as u32).wrapping_mul(2_654_435_761).wrapping_add(party as u32) >> 1,
         });
         let mut keys: Vec<u32> = keys.collect();

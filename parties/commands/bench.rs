@@ -6,7 +6,7 @@ use crate::bench::{
 };
 use crate::failure::{Failure, Outcome};
 use clap::{Args, Subcommand};
-use senate_circuit::TreeDepth;
+use senate_circuit::{PartySet, TreeDepth};
 use serde::Serialize;
 
 /// Arguments of `senate bench`.
@@ -30,10 +30,10 @@ enum Figure {
     #[command(after_help = "Example:\n  senate bench gates --parties 3 --ands 400000")]
     Gates {
         /// How many parties
-        #[arg(long, default_value_t = 2)]
+        #[arg(long, default_value_t = 2, value_parser = parties)]
         parties: usize,
         /// AND gates of the circuit
-        #[arg(long, default_value_t = 400_000)]
+        #[arg(long, default_value_t = 400_000, value_parser = clap::value_parser!(u64).range(1..=1 << 30))]
         ands: u64,
         /// As in a federation
         #[command(flatten)]
@@ -43,10 +43,10 @@ enum Figure {
     #[command(after_help = "Example:\n  senate bench preprocessing --triples 400000")]
     Preprocessing {
         /// How many parties
-        #[arg(long, default_value_t = 2)]
+        #[arg(long, default_value_t = 2, value_parser = parties)]
         parties: usize,
         /// Triples of the batch
-        #[arg(long, default_value_t = 400_000)]
+        #[arg(long, default_value_t = 400_000, value_parser = number::<1, { 1 << 30 }>)]
         triples: usize,
         /// As in a federation
         #[command(flatten)]
@@ -56,10 +56,10 @@ enum Figure {
     #[command(after_help = "Example:\n  senate bench online --parties 3 --stages 8")]
     Online {
         /// How many parties
-        #[arg(long, default_value_t = 2)]
+        #[arg(long, default_value_t = 2, value_parser = parties)]
         parties: usize,
         /// Stages of 131072 AND gates
-        #[arg(long, default_value_t = 8)]
+        #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u32).range(1..=4096))]
         stages: u32,
     },
     /// Rows of four 64-bit columns sorted between two parties: merged halves, and from nothing
@@ -108,7 +108,7 @@ enum Figure {
     #[command(after_help = "Example:\n  senate bench calibrate")]
     Calibrate {
         /// AND gates of the circuits
-        #[arg(long, default_value_t = 400_000)]
+        #[arg(long, default_value_t = 400_000, value_parser = clap::value_parser!(u64).range(1..=1 << 30))]
         ands: u64,
     },
 }
@@ -116,10 +116,10 @@ enum Figure {
 #[derive(Args, Clone, Copy, Debug)]
 struct Size {
     /// How many parties
-    #[arg(long, default_value_t = 4)]
+    #[arg(long, default_value_t = 4, value_parser = parties)]
     parties: usize,
     /// Rows of each party
-    #[arg(long)]
+    #[arg(long, value_parser = number::<1, { 1 << 20 }>)]
     rows: Option<usize>,
     /// Leave the one-circuit plan out
     #[arg(long)]
@@ -138,6 +138,16 @@ struct Targets {
     /// k of oblivious transfer: 2 sends more and computes less, 8 sends less and computes more
     #[arg(long, value_name = "K", value_parser = tree_depth)]
     softspoken_k: Option<TreeDepth>,
+}
+
+fn parties(text: &str) -> Result<usize, String> {
+    number::<2, { PartySet::MAX }>(text)
+}
+
+/// A number of `LEAST` to `MOST`.
+fn number<const LEAST: usize, const MOST: usize>(text: &str) -> Result<usize, String> {
+    let number = text.parse().ok().filter(|number| (LEAST..=MOST).contains(number));
+    number.ok_or_else(|| format!("it is no number of {LEAST} to {MOST}"))
 }
 
 fn tree_depth(k: &str) -> Result<TreeDepth, String> {

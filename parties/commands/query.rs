@@ -174,6 +174,10 @@ pub async fn run(options: Options, verbosity: Verbosity) -> Outcome<()> {
     if options.detach {
         return detach(&options, verbosity).await;
     }
+    if options.stats.is_some() && options.stats == options.answer.output {
+        return Err(Failure::usage("--output and --stats name the same file")
+            .with_remedy("name one file for each"));
+    }
     for file in [&options.answer.output, &options.stats].into_iter().flatten() {
         has_folder(file)?;
     }

@@ -98,8 +98,14 @@ async fn script(mut shell: Shell) -> Outcome<()> {
 fn lines() -> Outcome<mpsc::Receiver<Result<String, String>>> {
     let (sender, lines) = mpsc::channel(16);
     let read = move || {
-        for line in std::io::stdin().lock().lines() {
+        for (at, line) in std::io::stdin().lock().lines().enumerate() {
             let line = line.map_err(|error| error.to_string());
+            // Some editors mark files as UTF-8.
+            let unmarked = |line: String| match (at, line.strip_prefix('\u{feff}')) {
+                (0, Some(rest)) => rest.to_owned(),
+                _ => line,
+            };
+            let line = line.map(unmarked);
             if sender.blocking_send(line).is_err() {
                 return;
             }

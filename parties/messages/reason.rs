@@ -75,7 +75,10 @@ impl PublicReason {
                 "party {party}: has another federation.toml (its digest is {})",
                 short(&digest)
             ))
-            .with_remedy("copy one federation.toml to all parties and restart their daemons"),
+            .with_remedy(
+                "bring one federation.toml to all parties (with federation.sig, if its members sign \
+                 it: senate invite --members) and restart their daemons",
+            ),
             Self::Version(version) => Failure::refused(format!(
                 "party {party}: runs version {version} of senate instead of {VERSION}"
             ))

@@ -15,6 +15,12 @@ pub(crate) fn with_source(
     table: &str,
     source: &Source,
 ) -> Outcome<Option<String>> {
+    if let Source::File { path, .. } = source
+        && path.to_str().is_none()
+    {
+        return Err(Failure::usage(format!("{}: its name is not UTF-8", path.display()))
+            .with_remedy("rename the file: party.toml is UTF-8 and has to name it"));
+    }
     let mut document: DocumentMut =
         text.parse().map_err(|error| Failure::usage(format!("party.toml: {error}")))?;
     let sources = document.entry("source").or_insert_with(|| {
@@ -85,6 +91,15 @@ mod tests {
         let elsewhere = Source::csv("/elsewhere/t.csv".into());
         let changed = with_source(&after, folder, "t", &elsewhere).unwrap().unwrap();
         assert!(changed.contains("csv = \"/elsewhere/t.csv\"") && !changed.contains("parquet"));
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_name_that_party_toml_cannot_hold_is_refused() {
+        use std::os::unix::ffi::OsStrExt;
+        let name = std::ffi::OsStr::from_bytes(b"/data/n\xff.csv");
+        let failure = with_source("", Path::new("/data/a"), "t", &Source::csv(name.into()));
+        assert!(failure.unwrap_err().message.contains("not UTF-8"));
     }
 
     #[test]

@@ -168,7 +168,11 @@ fn read_part(
 /// # Errors
 /// Input with line, reason and remedy; the caller names the file.
 fn records(path: &Path) -> Outcome<(Vec<String>, Vec<csv::Record>)> {
-    let bytes = std::fs::read(path).map_err(|error| Failure::input(error.to_string()))?;
+    let bytes = std::fs::read(path).map_err(|error| {
+        Failure::input(error.to_string()).with_remedy(
+            "see that the file is there and may be read, or name another in party.toml: [source.TABLE]",
+        )
+    })?;
     let text = std::str::from_utf8(&bytes).map_err(|error| {
         let good = bytes.get(..error.valid_up_to()).unwrap_or_default();
         let line = 1 + good.iter().filter(|byte| **byte == b'\n').count();

@@ -177,8 +177,8 @@ impl Emitter<'_> {
             Backend::Garbled => draft.program,
             Backend::Interactive => draft.program.in_layers(),
         };
-        let too_many = LowerError::TooManyRows;
-        let id = StageId(u32::try_from(self.stages.len()).map_err(|_| too_many)?);
+        let too_many = |_| LowerError::malformed("too many stages");
+        let id = StageId(u32::try_from(self.stages.len()).map_err(too_many)?);
         self.operators.push(draft.operators);
         let Draft { sources: inputs, ver, reveals, .. } = draft;
         self.stages.push(Stage { id, parties, backend, evaluator, program, inputs, ver, reveals });

@@ -2,6 +2,10 @@
 
 use senate_circuit::BuildError;
 
+/// Rows of one relation in a circuit. Everybody plans what anybody asks, and time and memory for that
+/// grow with the rows: with these about a minute and 2 GB.
+pub(super) const ROWS_MAX: u32 = 1 << 21;
+
 /// Why lowering failed. Never depends on anybody's rows.
 #[derive(Debug, thiserror::Error)]
 pub enum LowerError {
@@ -24,8 +28,14 @@ pub enum LowerError {
         what: &'static str,
     },
     /// Capacities add up to more rows than a circuit can have.
-    #[error("the joint part would have more than {} rows", u32::MAX)]
-    TooManyRows,
+    #[error(
+        "the joint part would work on {rows} rows at once, and at most {ROWS_MAX} can be planned: \
+         bound what the tables bring (--bound PARTY.TABLE=ROWS), or aggregate first"
+    )]
+    TooManyRows {
+        /// Of one relation, by the declared capacities.
+        rows: u64,
+    },
     /// The circuit library refused.
     #[error("circuit: {0}")]
     Circuit(#[from] BuildError),

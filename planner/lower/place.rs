@@ -6,7 +6,7 @@ mod join;
 mod leaf;
 mod sort;
 
-use super::error::LowerError;
+use super::error::{LowerError, ROWS_MAX};
 use super::physical::{Operator, Physical};
 use super::shape::{Field, Shape, ascending, renumber};
 use super::tree::Costing;
@@ -176,7 +176,13 @@ fn concat(parts: Vec<Physical>) -> Result<Physical, LowerError> {
     Ok(Physical { operator: Operator::Concat, inputs: parts, parties, shape, exact: false })
 }
 
+/// Rows of one relation, unless they are too many.
+pub(super) fn few_enough(rows: u64) -> Result<u32, LowerError> {
+    let fits = u32::try_from(rows).ok().filter(|rows| *rows <= ROWS_MAX);
+    fits.ok_or(LowerError::TooManyRows { rows })
+}
+
 fn total_rows(parts: &[Physical]) -> Result<u32, LowerError> {
-    let sum = parts.iter().try_fold(0u32, |sum, part| sum.checked_add(part.shape.rows));
-    sum.filter(|rows| *rows < 1 << 30).ok_or(LowerError::TooManyRows)
+    let rows = parts.iter().fold(0, |sum, part| sum + u64::from(part.shape.rows));
+    few_enough(rows)
 }

@@ -108,3 +108,20 @@ fn recipients_are_parties() {
     assert!(matches!(plan(&federation, COHORT, &nobody), Err(PlanError::Recipients)));
     assert!(matches!(plan(&federation, COHORT, &options(3)), Err(PlanError::Recipients)));
 }
+
+#[test]
+fn more_rows_than_can_be_planned_are_refused_by_their_number() {
+    let federation = federation(2, "{ name = \"v\", type = \"INT\" }", 200_000_000);
+    let planned = |sql: &str| {
+        let options = Options { recipients: PartySet::first(1), ..options(2) };
+        plan(&federation, sql, &options).map_err(|error| error.to_string())
+    };
+    for sql in ["SELECT v, COUNT(*) FROM t GROUP BY v", "SELECT v FROM t", "SELECT v FROM p1.t"] {
+        let error = planned(sql).unwrap_err();
+        assert!(error.contains("00000000 rows at once") && error.contains("--bound"), "{error}");
+    }
+    // What owners bring together first is small.
+    for sql in ["SELECT SUM(v) FROM t", "SELECT v FROM t ORDER BY v LIMIT 3"] {
+        assert_eq!(planned(sql).map(|plan| plan.stages.len()), Ok(1), "{sql}");
+    }
+}

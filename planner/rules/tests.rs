@@ -102,7 +102,7 @@ fn the_joint_part_refuses_by_name() {
     let cases = [
         (
             "SELECT v.diag, p.age FROM visits v JOIN people p ON v.patient = p.id",
-            "a join on v.patient whose key is not known to be unique",
+            "a join on v.patient = p.id whose key is not known to be unique",
         ),
         ("SELECT a.people.id FROM a.people, b.people", "without an equality (cross join)"),
         (

@@ -216,15 +216,28 @@ fn refused(flat: &Flat, secrets: &[Secret], classes: &Classes) -> PlanError {
             own.intersection(&classes_of(second, classes)).next().copied()
         })
     });
-    let name = shared.and_then(|id| flat.fields.get(id)).map(|(qualifier, field)| {
-        let table = qualifier.as_ref().map_or_else(String::new, |q| format!("{q}."));
-        format!("{table}{}", field.name())
-    });
-    PlanError::unsupported(match name {
-        Some(name) => format!(
-            "a join on {name} whose key is not known to be unique on all sides but one \
-             (declare unique = true for a column that is never NULL, or group by the key)"
+    PlanError::unsupported(match shared {
+        Some(id) => format!(
+            "a join on {} whose key is not known to be unique on all sides but one (declare unique = \
+             true for a column that is never NULL; it says so of each party's rows, so of a table \
+             that several hold join one part, PARTY.TABLE, or group by the key)",
+            key_of(flat, id, classes)
         ),
-        None => "a join across parties without an equality (cross join)".to_owned(),
+        None => {
+            "a join across parties without an equality (cross join), in which more than one side \
+                 may have several rows"
+                .to_owned()
+        }
     })
+}
+
+/// The columns of a key, as the query names them.
+fn key_of(flat: &Flat, id: Id, classes: &Classes) -> String {
+    let same = |other: &Id| classes.of(*other) == classes.of(id);
+    let named = (0..flat.fields.len()).filter(same).filter_map(|id| {
+        let (qualifier, field) = flat.fields.get(id)?;
+        Some(format!("{}.{}", qualifier.as_ref()?, field.name()))
+    });
+    let named: Vec<_> = named.collect();
+    if named.is_empty() { "a computed key".to_owned() } else { named.join(" = ") }
 }

@@ -198,3 +198,20 @@ fn what_cannot_be_answered_is_refused_by_name() {
         assert!(output.stdout.is_empty(), "{sql}");
     }
 }
+
+#[test]
+fn options_that_contradict_each_other_are_refused() {
+    let workspace = shops(2, 3);
+    let file = workspace.path().join("both");
+    let file = file.to_str().unwrap();
+    for (options, word) in [
+        (["-o", file, "--stats", file], "the same file"),
+        (["--bound", "org_a.sales=3", "--bound", "org_a.sales=4"], "another bound"),
+    ] {
+        let output = workspace.query("SELECT COUNT(*) FROM sales", &options);
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{stderr}");
+        assert!(stderr.contains(word), "{stderr}");
+    }
+    assert!(!std::path::Path::new(file).exists());
+}

@@ -70,6 +70,14 @@ fn a_script_of_statements_and_commands_prints_answers_only() {
 }
 
 #[test]
+fn a_script_may_begin_with_a_byte_order_mark() {
+    let workspace = workspace(4, 6);
+    let output =
+        script(workspace.path(), "\u{feff}\\format csv\nSELECT COUNT(*) AS n FROM visits;");
+    assert_eq!(said(&output).0, "n\n8\n", "{}", said(&output).1);
+}
+
+#[test]
 fn tables_plans_and_settings_are_shown() {
     let workspace = workspace(4, 6);
     let text = format!(

@@ -145,8 +145,9 @@ impl Shell {
         }
         let script = std::fs::read_to_string(path)
             .map_err(|error| Failure::usage(format!("{}: {error}", path.display())))?;
-        for piece in Splitter::split(&script) {
-            if self.run_nested(piece, prompt, depth).await? == Flow::Quit {
+        for (line, piece) in Splitter::numbered(&script) {
+            let at = |failure: Failure| failure.at(format!("{}:{line}", path.display()));
+            if self.run_nested(piece, prompt, depth).await.map_err(at)? == Flow::Quit {
                 return Ok(Flow::Quit);
             }
         }

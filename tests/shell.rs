@@ -70,6 +70,18 @@ fn a_script_of_statements_and_commands_prints_answers_only() {
 }
 
 #[test]
+fn errors_name_the_line_of_a_script_and_of_the_files_that_it_takes() {
+    let workspace = workspace(4, 6);
+    let nested = workspace.path().join("nested.sql");
+    fs::write(&nested, "SELECT COUNT(*) FROM visits;\n\nSELECT nosuch\nFROM visits;\n").unwrap();
+    let output = script(workspace.path(), &format!("-- first\n\\i {}\n", nested.display()));
+    let stderr = said(&output).1;
+    let place = format!("line 2: {}:4: ", nested.display());
+    assert!(stderr.contains(&place) && stderr.contains("nosuch"), "{stderr}");
+    assert_eq!(output.status.code(), Some(2));
+}
+
+#[test]
 fn a_script_may_begin_with_a_byte_order_mark() {
     let workspace = workspace(4, 6);
     let output =

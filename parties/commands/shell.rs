@@ -68,6 +68,7 @@ async fn converse(mut shell: Shell, verbosity: Verbosity) -> Outcome<()> {
 /// Without anybody to ask, the first error ends it.
 async fn script(mut shell: Shell) -> Outcome<()> {
     let (mut lines, mut splitter) = (lines()?, Splitter::default());
+    let mut number = 0;
     loop {
         let line = tokio::select! {
             biased;
@@ -78,13 +79,15 @@ async fn script(mut shell: Shell) -> Outcome<()> {
         };
         let pieces = match &line {
             Some(line) => {
+                number += 1;
                 let line = line.as_ref();
                 splitter.line(line.map_err(|why| Failure::usage(why.clone()).at("the script"))?)
             }
             None => splitter.end().into_iter().collect(),
         };
         for piece in pieces {
-            if shell.run(piece, None).await? == Flow::Quit {
+            let at = |failure: Failure| failure.at(format!("line {number}"));
+            if shell.run(piece, None).await.map_err(at)? == Flow::Quit {
                 return Ok(());
             }
         }

@@ -35,11 +35,21 @@ enum Inside {
 impl Splitter {
     /// Everything that a script says; its last statement may lack the semicolon.
     pub fn split(script: &str) -> Vec<Piece> {
+        Self::numbered(script).into_iter().map(|(_, piece)| piece).collect()
+    }
+
+    /// As [`Splitter::split`], each with the number of the line that it ends in.
+    pub(super) fn numbered(script: &str) -> Vec<(usize, Piece)> {
         let mut splitter = Self::default();
         // Some editors mark files as UTF-8.
         let script = script.strip_prefix('\u{feff}').unwrap_or(script);
-        let mut pieces: Vec<Piece> = script.lines().flat_map(|line| splitter.line(line)).collect();
-        pieces.extend(splitter.end());
+        let mut pieces = Vec::new();
+        let mut number = 0;
+        for line in script.lines() {
+            number += 1;
+            pieces.extend(splitter.line(line).into_iter().map(|piece| (number, piece)));
+        }
+        pieces.extend(splitter.end().map(|piece| (number, piece)));
         pieces
     }
 

@@ -103,6 +103,18 @@ pub enum Node {
         /// not unique.
         schema: Schema,
     },
+    /// Rows of input 0 looked up in input 1, a set: LEFT JOIN and anti-join. Each row comes once at
+    /// most, whatever it meets.
+    Probe {
+        /// The rows, whose key is never NULL, and the set.
+        inputs: Box<[Node; 2]>,
+        /// Key columns of the rows and of the set.
+        keys: [Vec<usize>; 2],
+        /// Which rows are kept, beside what.
+        kept: Kept,
+        /// Output columns: the rows', then with [`Kept::All`] the set's, nullable.
+        schema: Schema,
+    },
     /// ORDER BY and LIMIT. All output columns that are not keys break ties, ascending, in order.
     Sort {
         /// Rows in.
@@ -114,6 +126,15 @@ pub enum Node {
         /// OFFSET.
         skip: u32,
     },
+}
+
+/// Rows that a [`Node::Probe`] keeps.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Kept {
+    /// All, beside the set's row with the same key, or NULLs.
+    All,
+    /// Those whose key is not in the set.
+    Unmatched,
 }
 
 /// One ORDER BY item.
@@ -240,7 +261,8 @@ impl Node {
             Self::Union { schema, .. }
             | Self::Project { schema, .. }
             | Self::Aggregate { schema, .. }
-            | Self::Join { schema, .. } => &schema.columns,
+            | Self::Join { schema, .. }
+            | Self::Probe { schema, .. } => &schema.columns,
         }
     }
 
@@ -256,7 +278,8 @@ impl Node {
             Self::Union { schema, .. }
             | Self::Project { schema, .. }
             | Self::Aggregate { schema, .. }
-            | Self::Join { schema, .. } => schema.capacity,
+            | Self::Join { schema, .. }
+            | Self::Probe { schema, .. } => schema.capacity,
         }
     }
 

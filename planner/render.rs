@@ -1,6 +1,8 @@
 //! Joint trees as text: deterministic, one operator a line, for tests, digests and `explain`.
 
-use crate::ir::{Aggregate, AggregateFunction, Column, Expr, Leaf, Node, Schema, SortKey, Value};
+use crate::ir::{
+    Aggregate, AggregateFunction, Column, Expr, Kept, Leaf, Node, Schema, SortKey, Value,
+};
 use std::fmt::{self, Display, Formatter};
 
 impl Display for Node {
@@ -98,6 +100,13 @@ fn indented(node: &Node, depth: usize, f: &mut Formatter<'_>) -> fmt::Result {
         Node::Join { keys, unique, schema, .. } => {
             writeln!(f, "join on {keys:?} unique {unique:?}: {schema}")?;
         }
+        Node::Probe { keys: [rows, set], kept, schema, .. } => {
+            let kept = match kept {
+                Kept::All => "all",
+                Kept::Unmatched => "unmatched",
+            };
+            writeln!(f, "probe on {rows:?} in {set:?}, {kept} rows: {schema}")?;
+        }
         Node::Sort { keys, fetch, skip, .. } => {
             write!(f, "sort [{}]", list(keys))?;
             if let Some(fetch) = fetch {
@@ -116,6 +125,7 @@ fn inputs(node: &Node) -> &[Node] {
     match node {
         Node::Leaf(_) => &[],
         Node::Union { inputs, .. } | Node::Join { inputs, .. } => inputs,
+        Node::Probe { inputs, .. } => inputs.as_slice(),
         Node::Filter { input, .. }
         | Node::Suppress { input, .. }
         | Node::Project { input, .. }

@@ -44,7 +44,8 @@ pub(crate) fn split(
     options: &PlanOptions,
 ) -> Result<JointQuery, PlanError> {
     let bounds = Bounds { federation, options };
-    let mut splitter = Splitter { bounds, locals: Vec::new() };
+    let is_guarded = suppresses(plan)?;
+    let mut splitter = Splitter { bounds, locals: Vec::new(), is_guarded };
     let relation = splitter.relation(plan)?;
     let joint = splitter.joint(relation)?;
     let (root, output) = output::finish(joint.node, plan.schema())?;
@@ -71,6 +72,8 @@ impl Bounds<'_> {
 struct Splitter<'a> {
     bounds: Bounds<'a>,
     locals: Vec<LocalTask>,
+    /// Whether small groups are left out somewhere in the query.
+    is_guarded: bool,
 }
 
 /// A relation on its way up.

@@ -115,6 +115,12 @@ fn joins_across_parties_equal_datafusion() {
         let sums = "SELECT COUNT(*), SUM(a.score - b.score) FROM org_a.clients a JOIN org_b.clients b ON a.id = b.id \
                     WHERE a.score > b.score";
         assert_same(&workspace, sums);
+        let optional =
+            "SELECT a.id, b.score FROM org_a.clients a LEFT JOIN org_b.clients b ON a.id = b.id";
+        assert_same(&workspace, optional);
+        let alone =
+            "SELECT a.id FROM org_a.clients a WHERE a.id NOT IN (SELECT id FROM org_b.clients)";
+        assert_same(&workspace, alone);
         if parties == 4 {
             let four = "SELECT a.id, a.score + b.score + c.score + d.score AS total FROM org_a.clients a \
                         JOIN org_b.clients b ON a.id = b.id JOIN org_c.clients c ON b.id = c.id \

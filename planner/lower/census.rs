@@ -3,7 +3,7 @@
 
 use super::error::LowerError;
 use super::group::{self, Grouping};
-use super::physical::Combine;
+use super::physical::{Combine, Found};
 use super::scattered::Scattered;
 use super::shape::{Field, Shape, ascending};
 use super::table::Table;
@@ -97,7 +97,9 @@ pub fn census(rows: u32) -> Result<Vec<Count>, LowerError> {
         ("join of sets with payloads", ands(&[&pairs, &pairs], intersected)?, None),
         (
             "key join",
-            ands(&[&pairs, &pairs], |b, t| Some(join::lookup(b, t.first()?, t.get(1)?, 1)))?,
+            ands(&[&pairs, &pairs], |b, t| {
+                Some(join::lookup(b, t.first()?, t.get(1)?, 1, Found::Required))
+            })?,
             None,
         ),
     ];

@@ -426,9 +426,9 @@ fn apply(tree: &Physical, inputs: Vec<Table>, writer: &mut Writer) -> Result<Tab
             let all: Vec<_> = std::iter::once(first).chain(inputs).collect();
             group::group(b, &all, &grouping).ok_or_else(missing)?
         }
-        Operator::Lookup { keys } => {
+        Operator::Lookup { keys, found } => {
             let second = inputs.next().ok_or_else(missing)?;
-            join::lookup(b, &first, &second, *keys)
+            join::lookup(b, &first, &second, *keys, *found)
         }
         Operator::Broadcast => {
             let one = inputs.next().ok_or_else(missing)?.in_front(b);

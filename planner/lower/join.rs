@@ -2,6 +2,7 @@
 //! neighbours. Where it is cheaper, or the left row must come first, the side is the last bit of
 //! what rows are compared by, and the sides' other columns share planes during the merge.
 
+use super::physical::Found;
 use super::scattered::{self, Scattered};
 use super::table::Table;
 use senate_circuit::{Builder, KeyColumn, Lanes, PlaneId, Relation, Word};
@@ -62,11 +63,18 @@ fn every_other(b: &mut Builder, relation: &Relation, start: Lanes, lanes: Lanes)
     relation.gather(b, map).pad(b, lanes)
 }
 
-/// PK–FK join: every right row whose key is in the left set, with the left columns.
+/// PK–FK join: every right row whose key is in the left set, with the left columns; or all right rows,
+/// or those whose key is not there, with zeros for what was not found.
 ///
 /// Range: sorted bag(N_right), equal keys with equal left columns, at most N_left distinct keys;
 /// verified nowhere, because this operator always runs in the stage that sees all.
-pub(super) fn lookup(b: &mut Builder, left: &Table, right: &Table, keys: usize) -> Table {
+pub(super) fn lookup(
+    b: &mut Builder,
+    left: &Table,
+    right: &Table,
+    keys: usize,
+    found: Found,
+) -> Table {
     let layout = Layout::of(left, right, keys, Sides::InKey);
     let order: Vec<_> = layout.key().into_iter().chain(layout.side()).collect();
     let inputs = layout.apply(b, left, right);
@@ -77,16 +85,25 @@ pub(super) fn lookup(b: &mut Builder, left: &Table, right: &Table, keys: usize) 
     let is_left = b.not(side);
     let is_left = b.and(is_left, row.valid);
     let own = row.payload.bits_at(0, layout.left_width);
+    // What a right row has on the same planes is nobody's.
+    let own = if found == Found::Required { own } else { b.mask_word(is_left, &own) };
     // A left row is the first of the rows with its key.
     let key_columns: Vec<_> = (0..keys).collect();
     let same = merged.equals_previous(b, &key_columns);
     let first = b.not(same);
-    let (_, found) = b.copy_down(first, &Word::bit(is_left, lanes).with_high(&own));
-    let has_left = found.bits.first().copied().unwrap_or(is_left);
-    let wanted = b.all(&[has_left, row.valid, side], lanes);
+    let (_, partner) = b.copy_down(first, &Word::bit(is_left, lanes).with_high(&own));
+    let has_left = partner.bits.first().copied().unwrap_or(is_left);
+    let wanted = match found {
+        Found::Required => b.all(&[has_left, row.valid, side], lanes),
+        Found::Optional => b.and(row.valid, side),
+        Found::Excluded => {
+            let alone = b.not(has_left);
+            b.all(&[alone, row.valid, side], lanes)
+        }
+    };
     let columns = row
         .key
-        .with_high(&found.bits_at(1, layout.left_width))
+        .with_high(&partner.bits_at(1, layout.left_width))
         .with_high(&row.payload.bits_at(0, layout.right_width));
     let found = Relation::new(wanted, vec![columns], lanes);
     joined(b, left, right, keys, found, right.rows())

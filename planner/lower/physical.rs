@@ -61,10 +61,13 @@ pub enum Operator {
         /// Whether rows are moved together.
         compacted: bool,
     },
-    /// As `Intersect`, but keys may repeat in the right input (PK–FK join).
+    /// As `Intersect`, but keys may repeat in the right input (PK–FK join), of which other rows may be
+    /// kept too: key, left payload, right payload.
     Lookup {
         /// Number of key columns.
         keys: usize,
+        /// Which rows of the right input are kept.
+        found: Found,
     },
     /// Every row of the first input beside the one row of the second; none where that has none.
     Broadcast,
@@ -103,6 +106,17 @@ pub struct LeafColumn {
     pub skip_null: bool,
 }
 
+/// Whether a row's key has to be in the set in which it is looked up.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Found {
+    /// It has to.
+    Required,
+    /// It may be; else what comes from the set is zero: NULL, as its columns are nullable.
+    Optional,
+    /// It must not.
+    Excluded,
+}
+
 /// How rows of one group combine in a column.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Combine {
@@ -125,7 +139,9 @@ impl Operator {
             Self::Group { combine, .. } if combine.is_empty() => "distinct union",
             Self::Group { .. } => "group",
             Self::Intersect { .. } => "intersect",
-            Self::Lookup { .. } => "key join",
+            Self::Lookup { found: Found::Required, .. } => "key join",
+            Self::Lookup { found: Found::Optional, .. } => "left join",
+            Self::Lookup { found: Found::Excluded, .. } => "anti-join",
             Self::Broadcast => "broadcast",
             Self::Arrange { .. } => "arrange",
             Self::Filter(_) => "filter",

@@ -96,6 +96,9 @@ fn place(node: &Node, costing: &Costing) -> Result<Physical, LowerError> {
         Node::Join { inputs, keys, unique, schema } => {
             join::place(inputs, keys, unique, &schema.columns, costing)
         }
+        Node::Probe { inputs, keys, kept, schema } => {
+            join::probe(inputs, keys, *kept, &schema.columns, costing)
+        }
         Node::Sort { input, keys, fetch, skip } => sort::place(input, keys, *fetch, *skip, costing),
     }
 }

@@ -6,6 +6,7 @@
 
 mod classes;
 mod local;
+mod probe;
 mod semi;
 mod step;
 
@@ -56,10 +57,8 @@ impl Splitter<'_> {
         match node.join_type {
             _ if inner.is_some() => {}
             JoinType::LeftSemi | JoinType::RightSemi => return self.semi_join(node),
-            JoinType::LeftAnti | JoinType::RightAnti => {
-                let what = "NOT IN, NOT EXISTS or EXCEPT across parties";
-                return Err(PlanError::unsupported(what));
-            }
+            JoinType::Left | JoinType::Right => return self.outer_join(node),
+            JoinType::LeftAnti | JoinType::RightAnti => return self.anti_join(node),
             JoinType::LeftMark | JoinType::RightMark => {
                 let what = "EXISTS or IN across parties as a part of OR, NOT or CASE";
                 return Err(PlanError::unsupported(what));

@@ -157,3 +157,33 @@ fn a_single_row_stands_beside_every_row() {
         );
     }
 }
+
+#[test]
+fn rows_without_a_partner_are_kept_or_sought() {
+    for seed in [8, 9] {
+        assert_all_same(
+            &registers(seed),
+            &[
+                "SELECT p.pid, p.alias, c.debt, c.holder FROM people p LEFT JOIN cards c ON p.pid = c.holder",
+                "SELECT b.cost, b.buyer, p.alias FROM purchases b LEFT JOIN people p ON b.buyer = p.pid",
+                "SELECT p.alias, c.debt FROM people p RIGHT JOIN cards c ON p.pid = c.holder",
+                "SELECT b.shop, COUNT(*), COUNT(p.pid), SUM(p.grade), MIN(p.alias) FROM purchases b LEFT JOIN people p ON b.buyer = p.pid GROUP BY b.shop ORDER BY b.shop",
+                "SELECT p.alias, COUNT(*) AS n FROM purchases b LEFT JOIN people p ON b.buyer = p.pid GROUP BY p.alias",
+                "SELECT p.pid FROM people p LEFT JOIN cards c ON p.pid = c.holder WHERE c.holder IS NULL",
+                "SELECT p.pid, COALESCE(c.debt, 0) AS d FROM people p LEFT JOIN cards c ON p.pid = c.holder AND c.debt > 5 ORDER BY d DESC, p.pid LIMIT 4",
+                "SELECT p.pid, c.debt, v.ends FROM people p LEFT JOIN cards c ON p.pid = c.holder LEFT JOIN visas v ON p.pid = v.bearer",
+                "SELECT p.pid, c.debt, f.mobile FROM people p JOIN cards c ON p.pid = c.holder LEFT JOIN phones f ON f.owner = p.pid",
+                "SELECT p.pid, x.n FROM people p LEFT JOIN (SELECT buyer, COUNT(*) AS n FROM purchases GROUP BY buyer) x ON x.buyer = p.pid",
+                "SELECT l.x, l.y, l.w, r.w FROM (SELECT x, y, SUM(w) AS w FROM org_a.links GROUP BY x, y) l LEFT JOIN (SELECT x, y, MAX(w) AS w FROM org_c.links GROUP BY x, y) r ON l.x = r.x AND l.y = r.y",
+                "SELECT p.pid, c.debt FROM people p LEFT JOIN cards c ON p.pid + 1 = c.holder",
+                "SELECT pid FROM people WHERE NOT EXISTS (SELECT 1 FROM cards c WHERE c.holder = people.pid)",
+                "SELECT pid, alias FROM people WHERE pid NOT IN (SELECT holder FROM cards WHERE debt > 3) AND grade > 0",
+                "SELECT buyer, cost FROM purchases b WHERE NOT EXISTS (SELECT 1 FROM people p WHERE p.pid = b.buyer)",
+                "SELECT shop, COUNT(*) FROM purchases WHERE buyer NOT IN (SELECT pid FROM people) GROUP BY shop",
+                "SELECT pid FROM people EXCEPT SELECT buyer FROM purchases",
+                "SELECT pid FROM people WHERE NOT EXISTS (SELECT 1 FROM cards c WHERE c.holder = people.pid) AND EXISTS (SELECT 1 FROM visas v WHERE v.bearer = people.pid)",
+                "SELECT COUNT(*) FROM people p LEFT JOIN cards c ON p.pid = c.holder WHERE c.debt > (SELECT MIN(cost) FROM purchases) OR c.debt IS NULL",
+            ],
+        );
+    }
+}

@@ -3,9 +3,9 @@
 
 use super::leaf::{self, Uniqueness};
 use super::{arranged, fields, place as place_node, sort, unary};
-use crate::ir::{BinaryOp, Column, Expr, Node};
+use crate::ir::{BinaryOp, Column, Expr, Kept, Node};
 use crate::lower::error::LowerError;
-use crate::lower::physical::{Operator, Physical};
+use crate::lower::physical::{Found, Operator, Physical};
 use crate::lower::shape::{Field, Shape, ascending, renumber};
 use crate::lower::tree::{self, Costing};
 use crate::types::ColumnType;
@@ -202,7 +202,64 @@ fn intersect(left: Physical, right: Physical, keys: usize) -> Physical {
 /// (equal keys have equal PK-side columns, and at most N_PK distinct keys).
 fn lookup(left: Physical, right: Physical, keys: usize) -> Physical {
     let rows = right.shape.rows;
-    joined(left, right, keys, Operator::Lookup { keys }, (rows, rows), false)
+    let operator = Operator::Lookup { keys, found: Found::Required };
+    joined(left, right, keys, operator, (rows, rows), false)
+}
+
+/// Rows looked up in a set, in the stage that sees all, as [`lookup`].
+pub(super) fn probe(
+    [rows, set]: &[Node; 2],
+    [row_key, set_key]: &[Vec<usize>; 2],
+    kept: Kept,
+    columns: &[Column],
+    costing: &Costing,
+) -> Result<Physical, LowerError> {
+    let nodes = [rows.clone(), set.clone()];
+    let key_fields = common_keys(&nodes, &[row_key.clone(), set_key.clone()])?;
+    let (k, row_width) = (key_fields.len(), rows.columns().len());
+    if row_key.iter().any(|c| rows.columns().get(*c).is_none_or(|column| column.kind.nullable)) {
+        return Err(LowerError::malformed("rows with a NULL key, which meet nothing"));
+    }
+    let set_columns = set.columns();
+    let set = side(set, set_key, true, &key_fields, costing)?;
+    if !set.shape.is_set() {
+        return Err(LowerError::unsupported("a LEFT JOIN with keys that may repeat"));
+    }
+    // Behind the key, with `All`: every column of the set, the key's own included, which is NULL where
+    // the rows' key is not found.
+    let mut of_set: Vec<_> = key_fields.iter().cloned().enumerate().collect();
+    if kept == Kept::All {
+        let mut payload = k..;
+        for (c, column) in set_columns.iter().enumerate() {
+            let (from, kind) = match set_key.iter().position(|key| *key == c) {
+                Some(at) => (at, key_fields.get(at).map_or(column.kind, |field| field.kind)),
+                None => (payload.next().unwrap_or(k), column.kind),
+            };
+            of_set.push((from, Field::plain(kind.with_nullable(true))));
+        }
+    }
+    let from_set = of_set.len() - k;
+    let set = arranged(set, of_set);
+    let rows = side(rows, row_key, false, &key_fields, costing)?;
+    let (found, capacity) = match kept {
+        Kept::All => (Found::Optional, rows.shape.rows),
+        Kept::Unmatched => (Found::Excluded, rows.shape.rows),
+    };
+    let repeats = rows.shape.repeats;
+    // What holds of the set's rows does not hold of NULLs.
+    let set = Physical { shape: Shape { claims: Vec::new(), ..set.shape.clone() }, ..set };
+    let operator = Operator::Lookup { keys: k, found };
+    let tree = joined(set, rows, k, operator, (capacity, repeats), false);
+    let mut payload = k + from_set..;
+    let of_rows = (0..row_width).map(|c| match row_key.iter().position(|key| *key == c) {
+        Some(at) => at,
+        None => payload.next().unwrap_or(0),
+    });
+    let chosen: Vec<usize> = of_rows.chain(k..k + from_set).collect();
+    if chosen.len() != columns.len() {
+        return Err(LowerError::malformed("the columns of a LEFT JOIN"));
+    }
+    Ok(arranged(tree, chosen.into_iter().zip(fields(columns)).collect()))
 }
 
 fn joined(

@@ -128,6 +128,7 @@ pub(super) fn collect<'a>(node: &'a Node, into: &mut Vec<&'a Leaf>) {
         Node::Union { inputs, .. } | Node::Join { inputs, .. } => {
             inputs.iter().for_each(|input| collect(input, into));
         }
+        Node::Probe { inputs, .. } => inputs.iter().for_each(|input| collect(input, into)),
         Node::Filter { input, .. }
         | Node::Suppress { input, .. }
         | Node::Project { input, .. }

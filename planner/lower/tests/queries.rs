@@ -59,6 +59,10 @@ const QUERIES: &[&str] = &[
     "SELECT r.id, r.w, f.v FROM p0.u AS r JOIN p1.t AS f ON r.id = f.k WHERE f.v >= 0",
     "SELECT f.s, SUM(f.v * r.w) AS x FROM p0.u AS r JOIN p1.t AS f ON r.id = f.k GROUP BY f.s ORDER BY x DESC",
     "SELECT SUM(d) AS s, SUM(d * 2) AS e FROM t WHERE NOT b",
+    "SELECT k, v FROM t WHERE v > (SELECT MIN(v) FROM t WHERE b) ORDER BY v, k LIMIT 3",
+    "SELECT f.k, f.v, r.w FROM p1.t AS f LEFT JOIN p0.u AS r ON r.id = f.k",
+    "SELECT f.s, SUM(r.w) AS x, COUNT(*) AS n FROM t AS f LEFT JOIN p0.u AS r ON r.id = f.k GROUP BY f.s",
+    "SELECT a.id, a.w FROM p0.u AS a WHERE NOT EXISTS (SELECT 1 FROM p1.t AS f WHERE f.k = a.id)",
 ];
 
 /// Random local results that satisfy their leaves' facts and claims.
@@ -86,6 +90,7 @@ fn plausible(node: &Node, locals: &Locals) -> bool {
         Node::Union { inputs, .. } | Node::Join { inputs, .. } => {
             inputs.iter().all(|input| plausible(input, locals))
         }
+        Node::Probe { inputs, .. } => inputs.iter().all(|input| plausible(input, locals)),
         Node::Aggregate { input, .. } | Node::Project { input, .. } => {
             let fits = |row: &Row| {
                 row.iter().zip(node.columns()).all(|(v, column)| column.kind.contains(v.as_ref()))

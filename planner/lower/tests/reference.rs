@@ -1,7 +1,7 @@
 //! A row-based executor of joint plans, written without any of the code under test.
 
 use crate::encode::Row;
-use crate::ir::{AggregateFunction, BinaryOp, Expr, Node, SortKey, Value};
+use crate::ir::{AggregateFunction, BinaryOp, Expr, Kept, Node, SortKey, Value};
 use crate::types::SqlType;
 use std::cmp::Ordering;
 
@@ -57,6 +57,26 @@ pub(super) fn execute(node: &Node, locals: &Locals) -> Vec<Row> {
                 joined = next;
             }
             joined.into_iter().map(|(_, row)| row).collect()
+        }
+        Node::Probe { inputs, keys, kept, schema } => {
+            let [rows, set] = [0, 1].map(|at| execute(&inputs[at], locals));
+            let key = |row: &Row, at: usize| -> Row {
+                keys[at].iter().map(|c| row[*c].clone()).collect()
+            };
+            let mut found = Vec::new();
+            for row in rows {
+                let partner = set.iter().find(|other| key(other, 1) == key(&row, 0));
+                match (kept, partner) {
+                    (Kept::Unmatched, Some(_)) => {}
+                    (Kept::All, Some(partner)) => found.push([row, partner.clone()].concat()),
+                    (_, None) => {
+                        let mut row = row;
+                        row.resize(schema.columns.len(), None);
+                        found.push(row);
+                    }
+                }
+            }
+            found
         }
         Node::Sort { input, keys, fetch, skip } => {
             let mut rows = execute(input, locals);

@@ -1,7 +1,7 @@
 //! No aggregate of a table with a smallest group shows fewer entities than its groups have.
 
 use super::*;
-use crate::sql::JointQuery;
+use crate::sql::{JointQuery, PlanError};
 
 const CLINIC: &str = r#"
 recipients = ["a"]
@@ -26,6 +26,10 @@ fn judged(sql: &str) -> Verdict {
 
 /// Over the study with few values, and each patient once.
 fn under_clinic(sql: &str) -> JointQuery {
+    planned(sql).unwrap_or_else(|error| panic!("{sql}: {error}"))
+}
+
+fn planned(sql: &str) -> Result<JointQuery, PlanError> {
     let few = |text: &str, column: &str, more: &str| {
         let name = format!("name = \"{column}\", type = \"INT\"");
         text.replace(&name, &format!("{name}, {more}"))
@@ -37,8 +41,7 @@ fn under_clinic(sql: &str) -> JointQuery {
     let declared = BTreeMap::from([(a, policy(OPEN, 0)), (b, policy(CLINIC, 1))]);
     let policies = Policies::new(declared, Undeclared::Denied);
     let consent = Consent { policies: &policies, recipients: PartySet::only(a), asker: a };
-    let query = plan_under(sql, &federation, &PlanOptions::default(), &consent);
-    query.unwrap_or_else(|error| panic!("{sql}: {error}"))
+    plan_under(sql, &federation, &PlanOptions::default(), &consent)
 }
 
 fn assert_refused(sql: &str) {
@@ -239,5 +242,21 @@ fn a_scalar_subquery_over_a_guarded_table_is_suppressed_like_a_group() {
         "SELECT id FROM people WHERE w > (SELECT SUM(secret) FROM b.visits)",
     ] {
         assert!(judged(sql).refused().is_some(), "{sql}");
+    }
+}
+
+/// Rows without a partner would be counted with those that have one.
+#[test]
+fn no_outer_or_anti_join_meets_a_table_with_a_smallest_group() {
+    for sql in [
+        "SELECT p.zip, COUNT(v.cost) AS n FROM people p LEFT JOIN b.visits v ON v.patient = p.id \
+         GROUP BY p.zip",
+        "SELECT v.diag, COUNT(*) AS n FROM b.visits v LEFT JOIN people p ON v.patient = p.id \
+         GROUP BY v.diag",
+        "SELECT v.diag, COUNT(*) AS n FROM b.visits v WHERE NOT EXISTS (SELECT 1 FROM people p \
+         WHERE v.patient = p.id) GROUP BY v.diag",
+    ] {
+        let error = planned(sql).unwrap_err().to_string();
+        assert!(error.contains("a table with a smallest group"), "{sql}: {error}");
     }
 }

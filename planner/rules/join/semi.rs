@@ -48,7 +48,7 @@ impl Splitter<'_> {
 
 /// Keys that are equal by = exactly when the given ones are or both are NULL: x and y become
 /// COALESCE(x, 0), x IS NULL and COALESCE(y, 0), y IS NULL where both may be NULL.
-fn null_safe(
+pub(super) fn null_safe(
     keys: Vec<(Expr, Expr)>,
     left: &DFSchema,
     right: &DFSchema,

@@ -56,7 +56,7 @@ impl Splitter<'_> {
     }
 
     /// A leaf states one set of distinct columns: the one this join relies on.
-    fn rely_on(&mut self, joint: &mut Joint, keys: &[usize]) {
+    pub(super) fn rely_on(&mut self, joint: &mut Joint, keys: &[usize]) {
         if let Node::Leaf(leaf) = &mut joint.node
             && let Some(set) = joint.distinct.iter().find(|set| is_within(set, keys))
         {
@@ -68,7 +68,7 @@ impl Splitter<'_> {
     }
 }
 
-fn is_within(set: &[usize], keys: &[usize]) -> bool {
+pub(super) fn is_within(set: &[usize], keys: &[usize]) -> bool {
     set.iter().all(|column| keys.contains(column))
 }
 

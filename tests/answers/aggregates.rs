@@ -197,7 +197,7 @@ fn what_is_not_supported_is_named() {
         ("SELECT STDDEV(tiny) FROM ledger", "stddev"),
         ("SELECT label FROM ledger GROUP BY label HAVING MAX(label) LIKE 'a%'", "LIKE"),
         ("SELECT SUM(label) FROM ledger", "sum"),
-        ("SELECT label FROM org_a.ledger EXCEPT SELECT label FROM org_b.ledger", ""),
+        ("SELECT a.label FROM org_a.ledger a FULL JOIN org_b.ledger b ON a.num = b.num", "Full"),
         ("SELECT a.label FROM org_a.ledger a LEFT JOIN org_b.ledger b ON a.num = b.num", ""),
         ("SELECT a.label FROM org_a.ledger a, org_b.ledger b", ""),
         ("SELECT a.label FROM org_a.ledger a JOIN org_b.ledger b ON a.num < b.num", ""),

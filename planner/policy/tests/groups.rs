@@ -260,3 +260,23 @@ fn no_outer_or_anti_join_meets_a_table_with_a_smallest_group() {
         assert!(error.contains("a table with a smallest group"), "{sql}: {error}");
     }
 }
+
+/// Two questions for each side of each join would be a million.
+#[test]
+fn whether_rows_repeat_is_judged_in_time_however_many_relations_of_one_row_there_are() {
+    let ones: String =
+        (0..60).map(|n| format!(", (SELECT MAX(w) AS m FROM people) o{n}")).collect();
+    let keyed: String =
+        (0..40).map(|n| format!(" JOIN people p{n} ON v.patient = p{n}.id")).collect();
+    let start = std::time::Instant::now();
+    let judging = move || {
+        let sql = |from: &str| {
+            format!("SELECT v.diag, COUNT(*) AS n FROM b.visits v{from} GROUP BY v.diag")
+        };
+        assert_allowed(&sql(&ones));
+        assert_allowed(&sql(&keyed));
+    };
+    let thread = std::thread::Builder::new().stack_size(crate::sql::STACK_BYTES).spawn(judging);
+    thread.unwrap().join().unwrap();
+    assert!(start.elapsed() < std::time::Duration::from_secs(30), "{:?}", start.elapsed());
+}

@@ -210,8 +210,15 @@ fn case(
     let values = branches.iter().map(|(_, value)| value).chain([otherwise]);
     let is_null = |value: &&Expr| matches!(value, Expr::Literal(None, _));
     let mut result: Option<ColumnType> = None;
-    for value in values.clone().filter(|value| !is_null(value)) {
+    // COALESCE becomes CASE WHEN x IS NOT NULL THEN x …
+    let mut sure = branches.iter().map(|(condition, value)| says_present(condition, value));
+    for value in values.clone() {
+        let is_sure = sure.next().unwrap_or(false);
+        if is_null(&value) {
+            continue;
+        }
         let kind = value.kind(columns)?;
+        let kind = kind.with_nullable(kind.nullable && !is_sure);
         result = Some(result.map_or(Ok(kind), |result| mixed(result, kind, "CASE"))?);
     }
     // A NULL branch adds NULL to the domain and nothing else.
@@ -219,6 +226,12 @@ fn case(
         None => otherwise.kind(columns),
         Some(kind) => Ok(kind.with_nullable(kind.nullable || values.clone().any(|v| is_null(&v)))),
     }
+}
+
+/// Whether the condition is that the value is not NULL.
+fn says_present(condition: &Expr, value: &Expr) -> bool {
+    let Expr::Not(inner) = condition else { return false };
+    matches!(&**inner, Expr::IsNull(tested) if **tested == *value)
 }
 
 fn extreme(

@@ -33,6 +33,13 @@ pub(super) fn narrow(
             bound(&between.expr, Operator::GtEq, low, schema, columns)
                 && bound(&between.expr, Operator::LtEq, high, schema, columns)
         }
+        Expr::IsNotNull(column) => {
+            let kind =
+                plain_column(column, schema).and_then(|index| columns.get_mut(index)?.as_mut());
+            let Some(kind) = kind else { return false };
+            *kind = kind.with_nullable(false);
+            true
+        }
         _ => false,
     }
 }

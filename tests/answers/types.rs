@@ -253,6 +253,11 @@ fn nullable_columns_are_like_others() {
         "SELECT SUM(amount) AS s, AVG(amount) AS a, COUNT(amount) AS c FROM ledger",
         "SELECT AVG(amount) FILTER (WHERE flag IS TRUE) AS a, AVG(amount) FILTER (WHERE flag IS UNKNOWN) AS u FROM ledger",
         "SELECT kind, AVG(amount) FILTER (WHERE flag IS NOT FALSE) AS a FROM ledger GROUP BY kind",
+        "SELECT COALESCE(a.level, 7) AS l, a.num FROM org_a.ledger a LEFT JOIN (SELECT level, COUNT(*) AS n FROM org_b.ledger WHERE level IS NOT NULL GROUP BY level) b ON COALESCE(a.level, 7) = b.level",
+        "SELECT level FROM org_a.ledger WHERE level IS NOT NULL EXCEPT SELECT level FROM org_b.ledger",
+        "SELECT level, label FROM ledger EXCEPT SELECT tiny, label FROM org_c.ledger",
+        "SELECT num FROM org_a.ledger WHERE COALESCE(level, 1) NOT IN (SELECT COALESCE(tiny, 2) FROM org_b.ledger)",
+        "SELECT kind, COALESCE(level, tiny, 3) AS l, COUNT(*) AS n FROM ledger GROUP BY 1, 2 ORDER BY 1, 2",
         "SELECT x.level FROM (SELECT level, MAX(num) AS m FROM ledger GROUP BY level) x WHERE x.m > 0",
     ] {
         queries.push(more.to_owned());

@@ -125,3 +125,44 @@ fn more_rows_than_can_be_planned_are_refused_by_their_number() {
         assert_eq!(planned(sql).map(|plan| plan.stages.len()), Ok(1), "{sql}");
     }
 }
+
+/// A row would come twice, or meet one partner or the other as the owner likes.
+#[test]
+fn an_owner_that_brings_a_key_twice_or_out_of_order_fails_in_every_lookup() {
+    let columns = r#"{ name = "k", type = "INT", min = 0, max = 7, unique = true },
+        { name = "v", type = "INT", min = 0, max = 9 }"#;
+    let federation = federation(2, columns, 4);
+    for sql in [
+        "SELECT a.k, b.v FROM p0.t a LEFT JOIN p1.t b ON a.k = b.k",
+        "SELECT a.k FROM p0.t a WHERE NOT EXISTS (SELECT 1 FROM p1.t b WHERE a.k = b.k)",
+        "SELECT a.v, b.v FROM p0.t a JOIN p1.t b ON a.v = b.k",
+    ] {
+        let plan = plan(&federation, sql, &options(2)).unwrap();
+        // The rows with `party`'s own, as it likes to order them.
+        let accepts = |party: usize, rows: &[Row], is_sorted: bool| {
+            let encoded = plan.layouts.iter().map(|(slot, layout)| {
+                let schema = &plan.locals[*slot].schema;
+                let width = schema.columns.len();
+                let cut = |row: &Row| row[..width].to_vec();
+                let honest: Vec<Row> = integers(&[&[1, 2], &[3, 4]]).iter().map(cut).collect();
+                let mut layout = layout.clone();
+                if layout.party.index() != party {
+                    return (*slot, bits_of_rows(&layout, schema, &honest).unwrap());
+                }
+                // What the encoder would refuse.
+                layout.shape.repeats = layout.shape.rows;
+                if !is_sorted {
+                    layout.shape.order.clear();
+                }
+                let rows: Vec<Row> = rows.iter().map(cut).collect();
+                (*slot, bits_of_rows(&layout, schema, &rows).unwrap())
+            });
+            clear::run(&plan.stages, &encoded.collect()).unwrap().accepted
+        };
+        for party in [0, 1] {
+            assert!(accepts(party, &integers(&[&[1, 2], &[3, 4]]), true), "{sql}");
+            assert!(!accepts(party, &integers(&[&[3, 4], &[1, 2]]), false), "{sql}, {party}");
+        }
+        assert!(!accepts(1, &integers(&[&[1, 2], &[1, 5]]), true), "{sql}");
+    }
+}

@@ -241,11 +241,11 @@ pub(super) fn probe(
     let from_set = of_set.len() - k;
     let set = arranged(set, of_set);
     let rows = side(rows, row_key, false, &key_fields, costing)?;
-    let (found, capacity) = match kept {
-        Kept::All => (Found::Optional, rows.shape.rows),
-        Kept::Unmatched => (Found::Excluded, rows.shape.rows),
+    let found = match kept {
+        Kept::All => Found::Optional,
+        Kept::Unmatched => Found::Excluded,
     };
-    let repeats = rows.shape.repeats;
+    let (capacity, repeats) = (rows.shape.rows, rows.shape.repeats);
     // What holds of the set's rows does not hold of NULLs.
     let set = Physical { shape: Shape { claims: Vec::new(), ..set.shape.clone() }, ..set };
     let operator = Operator::Lookup { keys: k, found };
